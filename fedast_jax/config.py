@@ -1,0 +1,282 @@
+"""What was asked for: a frozen, typed, checked configuration; TOML in, TOML out."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .delays import check_delays
+from .local_train import LocalWork
+from .tasks import Kind, get_kind
+
+Precision = Literal["float32", "tensorfloat32", "bfloat16", "float64"]
+ServerOptimizer = Literal["sgd", "momentum", "adagrad", "adam", "yogi"]
+
+Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be run; the message is one sentence with the value and the fix."""
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class DelayConfig(_Table):
+    """How long a request takes: step time of the task, speed of the client, law (spec section 2)."""
+
+    law: str = "shifted_exponential"
+    speeds: Annotated[tuple[Rate, ...], Field(strict=False)] = (1.3, 1.0, 0.7)
+    shares: Annotated[tuple[Share, ...], Field(strict=False)] = (0.25, 0.5, 0.25)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_delays(self.law, self.speeds, self.shares)
+        return self
+
+
+class TaskConfig(_Table):
+    """One task (or ``copies`` equal ones). What a file leaves out comes from the kind."""
+
+    kind: str
+    dataset: str | None = None  # kind "tfds": the name of the TFDS data set
+    copies: Count = 1
+    num_active: Count  # R_m: requests of the task in flight
+    buffer_size: Count  # b_m: updates in one aggregation
+    target_accuracy: Share | Literal["none"] = "none"
+    max_rounds: Count | None = None  # T_m
+    test_every: Count  # rounds between two tests
+    client_lr: Rate  # eta_c
+    server_lr: Rate  # eta_s
+    server_optimizer: ServerOptimizer = "sgd"
+    weight_decay: NonNegative
+    batch_size: Count | Literal["all"]
+    local_epochs: Count | None = None
+    local_steps: Count | None = None
+    samples_per_client: Count
+    dirichlet_alpha: Rate
+    step_time: Rate  # beta_m: the constant part of one local step's duration at speed 1
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.buffer_size > self.num_active:
+            raise ValueError(
+                f"buffer_size must be at most num_active={self.num_active}, got {self.buffer_size}"
+            )
+        if (self.local_epochs is None) == (self.local_steps is None):
+            raise ValueError("give either local_epochs or local_steps, not both and not neither")
+        if (self.kind == "tfds") != (self.dataset is not None):
+            raise ValueError('dataset is needed for kind "tfds" and for no other kind')
+        if self.local_epochs and self.batch_size != "all" and self._batch > self.samples_per_client:
+            raise ValueError(
+                f"batch_size must be at most samples_per_client={self.samples_per_client} "
+                f"(a partial batch is dropped), got {self.batch_size}"
+            )
+        return self
+
+    @property
+    def _batch(self) -> int:
+        return self.samples_per_client if self.batch_size == "all" else self.batch_size
+
+    @property
+    def target(self) -> float | None:
+        """The target accuracy as a number, or None where the task has none."""
+        return None if self.target_accuracy == "none" else self.target_accuracy
+
+    @property
+    def work(self) -> LocalWork:
+        """The shapes of one request's training."""
+        return LocalWork(self._batch, self.local_epochs, self.local_steps, self.samples_per_client)
+
+
+class NamedTask(NamedTuple):
+    """One task after ``copies`` have been written out."""
+
+    name: str
+    settings: TaskConfig
+
+
+class Config(_Table):
+    """A simulation: one pool of clients, several tasks, one or more seeds."""
+
+    name: str = "run"
+    algorithm: str = "fedast"
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    num_seeds: Count = 1
+    num_clients: Count = 1000
+    max_active_clients: Count | None = None
+    time_limit: Rate | None = None  # simulated time
+    max_updates: Count | None = None  # arrivals of a replicate, all tasks together
+    precision: Precision = "float32"
+    batch_width: Count | None = None  # W; None: from the device
+    memory_gib: Rate | None = None  # budget for rows and data; None: from the device
+    delays: DelayConfig = DelayConfig()
+    tasks: dict[str, TaskConfig]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_kinds(cls, table: Any) -> Any:
+        if not isinstance(table, Mapping) or not isinstance(table.get("tasks"), Mapping):
+            return table
+        tasks = {name: _with_defaults(name, task) for name, task in table["tasks"].items()}
+        return {**table, "tasks": tasks}
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        from .algorithms import get_algorithm
+
+        get_algorithm(self.algorithm)
+        if not self.tasks:
+            raise ValueError("at least one [tasks.NAME] table is needed")
+        if self.max_active_clients and self.max_active_clients > self.num_clients:
+            raise ValueError(
+                f"max_active_clients must be at most num_clients={self.num_clients}, "
+                f"got {self.max_active_clients}"
+            )
+        endless = [name for name, task in self.tasks.items() if task.max_rounds is None]
+        if endless and self.time_limit is None and self.max_updates is None:
+            raise ValueError(
+                f"nothing ends the run for certain: set time_limit, max_updates, "
+                f"or tasks.{endless[0]}.max_rounds"
+            )
+        return self
+
+    @property
+    def named_tasks(self) -> tuple[NamedTask, ...]:
+        """Every task once, copies numbered from 1 (``cifar10_1``, ``cifar10_2``, ...)."""
+        return tuple(
+            NamedTask(name if task.copies == 1 else f"{name}_{copy + 1}", task)
+            for name, task in self.tasks.items()
+            for copy in range(task.copies)
+        )
+
+    @property
+    def seeds(self) -> range:
+        """The seed of every replicate."""
+        return range(self.seed, self.seed + self.num_seeds)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every setting, defaults included; what is None is left out."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    def to_toml(self) -> str:
+        """The complete configuration as TOML; loading it gives an equal configuration."""
+        return tomli_w.dumps(self.to_dict())
+
+
+def _with_defaults(name: str, task: Any) -> Any:
+    if isinstance(task, TaskConfig):
+        return task
+    if not isinstance(task, Mapping):
+        raise ValueError(f"tasks.{name} must be a table of settings, got {task!r}")
+    kind_name = task.get("kind", name)
+    if not isinstance(kind_name, str):
+        raise ValueError(f"tasks.{name}.kind must be a string, got {kind_name!r}")
+    return {"kind": kind_name, **_kind_defaults(get_kind(kind_name), task), **task}
+
+
+def _kind_defaults(kind: Kind, given: Mapping[str, Any]) -> dict[str, Any]:
+    defaults = {key: value for key, value in asdict(kind.defaults).items() if value is not None}
+    if "local_steps" in given or "local_epochs" in given:
+        defaults.pop("local_steps", None)
+        defaults.pop("local_epochs", None)
+    return defaults
+
+
+def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
+    """Read a TOML file and apply ``key=value`` overrides (values in TOML, bare words as strings).
+
+    Raises:
+        ConfigError: the file is missing or broken, or a setting cannot be run.
+    """
+    try:
+        text = Path(path).read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigError(f"cannot read the configuration {str(path)!r}: {reason}") from None
+    table = _parse_toml(text, str(path))
+    table.setdefault("name", Path(path).stem)
+    for override in overrides:
+        _apply_override(table, override)
+    return make_config(table)
+
+
+def make_config(table: Mapping[str, Any]) -> Config:
+    """Check a nested table of settings.
+
+    Raises:
+        ConfigError: with the first setting that is wrong, its value and the fix.
+    """
+    try:
+        return Config.model_validate(dict(table))
+    except ValidationError as error:
+        raise ConfigError(_explain(error)) from None
+
+
+def _parse_toml(text: str, path: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path!r} is not valid TOML: {error}") from None
+
+
+def _apply_override(table: dict[str, Any], override: str) -> None:
+    key, sign, text = override.partition("=")
+    names = key.strip().split(".")
+    if not sign or not all(names):
+        raise ConfigError(f"an override must read key=value, got {override!r}")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    for name in names[:-1]:
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"cannot set {key!r}: {name!r} is a value, not a table")
+    table[names[-1]] = value
+
+
+def _explain(error: ValidationError) -> str:
+    details = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")[0]
+    where = [str(part) for part in details["loc"] if _is_key(part)]
+    place = ".".join(where)
+    if details["type"] == "extra_forbidden":
+        return _unknown_key(where)
+    if details["type"] == "missing":
+        return f"{place} is missing"
+    message = details["msg"].removeprefix("Value error, ")
+    if details["type"] == "value_error":
+        return f"{place}: {message}" if place else message
+    message = message[0].lower() + message[1:]
+    return f"{place}: {message.replace('input', 'the value')}, got {details['input']!r}"
+
+
+def _is_key(part: str | int) -> bool:
+    """Whether a part of pydantic's location is a key of the file, not the name of a union's arm."""
+    return isinstance(part, int) or part.replace("_", "").replace("-", "").isalnum()
+
+
+def _unknown_key(where: list[str]) -> str:
+    table = Config
+    if where[0] == "delays" and len(where) > 1:
+        table = DelayConfig
+    elif where[0] == "tasks" and len(where) > 2:
+        table = TaskConfig
+    known = list(table.model_fields)
+    near = difflib.get_close_matches(where[-1], known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known here are {', '.join(sorted(known))}"
+    return f"unknown key {'.'.join(where)!r}; {hint}"
+
+
+PRECISIONS: tuple[str, ...] = get_args(Precision)

@@ -1,0 +1,150 @@
+"""Fetch the original files of a data set, and verify every byte of them.
+
+Addresses, sizes and check sums are those that the installed tensorflow-datasets package ships.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import time
+import urllib.request
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from .cache import atomic_write, file_sha256
+from .errors import DataError
+from .paths import download_folder
+from .sources import get_entry
+
+TIMEOUT = 20.0  # seconds without a byte before a download counts as failed
+DEADLINE = 3600.0  # seconds that one file may take
+BLOCK = 1 << 20
+
+OpenUrl = Callable[[str], IO[bytes]]
+Progress = Callable[[str, int, int], None]  # file name, bytes so far, bytes in all
+
+
+class RemoteFile(NamedTuple):
+    """A file to fetch, and how to know that it is the right one."""
+
+    url: str
+    num_bytes: int
+    sha256: str
+    file_name: str
+
+
+def prepare(
+    name: str,
+    directory: str | Path | None = None,
+    open_url: OpenUrl | None = None,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Download the files of a data set to where ``load_dataset`` finds them.
+
+    Files that are there and verified are not fetched again; a file is put in place only when its
+    size and SHA-256 are right.
+
+    Args:
+        name: a key of ``DATASETS``.
+        directory: put them in ``directory/<name>`` instead (then set FEDAST_DATA_DIR to it).
+        open_url: how to open an address; by default over the network.
+        progress: told how far each file is.
+    Returns:
+        The files; none for a data set that needs none.
+    Raises:
+        DataError: unknown name, no network, or files that are not the right ones.
+    """
+    if get_entry(name).layout is None:
+        return []
+    folder = (Path(directory).expanduser() if directory else download_folder()) / name
+    return [
+        fetch(remote, folder / remote.file_name, open_url or open_remote, progress or no_progress)
+        for remote in remote_files(name)
+    ]
+
+
+def remote_files(name: str) -> list[RemoteFile]:
+    """The original files of a data set, as the tensorflow-datasets package lists them."""
+    package = resources.files("tensorflow_datasets")
+    tables = (("url_checksums", f"{name}.txt"), ("datasets", name, "checksums.tsv"))
+    found = [table for parts in tables if (table := package.joinpath(*parts)).is_file()]
+    if not found:
+        raise DataError(
+            f"the installed tensorflow-datasets does not say where {name} is: "
+            f"put {wanted_files(name)} in a folder {name} and set FEDAST_DATA_DIR to its parent"
+        )
+    lines = found[0].read_text(encoding="utf-8").splitlines()
+    return [parse_line(line) for line in lines if line.strip() and not line.startswith("#")]
+
+
+def parse_line(line: str) -> RemoteFile:
+    """``url <tab> size <tab> sha256 [<tab> file name]``."""
+    url, num_bytes, sha256, *rest = line.split("\t")
+    file_name = Path(rest[0] if rest else url).name
+    return RemoteFile(url, int(num_bytes), sha256, file_name)
+
+
+def wanted_files(name: str) -> str:
+    """The files of a data set in words."""
+    layout = get_entry(name).layout
+    return layout.wanted if layout else "nothing"
+
+
+def fetch(remote: RemoteFile, path: Path, open_url: OpenUrl, progress: Progress) -> Path:
+    """Bring one file to ``path``, unless it is there already."""
+    if is_verified(remote, path):
+        progress(remote.file_name, remote.num_bytes, remote.num_bytes)
+        return path
+    try:
+        with open_url(remote.url) as source, atomic_write(path) as target:
+            copy_verified(remote, source, target, progress)
+    except DataError:
+        raise
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise DataError(
+            f"could not fetch {remote.file_name} from {remote.url} ({error}): put the file in "
+            f"{path.parent} by hand, or in $FEDAST_DATA_DIR/{path.parent.name}"
+        ) from error
+    return path
+
+
+def is_verified(remote: RemoteFile, path: Path) -> bool:
+    """Whether the right file is at ``path``."""
+    return (
+        path.is_file()
+        and path.stat().st_size == remote.num_bytes
+        and file_sha256(path).hex() == remote.sha256
+    )
+
+
+def copy_verified(
+    remote: RemoteFile, source: IO[bytes], target: IO[bytes], progress: Progress
+) -> None:
+    """Copy a download; DataError if it is not the file expected, TimeoutError if it drags on."""
+    digest, num_bytes = hashlib.sha256(), 0
+    stop_time = time.monotonic() + DEADLINE
+    while num_bytes <= remote.num_bytes and (block := source.read(BLOCK)):
+        target.write(block)
+        digest.update(block)
+        num_bytes += len(block)
+        progress(remote.file_name, num_bytes, remote.num_bytes)
+        if time.monotonic() > stop_time:
+            raise TimeoutError(f"not done after {DEADLINE:.0f} seconds")
+    if num_bytes != remote.num_bytes or digest.hexdigest() != remote.sha256:
+        raise DataError(
+            f"{remote.url} is not the expected file: expected {remote.num_bytes:,} bytes with "
+            f"SHA-256 {remote.sha256}, found {num_bytes:,} with {digest.hexdigest()}; try again, "
+            f"or put {remote.file_name} from elsewhere in a folder under FEDAST_DATA_DIR"
+        )
+
+
+def open_remote(url: str) -> IO[bytes]:
+    """Open an address over the network, with a time-out."""
+    return urllib.request.urlopen(url, timeout=TIMEOUT)
+
+
+def no_progress(file_name: str, num_bytes: int, total: int) -> None:
+    """Tell nobody."""

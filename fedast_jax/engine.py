@@ -1,0 +1,253 @@
+"""The compiled part: one scan over batches that trains and aggregates, and the tests.
+
+The engine knows neither clocks nor methods. It follows index arrays: which version row each slot
+starts from, which rows an aggregation reads and writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.flatten_util import ravel_pytree
+
+from .local_train import LocalWork, local_train
+from .server import Server, make_server
+from .tasks import Data, Kind, Params, Shape, Task
+
+INITIAL_MODEL = 1 << 31  # in place of a request's number: the randomness of a lane's initial model
+
+
+class Pool(NamedTuple):
+    """All that the device keeps from one call to the next. The last row of each takes padding."""
+
+    versions: jax.Array  # float[version rows, P + S]: a model and its server optimizer's state
+    updates: jax.Array  # float[update rows, P]: x_base - x_tau of a trained request
+
+
+class Slots(NamedTuple):
+    """What one slot trains; arrays with leading axes ``(steps, width)``."""
+
+    base_row: jax.Array
+    update_row: jax.Array
+    seed: jax.Array
+    task: jax.Array
+    request: jax.Array
+    client_lr: jax.Array
+    weight_decay: jax.Array
+    samples: jax.Array  # int32[..., samples_per_client]
+
+
+class Rounds(NamedTuple):
+    """Aggregations in order, flat over the program; padded."""
+
+    source_row: jax.Array
+    target_row: jax.Array
+    server_lr: jax.Array
+    update_start: jax.Array
+    update_stop: jax.Array
+
+
+class Program(NamedTuple):
+    """A fixed number of steps; those beyond the planned ones are empty and cost nothing."""
+
+    slots: Slots
+    num_slots: jax.Array  # int32[steps]: slots in use, filled from the left
+    round_start: jax.Array  # int32[steps]
+    round_stop: jax.Array  # int32[steps]
+    rounds: Rounds
+    update_row: jax.Array  # int32[updates]: rows that the rounds sum, in order of arrival
+    weight: jax.Array  # float[updates]
+
+
+class Scores(NamedTuple):
+    """Totals over the test set, per tested row."""
+
+    correct: jax.Array
+    loss: jax.Array
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """What one compiled program depends on: shapes and functions, never numbers."""
+
+    kind: Kind
+    shape: Shape
+    work: LocalWork
+    server_optimizer: str
+    width: int
+    steps: int  # steps of one call
+    precision: str
+    backend: str
+
+    @property
+    def micro_batch(self) -> int:
+        """Clients trained side by side: the largest divisor of the width up to the kind's choice."""
+        most = min(self.width, self.kind.micro_batch.get(self.backend, self.width))
+        return next(size for size in range(most, 0, -1) if self.width % size == 0)
+
+    @property
+    def matmul_precision(self) -> str:
+        """JAX's name of the precision of products."""
+        return "highest" if self.precision == "float64" else self.precision
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        """The type of models and updates."""
+        return jnp.dtype("float64" if self.precision == "float64" else "float32")
+
+
+class Engine:
+    """The compiled functions of one pool."""
+
+    def __init__(self, spec: EngineSpec) -> None:
+        self.spec = spec
+        self.task: Task = spec.kind.build(spec.shape)
+        self.num_traces = 0  # how often ``run`` was traced
+        self.run = jax.jit(self._run, donate_argnums=0)
+        self.admit = jax.jit(self._admit, donate_argnums=0)
+        self.evaluate = jax.jit(self._evaluate, static_argnums=4)
+
+    @cached_property
+    def template(self) -> Params:
+        """Shapes of the model's leaves."""
+        return jax.eval_shape(self.task.init, jax.random.key(0))
+
+    @cached_property
+    def num_params(self) -> int:
+        """P: numbers in one model."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self.template))
+
+    @cached_property
+    def server(self) -> Server:
+        """The server's step."""
+        return make_server(self.spec.server_optimizer, self.num_params)
+
+    @property
+    def row_bytes(self) -> tuple[int, int]:
+        """Bytes of one version row and of one update row."""
+        size = self.spec.dtype.itemsize
+        return (self.num_params + self.server.num_state) * size, self.num_params * size
+
+    def empty_pool(self, num_versions: int, num_updates: int) -> Pool:
+        """Rows for so many versions and updates, and one of each for padding."""
+        width = self.num_params + self.server.num_state
+        return Pool(
+            jnp.zeros((num_versions + 1, width), self.spec.dtype),
+            jnp.zeros((num_updates + 1, self.num_params), self.spec.dtype),
+        )
+
+    def unflatten(self, version: jax.Array) -> Params:
+        """A version row as the model's tree."""
+        return self._unravel(version[: self.num_params])
+
+    @cached_property
+    def _unravel(self) -> Callable[[jax.Array], Params]:
+        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), self.template)
+        return ravel_pytree(zeros)[1]
+
+    def _admit(self, pool: Pool, row: jax.Array, seed: jax.Array, task: jax.Array) -> Pool:
+        """Write a lane's initial version into a row."""
+        model = self.task.init(request_key(seed, task, jnp.uint32(INITIAL_MODEL)))
+        version = self.server.init(ravel_pytree(model)[0])
+        return pool._replace(versions=pool.versions.at[row].set(version))
+
+    def _run(self, pool: Pool, program: Program, data: Data) -> Pool:
+        """Train and aggregate: one scan step a batch."""
+        self.num_traces += 1
+        with jax.default_matmul_precision(self.spec.matmul_precision):
+            step = partial(self._step, program, data)
+            return lax.scan(step, pool, (program.slots, *_step_columns(program)))[0]
+
+    def _step(
+        self, program: Program, data: Data, pool: Pool, inputs: tuple[Slots, ...]
+    ) -> tuple[Pool, None]:
+        slots, num_slots, round_start, round_stop = inputs
+        pool = self._train_batch(data, pool, slots, num_slots)
+        close_round = partial(self._close_round, program)
+        return lax.fori_loop(round_start, round_stop, close_round, pool), None
+
+    def _train_batch(self, data: Data, pool: Pool, slots: Slots, num_slots: jax.Array) -> Pool:
+        micro = self.spec.micro_batch
+        num_micro = (num_slots + micro - 1) // micro
+
+        def train_some(index: jax.Array, updates: jax.Array) -> jax.Array:
+            some = jax.tree.map(
+                lambda column: lax.dynamic_slice_in_dim(column, index * micro, micro), slots
+            )
+            starts = pool.versions[some.base_row]
+            trained = jax.vmap(partial(self._train_slot, data))(starts, some)
+            return write_rows(updates, some.update_row, trained)
+
+        return pool._replace(updates=lax.fori_loop(0, num_micro, train_some, pool.updates))
+
+    def _train_slot(self, data: Data, start: jax.Array, slot: Slots) -> jax.Array:
+        key = request_key(slot.seed, slot.task, slot.request)
+        params = self.unflatten(start)
+        update = local_train(
+            self.task,
+            self.spec.work,
+            data,
+            params,
+            slot.samples,
+            key,
+            slot.client_lr,
+            slot.weight_decay,
+        )
+        return ravel_pytree(update)[0]
+
+    def _close_round(self, program: Program, index: jax.Array, pool: Pool) -> Pool:
+        """``x <- server(x, sum_j weight_j update_j)``, always summed in order of arrival."""
+        row = jax.tree.map(lambda column: column[index], program.rounds)
+
+        def add(place: jax.Array, total: jax.Array) -> jax.Array:
+            return total + program.weight[place] * pool.updates[program.update_row[place]]
+
+        zero = jnp.zeros(self.num_params, self.spec.dtype)
+        mean = lax.fori_loop(row.update_start, row.update_stop, add, zero)
+        version = self.server.apply(pool.versions[row.source_row], mean, row.server_lr)
+        return pool._replace(versions=pool.versions.at[row.target_row].set(version))
+
+    def _evaluate(
+        self, versions: jax.Array, rows: jax.Array, num_rows: jax.Array, data: Data, num_tests: int
+    ) -> Scores:
+        """Score rows ``rows[:num_rows]`` on the whole test set, in full chunks."""
+        chunk = min(self.spec.kind.test_chunk, num_tests)
+        starts = jnp.arange(0, num_tests, chunk)
+
+        def score_chunk(params: Params, totals: Scores, start: jax.Array) -> tuple[Scores, None]:
+            places = start + jnp.arange(chunk)
+            real = places < num_tests
+            batch = self.task.take(data, jnp.where(real, places, 0), None)
+            correct, loss = self.task.score(params, batch)
+            found = Scores(jnp.where(real, correct, 0).sum(), jnp.where(real, loss, 0).sum())
+            return jax.tree.map(jnp.add, totals, found), None
+
+        def score_row(index: jax.Array, scores: Scores) -> Scores:
+            params = self.unflatten(versions[rows[index]])
+            zero = Scores(*(jnp.zeros((), self.spec.dtype) for _ in Scores._fields))
+            totals, _ = lax.scan(partial(score_chunk, params), zero, starts)
+            return jax.tree.map(lambda old, new: old.at[index].set(new), scores, totals)
+
+        empty = Scores(*(jnp.zeros(rows.shape, self.spec.dtype) for _ in Scores._fields))
+        with jax.default_matmul_precision(self.spec.matmul_precision):
+            return lax.fori_loop(0, num_rows, score_row, empty)
+
+
+def request_key(seed: jax.Array, task: jax.Array, request: jax.Array) -> jax.Array:
+    """Randomness that belongs to one request, wherever and whenever it is computed."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), task), request)
+
+
+def write_rows(rows: jax.Array, index: jax.Array, values: jax.Array) -> jax.Array:
+    """``rows[index[i]] = values[i]`` one after another, in place."""
+    return lax.fori_loop(0, index.shape[0], lambda i, all_: all_.at[index[i]].set(values[i]), rows)
+
+
+def _step_columns(program: Program) -> tuple[jax.Array, jax.Array, jax.Array]:
+    return program.num_slots, program.round_start, program.round_stop

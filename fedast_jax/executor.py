@@ -1,0 +1,201 @@
+"""What carries a plan out: the device, or nothing at all (to plan without training)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import jax
+import numpy as np
+
+from .engine import Engine, Params, Pool, Program
+from .pool import Lane, LanePool, PoolPlan, Test
+from .program import pack
+from .task_data import TaskData
+
+ROWS_AT_ONCE = 64  # versions handed to one call of the tests
+
+
+class Score(NamedTuple):
+    """One test of one version on the whole test set."""
+
+    accuracy: float
+    loss: float
+
+
+class Interrupted(Exception):
+    """The user asked to stop; raised between two calls of the device."""
+
+
+@dataclass
+class Seconds:
+    """Where the wall-clock time went."""
+
+    plan: float = 0.0
+    compile: float = 0.0
+    train: float = 0.0
+    test: float = 0.0
+
+    @contextmanager
+    def measure(self, phase: str) -> Iterator[None]:
+        """Add the time inside the block to a phase."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            setattr(self, phase, getattr(self, phase) + time.perf_counter() - start)
+
+
+class Executor(Protocol):
+    """What the driver asks for."""
+
+    seconds: Seconds
+
+    def admit(self, pool: LanePool, lane: Lane, row: int) -> None:
+        """Write the lane's initial version."""
+        ...
+
+    def train(self, pool: LanePool, plan: PoolPlan, step_updates: int) -> None:
+        """Carry one segment out."""
+        ...
+
+    def test(self, pool: LanePool, tests: Sequence[Test]) -> list[Score]:
+        """Score versions."""
+        ...
+
+    def model(self, pool: LanePool, row: int) -> Params | None:
+        """A version as a tree of NumPy arrays."""
+        ...
+
+
+@dataclass
+class PlanOnly:
+    """Trains nothing; no test is ever passed."""
+
+    seconds: Seconds = field(default_factory=Seconds)
+
+    def admit(self, pool: LanePool, lane: Lane, row: int) -> None:
+        """Nothing to write."""
+
+    def train(self, pool: LanePool, plan: PoolPlan, step_updates: int) -> None:
+        """Nothing to train."""
+
+    def test(self, pool: LanePool, tests: Sequence[Test]) -> list[Score]:
+        """Accuracy 0 everywhere."""
+        return [Score(0.0, 0.0)] * len(tests)
+
+    def model(self, pool: LanePool, row: int) -> None:
+        """There is none."""
+
+
+@dataclass
+class _Loaded:
+    """One pool on the device."""
+
+    engine: Engine
+    arrays: Pool
+    capacity: tuple[int, int]
+    run: Callable | None = None  # compiled
+    evaluate: Callable | None = None
+
+
+class Device:
+    """Runs programs on JAX's default device; one compilation per pool."""
+
+    def __init__(self, is_stopped: Callable[[], bool] = lambda: False) -> None:
+        self.seconds = Seconds()
+        self._is_stopped = is_stopped
+        self._loaded: dict[int, _Loaded] = {}
+
+    def admit(self, pool: LanePool, lane: Lane, row: int) -> None:
+        """Write the lane's initial version."""
+        loaded = self._load(pool)
+        with self.seconds.measure("compile"):  # a few numbers: nearly all of it is compilation
+            loaded.arrays = loaded.engine.admit(
+                loaded.arrays, np.int32(row), np.uint32(lane.seed), np.uint32(lane.task)
+            )
+
+    def train(self, pool: LanePool, plan: PoolPlan, step_updates: int) -> None:
+        """Carry one segment out, call by call."""
+        loaded, data = self._load(pool), pool.data.on_device.train
+        with self.seconds.measure("plan"):
+            columns, samples = pool.columns(plan.lanes), pool.samples(plan)
+            programs = list(
+                pack(
+                    plan.schedule,
+                    columns,
+                    samples,
+                    pool.shapes(step_updates),
+                    np.dtype(pool.spec.dtype),
+                )
+            )
+        for program in programs:
+            if self._is_stopped():
+                raise Interrupted
+            self._compile_run(loaded, program, data)
+            with self.seconds.measure("train"):
+                assert loaded.run is not None
+                loaded.arrays = jax.block_until_ready(loaded.run(loaded.arrays, program, data))
+
+    def test(self, pool: LanePool, tests: Sequence[Test]) -> list[Score]:
+        """Score versions, ``ROWS_AT_ONCE`` in a call."""
+        scores = []
+        for start in range(0, len(tests), ROWS_AT_ONCE):
+            if self._is_stopped():
+                raise Interrupted
+            scores += self._test(pool, [test.row for test in tests[start : start + ROWS_AT_ONCE]])
+        return scores
+
+    def model(self, pool: LanePool, row: int) -> Params:
+        """A version as a tree of NumPy arrays."""
+        loaded = self._load(pool)
+        return jax.tree.map(np.asarray, loaded.engine.unflatten(loaded.arrays.versions[row]))
+
+    def _test(self, pool: LanePool, rows: list[int]) -> list[Score]:
+        loaded, data = self._load(pool), pool.data.on_device.test
+        padded = np.zeros(ROWS_AT_ONCE, np.int32)
+        padded[: len(rows)] = rows
+        arguments = loaded.arrays.versions, padded, np.int32(len(rows)), data
+        if loaded.evaluate is None:
+            with self.seconds.measure("compile"):
+                lowered = loaded.engine.evaluate.lower(*arguments, pool.data.num_tests)
+                loaded.evaluate = lowered.compile()
+        with self.seconds.measure("test"):
+            found = jax.device_get(loaded.evaluate(*arguments))
+        total = pool.data.num_tests
+        return [
+            Score(float(correct) / total, float(loss) / total)
+            for correct, loss in zip(
+                found.correct[: len(rows)], found.loss[: len(rows)], strict=True
+            )
+        ]
+
+    def _load(self, pool: LanePool) -> _Loaded:
+        loaded = self._loaded.get(id(pool))
+        if loaded is None:
+            engine = Engine(pool.spec)
+            loaded = _Loaded(engine, engine.empty_pool(*pool.capacity), pool.capacity)
+            self._loaded[id(pool)] = loaded
+        if loaded.capacity != pool.capacity:
+            _grow(loaded, pool.capacity)
+        return loaded
+
+    def _compile_run(self, loaded: _Loaded, program: Program, data: TaskData) -> None:
+        if loaded.run is None:
+            with self.seconds.measure("compile"):
+                loaded.run = loaded.engine.run.lower(loaded.arrays, program, data).compile()
+
+
+def _grow(loaded: _Loaded, capacity: tuple[int, int]) -> None:
+    """Move the rows into larger arrays; the programs must be compiled again."""
+    larger = loaded.engine.empty_pool(*capacity)
+    loaded.arrays = Pool(
+        *(
+            new.at[: old.shape[0] - 1].set(old[:-1])
+            for new, old in zip(larger, loaded.arrays, strict=True)
+        )
+    )
+    loaded.capacity, loaded.run, loaded.evaluate = capacity, None, None

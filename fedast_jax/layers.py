@@ -1,0 +1,131 @@
+"""Layers as the engine needs them: convolutions as matrix products, fast with weights per client.
+
+Images inside a model are *batch innermost*, ``(channels, height, width, batch)``: a patch is then a
+concatenation of contiguous slices along the channel axis, and a convolution is one product of a
+small kernel matrix with long rows.  ``vmap`` over clients turns it into a batched product, where
+``lax.conv`` would become a grouped convolution (slow on every backend) and would be slow inside
+``lax.scan`` on the CPU.
+
+Initialisation is PyTorch's default, which the paper's authors train with: kernel and bias uniform
+in ``±1/sqrt(fan_in)``.  Parameters have JAX's default float type; arithmetic is done in that type.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+Form = Literal["patches", "rows"]
+
+
+def to_batch_innermost(images: jax.Array) -> jax.Array:
+    """``(batch, height, width, channels) -> (channels, height, width, batch)``."""
+    return jnp.transpose(images, (3, 1, 2, 0))
+
+
+def flatten(x: jax.Array) -> jax.Array:
+    """``(channels, height, width, batch) -> (batch, features)``, features ordered as in PyTorch."""
+    return x.reshape(-1, x.shape[-1]).T
+
+
+def conv2d(x: jax.Array, kernel: jax.Array, padding: int = 0, form: Form = "patches") -> jax.Array:
+    """Cross-correlation with stride 1, as ``torch.nn.functional.conv2d``.
+
+    Args:
+        x: ``(in, height, width, batch)``.
+        kernel: ``(kernel_height, kernel_width, in, out)``.
+        padding: zeros added on each side of height and width.
+        form: "patches" makes one product of all patches (best for few input channels); "rows"
+            gathers along the width only and sums one product per kernel row (less memory traffic).
+    Returns:
+        ``(out, height + 2 padding - kernel_height + 1, width + ..., batch)``.
+    """
+    if padding:
+        x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    return _conv_patches(x, kernel) if form == "patches" else _conv_rows(x, kernel)
+
+
+def _conv_patches(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    kernel_height, kernel_width, _, num_out = kernel.shape
+    height, width = x.shape[1] - kernel_height + 1, x.shape[2] - kernel_width + 1
+    shifts = [(i, j) for i in range(kernel_height) for j in range(kernel_width)]
+    patches = jnp.concatenate([x[:, i : i + height, j : j + width] for i, j in shifts])
+    out = kernel.reshape(-1, num_out).T @ patches.reshape(len(patches), -1)
+    return out.reshape(num_out, height, width, -1)
+
+
+def _conv_rows(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    kernel_height, kernel_width, _, num_out = kernel.shape
+    height, width = x.shape[1] - kernel_height + 1, x.shape[2] - kernel_width + 1
+    columns = jnp.concatenate([x[:, :, j : j + width] for j in range(kernel_width)])
+    out = sum(
+        kernel[i].reshape(-1, num_out).T @ columns[:, i : i + height].reshape(len(columns), -1)
+        for i in range(kernel_height)
+    )
+    return jnp.asarray(out).reshape(num_out, height, width, -1)
+
+
+def max_pool(x: jax.Array) -> jax.Array:
+    """The largest of each 2x2 square; an odd last row or column is dropped, as in PyTorch.
+
+    Maxima of four strided slices, so the gradient is plain selections.  Where two values tie,
+    ``jnp.maximum`` gives half of the gradient to each side of every comparison.
+
+    Args:
+        x: ``(channels, height, width, batch)``.
+    Returns:
+        ``(channels, height // 2, width // 2, batch)``.
+    """
+    height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
+    rows = jnp.maximum(x[:, 0:height:2, :width], x[:, 1:height:2, :width])
+    return jnp.maximum(rows[:, :, 0::2], rows[:, :, 1::2])
+
+
+def uniform_fan_in(fan_in: int):
+    """PyTorch's default for linear and convolution layers: uniform in ``±1/sqrt(fan_in)``."""
+    bound = 1.0 / math.sqrt(fan_in)
+
+    def init(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        return jax.random.uniform(key, shape, default_float(), -bound, bound)
+
+    return init
+
+
+def default_float() -> jnp.dtype:
+    """float32, or float64 where ``jax_enable_x64`` is on."""
+    return jnp.zeros(()).dtype
+
+
+class Conv(nn.Module):
+    """Convolution with stride 1 and a bias, on ``(in, height, width, batch)``; see ``conv2d``."""
+
+    features: int
+    kernel_size: int
+    padding: int = 0
+    form: Form = "patches"
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        shape = (self.kernel_size, self.kernel_size, x.shape[0], self.features)
+        init = uniform_fan_in(math.prod(shape[:3]))
+        kernel = self.param("kernel", init, shape)
+        bias = self.param("bias", init, (self.features,))
+        x = conv2d(x.astype(kernel.dtype), kernel, self.padding, self.form)
+        return x + bias[:, None, None, None]
+
+
+class Dense(nn.Module):
+    """``x @ kernel + bias`` on ``(batch, in)``."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        init = uniform_fan_in(x.shape[-1])
+        kernel = self.param("kernel", init, (x.shape[-1], self.features))
+        bias = self.param("bias", init, (self.features,))
+        return x.astype(kernel.dtype) @ kernel + bias[None]

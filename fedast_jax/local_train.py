@@ -1,0 +1,119 @@
+"""Algorithm 1 (LocalTrain) of Askin et al., UAI 2024, for one client."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from .tasks.base import Data, Params, Task
+
+AUGMENT = 1 << 20  # step keys are folded from here on, clear of the epochs' (and steps') order keys
+
+LARGEST_PACKED = 4096
+"""Up to here a permutation sorts single numbers, random bits above and the position below: five
+times faster than ``argsort`` on the CPU.  With 4096 positions 20 random bits remain."""
+
+
+class LocalWork(NamedTuple):
+    """The shapes of one request, all static.  Exactly one of the two local counts is given."""
+
+    batch_size: int
+    local_epochs: int | None  # passes over the client's samples, reshuffled each time
+    local_steps: int | None  # or: this many steps, each on a freshly drawn batch
+    num_samples: int  # of one client
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole batches in one pass; the last partial batch is dropped."""
+        return self.num_samples // self.batch_size
+
+    @property
+    def num_steps(self) -> int:
+        """tau: mini-batch steps of one request.
+
+        Raises:
+            ValueError: if the counts do not describe at least one step.
+        """
+        if (self.local_epochs is None) == (self.local_steps is None):
+            raise ValueError(f"give one of local_epochs and local_steps, got {self}")
+        if self.local_steps is not None:
+            num_steps = self.local_steps
+        else:
+            num_steps = self.steps_per_epoch * (self.local_epochs or 0)
+        if num_steps < 1:
+            raise ValueError(f"a request must have at least one local step, got {self}")
+        return num_steps
+
+
+def batch_orders(work: LocalWork, key: jax.Array) -> jax.Array:
+    """Positions into the client's samples, ``int32[num_steps, batch_size]``.
+
+    With ``local_epochs`` each epoch is a new permutation cut into batches; with ``local_steps``
+    each step draws without replacement, or with replacement where the client has too few samples.
+    """
+    num_steps = work.num_steps
+    if work.local_epochs is not None:
+        used = work.steps_per_epoch * work.batch_size
+        orders = _permutations(key, work.local_epochs, work.num_samples)[:, :used]
+    elif work.num_samples < work.batch_size:
+        orders = jax.random.randint(key, (num_steps, work.batch_size), 0, work.num_samples)
+    else:
+        orders = _permutations(key, num_steps, work.num_samples)[:, : work.batch_size]
+    return orders.reshape(num_steps, work.batch_size)
+
+
+def _permutations(key: jax.Array, count: int, size: int) -> jax.Array:
+    """Independent permutations, ``int32[count, size]``; row i belongs to ``fold_in(key, i)``."""
+    keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(count))
+    bits = jax.vmap(lambda k: jax.random.bits(k, (size,), jnp.uint32))(keys)
+    if size > LARGEST_PACKED:
+        return jnp.argsort(bits, axis=-1).astype(jnp.int32)
+    low_bits = jnp.uint32((1 << (size - 1).bit_length()) - 1)
+    position = jnp.arange(size, dtype=jnp.uint32)[None]
+    return (jnp.sort((bits & ~low_bits) | position, axis=-1) & low_bits).astype(jnp.int32)
+
+
+def local_train(
+    task: Task,
+    work: LocalWork,
+    data: Data,
+    params: Params,
+    samples: jax.Array,
+    key: jax.Array,
+    client_lr: jax.Array | float,
+    weight_decay: jax.Array | float,
+) -> Params:
+    """Train one client and return its update.
+
+    Args:
+        task, work: static.
+        data: the task's data on the device.
+        params: the version current at dispatch, x.
+        samples: ``int32[num_samples]``, the client's rows of the data.
+        key: randomness of this request only.
+        client_lr: eta_c.
+        weight_decay: L2 coefficient, added to the gradient.
+    Returns:
+        ``x - x_tau`` as a tree like ``params``: Algorithm 1's Delta times ``tau * client_lr``.
+    """
+    index = samples[batch_orders(work, key)]
+    dtype = jnp.result_type(*jax.tree.leaves(params))
+    optimizer = optax.chain(
+        optax.add_decayed_weights(jnp.asarray(weight_decay, dtype)),
+        optax.sgd(jnp.asarray(client_lr, dtype)),
+    )
+
+    def step(carry, inputs):
+        x, state = carry
+        number, rows = inputs
+        batch = task.take(data, rows, jax.random.fold_in(key, AUGMENT + number))
+        steps, state = optimizer.update(jax.grad(task.loss)(x, batch), state, x)
+        return (optax.apply_updates(x, steps), state), None
+
+    start = (params, optimizer.init(params))
+    (trained, _), _ = lax.scan(step, start, (jnp.arange(work.num_steps), index))
+    return jax.tree.map(jnp.subtract, params, trained)

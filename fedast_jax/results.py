@@ -1,0 +1,310 @@
+"""What a run measured, as tidy tables."""
+
+from __future__ import annotations
+
+import platform
+import resource
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+import pandas as pd
+
+from .config import Config
+from .driver import Counts, Driver, Evaluation, Replicate
+from .engine import Engine, Params
+from .executor import Seconds
+from .sizing import Sizing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PACKAGES = ("fedast-jax", "jax", "jaxlib", "flax", "optax", "numpy", "pandas", "pyarrow")
+
+
+@dataclass
+class Result:
+    """One finished (or interrupted) run."""
+
+    config: Config
+    replicates: list[Replicate]  # in order of their seeds; those never begun are missing
+    status: str  # "finished" or "interrupted"
+    counts: Counts
+    seconds: Seconds
+    wall_seconds: float
+    sizing: Sizing
+    batch_width: int
+    keeps_models: bool
+
+    @classmethod
+    def collect(cls, driver: Driver, sizing: Sizing, status: str, wall_seconds: float) -> Result:
+        """Take from a driver what is to be kept."""
+        return cls(
+            driver.config,
+            sorted(driver.done + driver.resident, key=lambda one: one.index),
+            status,
+            driver.counts,
+            driver.executor.seconds,
+            wall_seconds,
+            sizing,
+            driver.pools[0].spec.width,
+            driver.keep_models,
+        )
+
+    @cached_property
+    def evaluations(self) -> pd.DataFrame:
+        """One row per test, in order of replicate and event."""
+        rows = [one for replicate in self.replicates for one in replicate.evaluations]
+        table = pd.DataFrame(rows, columns=list(Evaluation._fields))
+        return table.astype(
+            {"replicate": "int64", "seed": "int64", "round": "int64", "arrivals": "int64"}
+            | {name: "float64" for name in ("time", "accuracy", "loss")}
+        ).astype({"task": "str"})
+
+    @cached_property
+    def lanes(self) -> pd.DataFrame:
+        """One row per replicate and task: how it ended."""
+        rows = [_lane_row(one, lane.name, lane.task) for one in self.replicates for lane in one.lanes]
+        return pd.DataFrame(rows)
+
+    def summary(self) -> dict[str, Any]:
+        """Per task: means and spreads over the seeds; what diverged is left out and counted."""
+        return {
+            "name": self.config.name,
+            "algorithm": self.config.algorithm,
+            "status": self.status,
+            "num_seeds": self.config.num_seeds,
+            "num_finished": int(sum(bool(one.timeline.end_reason) for one in self.replicates)),
+            "num_diverged": int(sum(one.diverged is not None for one in self.replicates)),
+            "tasks": {task.name: self._task_summary(task.name) for task in self.config.named_tasks},
+        }
+
+    def requests(self) -> pd.DataFrame:
+        """One row per request of each replicate, in order of dispatch."""
+        names = [task.name for task in self.config.named_tasks]
+        return pd.concat([_requests(one, names) for one in self.replicates], ignore_index=True)
+
+    def partition(self) -> Iterator[pd.DataFrame]:
+        """Rows (replicate, task, client, sample), in blocks of clients."""
+        for replicate in self.replicates:
+            for lane in replicate.lanes:
+                first = 0
+                for samples in lane.partition.all_samples():
+                    clients = np.arange(first, first + len(samples))
+                    first += len(samples)
+                    yield pd.DataFrame(
+                        {
+                            "replicate": replicate.index,
+                            "task": lane.name,
+                            "client": np.repeat(clients, samples.shape[1]),
+                            "sample": samples.ravel().astype(np.int64),
+                        }
+                    )
+
+    def models(self) -> dict[str, np.ndarray]:
+        """Every leaf of every initial and final model: ``replicate/task/initial/leaf``.
+
+        Raises:
+            ValueError: the run did not keep its models.
+        """
+        if not self.keeps_models:
+            raise ValueError("the models were not kept; simulate with keep_models=True")
+        leaves: dict[str, np.ndarray] = {}
+        for replicate in self.replicates:
+            for name, model in replicate.initial_models.items():
+                leaves |= _named_leaves(f"{replicate.index}/{name}/initial", model)
+            for name, model in replicate.final_models.items():
+                leaves |= _named_leaves(f"{replicate.index}/{name}/final", model)
+        return leaves
+
+    def manifest(self) -> dict[str, Any]:
+        """What the run was made with and what it cost."""
+        device = jax.local_devices()[0]
+        return {
+            "status": self.status,
+            "versions": {name: _version(name) for name in PACKAGES}
+            | {"python": platform.python_version()},
+            "device": {
+                "platform": device.platform,
+                "kind": device.device_kind,
+                "count": jax.local_device_count(),
+                "machine": platform.machine(),
+            },
+            "precision": self.config.precision,
+            "seconds": asdict(self.seconds) | {"wall": self.wall_seconds},
+            "counts": {
+                "updates": self.counts.updates,
+                "batches": self.counts.batches,
+                "empty_slots": self.counts.slots - self.counts.updates,
+                "segments": self.counts.segments,
+                "arrivals": sum(one.timeline.num_arrivals for one in self.replicates),
+            },
+            "batch_width": self.batch_width,
+            "resident_replicates": self.sizing.num_resident,
+            "memory": {
+                "estimated_bytes": self.sizing.bytes,
+                "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            },
+        }
+
+    def plot(self) -> Figure:
+        """Accuracy over simulated time, a panel a task: mean over the seeds with its spread."""
+        from .figures import accuracy_figure
+
+        return accuracy_figure(self)
+
+    def _task_summary(self, name: str) -> dict[str, Any]:
+        lanes = self.lanes[self.lanes.task == name]
+        kept = lanes[~lanes.diverged]
+        times = kept.target_time.dropna()
+        return {
+            "rounds": _spread(kept.rounds),
+            "accuracy": _spread(kept.accuracy),
+            "loss": _spread(kept.loss),
+            "time_to_target": _spread(times)
+            | {"median": _number(times.median()), "num_reached": len(times)},
+            "target_accuracy": self.config_of(name).target,
+            "mean_staleness": _number(kept.mean_staleness.mean()),
+            "num_seeds": len(kept),
+        }
+
+    def config_of(self, name: str):
+        """The settings of a task by its name."""
+        return next(task.settings for task in self.config.named_tasks if task.name == name)
+
+
+@dataclass(frozen=True)
+class PlanReport:
+    """What a run would be, without training it."""
+
+    events: int
+    seconds: float
+    events_per_second: float
+    batches: int
+    batch_width: int
+    fill: float
+    mean_wave_width: float
+    segments: int
+    resident_replicates: int
+    rows: list[dict[str, Any]]
+    memory_bytes: int
+    simulated_time: float
+
+    @classmethod
+    def collect(
+        cls, driver: Driver, sizing: Sizing, seconds: float, wave_width: float
+    ) -> PlanReport:
+        """Take from a driver that has planned everything."""
+        events = sum(one.timeline.num_arrivals for one in driver.done)
+        rows = [
+            {
+                "kind": pool.spec.kind.name,
+                "version_rows": pool.capacity[0],
+                "update_rows": pool.capacity[1],
+                "most_version_rows_used": pool.peak[0],
+                "most_update_rows_used": pool.peak[1],
+                "parameters": Engine(pool.spec).num_params,
+                "bytes": needs.bytes(sizing.num_resident),
+            }
+            for pool, needs in zip(driver.pools, sizing.needs, strict=True)
+        ]
+        return cls(
+            events=events,
+            seconds=seconds,
+            events_per_second=events / seconds,
+            batches=driver.counts.batches,
+            batch_width=driver.pools[0].spec.width,
+            fill=driver.counts.fill,
+            mean_wave_width=wave_width,
+            segments=driver.counts.segments,
+            resident_replicates=sizing.num_resident,
+            rows=rows,
+            memory_bytes=sizing.bytes,
+            simulated_time=max(one.timeline.time for one in driver.done),
+        )
+
+
+def _lane_row(replicate: Replicate, name: str, task: int) -> dict[str, Any]:
+    tests = [one for one in replicate.evaluations if one.task == name]
+    staleness = _staleness(replicate, task)
+    return {
+        "replicate": replicate.index,
+        "seed": replicate.seed,
+        "task": name,
+        "rounds": len(replicate.timeline.rounds[task]),
+        "accuracy": tests[-1].accuracy if tests else np.nan,
+        "loss": tests[-1].loss if tests else np.nan,
+        "target_time": replicate.target_times.get(name, np.nan),
+        "mean_staleness": staleness.mean() if len(staleness) else np.nan,
+        "diverged": replicate.diverged is not None,
+        "end_reason": replicate.timeline.end_reason or "interrupted",
+    }
+
+
+def _used_rounds(replicate: Replicate, task: int) -> tuple[np.ndarray, np.ndarray]:
+    """Requests that were used, in order of arrival, and the aggregation that used each."""
+    rounds = replicate.timeline.rounds[task]
+    sizes = np.diff(np.asarray(rounds.end, np.int64), prepend=0)
+    used = np.asarray(rounds.arrived[: rounds.num_used], np.int64)
+    return used, np.repeat(np.arange(len(rounds)), sizes)
+
+
+def _staleness(replicate: Replicate, task: int) -> np.ndarray:
+    used, round_of = _used_rounds(replicate, task)
+    return round_of - np.asarray(replicate.timeline.requests.base_round, np.int64)[used]
+
+
+def _requests(replicate: Replicate, names: list[str]) -> pd.DataFrame:
+    timeline = replicate.timeline
+    columns, task_of = timeline.requests, np.asarray(timeline.requests.task, np.int64)
+    used_round = np.full(len(columns), -1)
+    status = np.full(len(columns), "in_flight", dtype=object)
+    for task in range(len(names)):
+        if timeline.is_stopped(task):
+            status[task_of == task] = "cancelled"
+        status[np.asarray(timeline.rounds[task].arrived, np.int64)] = "buffered"
+        used, round_of = _used_rounds(replicate, task)
+        status[used], used_round[used] = "used", round_of
+    return pd.DataFrame(
+        {
+            "replicate": replicate.index,
+            "request": np.arange(len(columns)),
+            "task": np.asarray(names, dtype=object)[task_of],
+            "client": np.asarray(columns.client),
+            "dispatched_at": np.asarray(columns.dispatched_at),
+            "started_at": np.asarray(columns.started_at),
+            "arrived_at": np.asarray(columns.arrives_at),
+            "base_round": np.asarray(columns.base_round),
+            "used_round": pd.array(np.where(used_round < 0, None, used_round), dtype="Int64"),
+            "status": status,
+        }
+    )
+
+
+def _named_leaves(prefix: str, model: Params) -> dict[str, np.ndarray]:
+    leaves, _ = jax.tree_util.tree_flatten_with_path(model)
+    return {
+        "/".join([prefix, *(str(getattr(key, "key", getattr(key, "idx", key))) for key in path)]): (
+            np.asarray(leaf)
+        )
+        for path, leaf in leaves
+    }
+
+
+def _spread(values: pd.Series) -> dict[str, float | None]:
+    return {"mean": _number(values.mean()), "std": _number(values.std(ddof=1))}
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"

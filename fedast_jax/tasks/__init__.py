@@ -1,0 +1,53 @@
+"""The registry of task kinds: one file per task, one line here."""
+
+from __future__ import annotations
+
+import difflib
+
+from . import cifar10, digits, fashion_mnist, mnist, tfds
+from .base import Batch as Batch
+from .base import Data as Data
+from .base import Defaults as Defaults
+from .base import Kind as Kind
+from .base import Params as Params
+from .base import Shape as Shape
+from .base import Task as Task
+from .classification import Normalise as Normalise
+from .classification import classification as classification
+
+TASKS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        mnist.KIND,
+        fashion_mnist.KIND,
+        cifar10.KIND,
+        digits.MLP_KIND,
+        digits.CNN_KIND,
+        tfds.KIND,
+    )
+}
+
+
+def get_kind(name: str) -> Kind:
+    """The kind of this name.
+
+    Raises:
+        ValueError: if there is none; the message names the nearest one.
+    """
+    if name in TASKS:
+        return TASKS[name]
+    near = difflib.get_close_matches(name, TASKS, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise ValueError(f"unknown task kind {name!r}; {hint}choose from {sorted(TASKS)}")
+
+
+def register(kind: Kind) -> Kind:
+    """Add a user's own kind, so that a configuration can name it.
+
+    Raises:
+        ValueError: if the name is taken by another kind.
+    """
+    if TASKS.get(kind.name, kind) is not kind:
+        raise ValueError(f"task kind {kind.name!r} exists already; choose another name")
+    TASKS[kind.name] = kind
+    return kind

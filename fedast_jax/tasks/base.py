@@ -1,0 +1,65 @@
+"""What a task is: a model, how it reads its data, and what it is trained and judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import jax
+
+Params = Any  # a tree of float arrays: the model
+Data = Any  # a tree of arrays that stays on the device for the whole run
+Batch = Any  # what one step of training or testing sees
+
+
+class Task(NamedTuple):
+    """The pure functions that the engine needs of one task."""
+
+    init: Callable[[jax.Array], Params]
+    """``key -> params``."""
+    take: Callable[[Data, jax.Array, jax.Array | None], Batch]
+    """``(data, index[B], key) -> batch``: gather, normalise, augment (if ``key`` is given)."""
+    loss: Callable[[Params, Batch], jax.Array]
+    """``(params, batch) -> ()``: the mean loss over the batch, without weight decay."""
+    score: Callable[[Params, Batch], tuple[jax.Array, jax.Array]]
+    """``(params, batch) -> (correct[B], loss[B])``: per example, correct being 0 or 1."""
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """Hyperparameters of a kind where the user names none (spec: the paper's Appendix C)."""
+
+    client_lr: float  # eta_c
+    weight_decay: float
+    step_time: float  # beta of the task: the shortest time of one local step of a client of speed 1
+    server_lr: float = 0.1  # eta_s
+    batch_size: int = 32
+    local_epochs: int | None = 3
+    local_steps: int | None = None
+    samples_per_client: int = 300
+    dirichlet_alpha: float = 0.1
+    target_accuracy: float | None = None
+    test_every: int = 4
+    num_active: int = 96  # R_m
+    buffer_size: int = 3  # b_m
+
+
+class Shape(NamedTuple):
+    """What a model must know of its data before it is built."""
+
+    input_shape: tuple[int, ...]  # of one example as stored: (height, width, channels)
+    num_classes: int
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A registry entry: the task as a function of the shape of its data, and its defaults."""
+
+    name: str
+    dataset: str | None  # the data set's name; None where the user must give it
+    build: Callable[[Shape], Task]
+    defaults: Defaults
+    micro_batch: Mapping[str, int] = field(default_factory=dict)
+    """Clients trained side by side, by backend ("cpu", "gpu", "tpu"); absent: the whole batch."""
+    test_chunk: int = 1000  # examples of the test set scored at once

@@ -1,0 +1,69 @@
+"""Image classification: what a model needs beside itself to become a ``Task``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from ..layers import default_float
+from .base import Data, Params, Shape, Task
+
+
+class ImageBatch(NamedTuple):
+    """Examples ready for the model."""
+
+    images: jax.Array  # float[batch, height, width, channels], normalised
+    labels: jax.Array  # int32[batch]
+
+
+class Normalise(NamedTuple):
+    """``(pixel / scale - mean) / std``, per channel or with one number for all channels."""
+
+    mean: float | Sequence[float]
+    std: float | Sequence[float]
+    scale: float = 255.0
+
+    def __call__(self, pixels: jax.Array) -> jax.Array:
+        """``uint8[batch, height, width, channels] -> float``, as one product and one sum."""
+        dtype = default_float()
+        mean, std = np.asarray(self.mean), np.asarray(self.std)
+        factor = jnp.asarray(1.0 / (self.scale * std), dtype).reshape(1, 1, 1, -1)
+        offset = jnp.asarray(-mean / std, dtype).reshape(1, 1, 1, -1)
+        return pixels.astype(dtype) * factor + offset
+
+
+def classification(model: nn.Module, shape: Shape, normalise: Normalise) -> Task:
+    """Make a task of a model that maps images ``(batch, height, width, channels)`` to logits.
+
+    The data on the device is ``{"images": uint8[n, height, width, channels], "labels": int32[n]}``.
+    The loss is the mean softmax cross entropy.
+    """
+
+    @jax.jit  # the forward pass that flax makes for the shapes is then left out
+    def init(key: jax.Array) -> Params:
+        return model.init(key, jnp.zeros((1, *shape.input_shape), default_float()))["params"]
+
+    def take(data: Data, index: jax.Array, key: jax.Array | None) -> ImageBatch:
+        del key  # no augmentation
+        return ImageBatch(normalise(data["images"][index]), data["labels"][index])
+
+    def logits_and_losses(params: Params, batch: ImageBatch) -> tuple[jax.Array, jax.Array]:
+        logits = model.apply({"params": params}, batch.images)
+        assert isinstance(logits, jax.Array)
+        return logits, optax.softmax_cross_entropy_with_integer_labels(logits, batch.labels)
+
+    def loss(params: Params, batch: ImageBatch) -> jax.Array:
+        return logits_and_losses(params, batch)[1].mean()
+
+    def score(params: Params, batch: ImageBatch) -> tuple[jax.Array, jax.Array]:
+        logits, each_loss = logits_and_losses(params, batch)
+        correct = (logits.argmax(-1) == batch.labels).astype(each_loss.dtype)
+        return correct, each_loss
+
+    return Task(init, take, loss, score)

@@ -1,0 +1,43 @@
+"""Fashion-MNIST with LeNet-5, 44,426 parameters (Askin et al., UAI 2024, Appendix C)."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+
+from ..layers import Conv, Dense, flatten, max_pool, to_batch_innermost
+from .base import Defaults, Kind, Shape, Task
+from .classification import Normalise, classification
+
+NORMALISE = Normalise(mean=0.1307, std=0.3081)  # MNIST's constants, as the authors have it
+
+
+class LeNet5(nn.Module):
+    """Two 5x5 convolutions with pooling, then 120-84-classes; valid padding, ReLU."""
+
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, images: jax.Array) -> jax.Array:
+        x = to_batch_innermost(images)
+        x = max_pool(nn.relu(Conv(6, 5)(x)))
+        x = max_pool(nn.relu(Conv(16, 5)(x)))
+        x = flatten(x)
+        x = nn.relu(Dense(120)(x))
+        x = nn.relu(Dense(84)(x))
+        return Dense(self.num_classes)(x)
+
+
+def build(shape: Shape) -> Task:
+    """LeNet-5 for images of at least 16x16."""
+    return classification(LeNet5(shape.num_classes), shape, NORMALISE)
+
+
+KIND = Kind(
+    name="fashion_mnist",
+    dataset="fashion_mnist",
+    build=build,
+    defaults=Defaults(client_lr=0.06, weight_decay=3e-4, step_time=0.120, target_accuracy=0.82),
+    micro_batch={"cpu": 4},
+    test_chunk=1000,
+)

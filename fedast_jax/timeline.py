@@ -1,0 +1,313 @@
+"""Who trains what, from which version, from when until when: the asynchronous event order.
+
+Nothing is trained here. With a fixed allocation the order of events depends on no model value, so
+it is laid out ahead on the host and the engine follows (spec section 1, Algorithm 2).
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+
+import numpy as np
+
+from .delays import CHUNK, Dispatches, Stream, generator
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """What the timeline must know of one task."""
+
+    num_active: int  # R_m at the start
+    buffer_size: int  # b_m at the start
+    max_rounds: int | None  # T_m
+    duration_scale: float  # tau_m * beta_m: one request's time in units of the law
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Where a replicate ends, whatever its tasks have reached."""
+
+    max_updates: int | None = None  # arrivals
+    time_limit: float | None = None  # simulated time; an arrival at the limit still counts
+    max_active_clients: int | None = None
+
+
+@dataclass
+class Requests:
+    """Columns of one replicate's requests, numbered in order of dispatch."""
+
+    task: array = field(default_factory=lambda: array("q"))
+    client: array = field(default_factory=lambda: array("q"))
+    dispatched_at: array = field(default_factory=lambda: array("d"))
+    started_at: array = field(default_factory=lambda: array("d"))
+    arrives_at: array = field(default_factory=lambda: array("d"))
+    base_round: array = field(default_factory=lambda: array("q"))  # version at dispatch
+
+    def __len__(self) -> int:
+        return len(self.task)
+
+    def truncate(self, length: int) -> None:
+        """Forget the requests from number ``length`` on."""
+        for column in vars(self).values():
+            del column[length:]
+
+
+@dataclass
+class Rounds:
+    """One task's arrivals in order, and the aggregations they were used in."""
+
+    arrived: array = field(default_factory=lambda: array("q"))  # request numbers
+    end: array = field(default_factory=lambda: array("q"))  # arrivals in when round k closed
+    time: array = field(default_factory=lambda: array("d"))
+    event: array = field(default_factory=lambda: array("q"))  # arrivals of the whole replicate
+
+    def __len__(self) -> int:
+        return len(self.end)
+
+    @property
+    def num_used(self) -> int:
+        """Arrivals that an aggregation has used."""
+        return self.end[-1] if self.end else 0
+
+    def truncate(self, num_arrived: int, num_rounds: int) -> None:
+        """Go back to an earlier point."""
+        del self.arrived[num_arrived:]
+        for column in (self.end, self.time, self.event):
+            del column[num_rounds:]
+
+
+@dataclass
+class _State:
+    """What continues from one event to the next, besides the logs."""
+
+    num_active: list[int]  # R_m
+    buffer_size: list[int]  # b_m
+    in_flight: list[int]  # A_m
+    stopped: list[bool]
+    heap: list[tuple[float, int]] = field(default_factory=list)  # (arrival time, request)
+    last_request: dict[int, int] = field(default_factory=dict)  # client -> end of its queue
+    num_attempts: int = 0  # dispatches tried, the dropped ones included
+    num_arrivals: int = 0  # c
+    time: float = 0.0
+    end_reason: str | None = None
+
+    def fork(self) -> _State:
+        """An independent copy."""
+        other = copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, list | dict):
+                setattr(other, name, value.copy())
+        return other
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A point to come back to."""
+
+    state: _State
+    num_requests: int
+    num_arrived: tuple[int, ...]
+    num_rounds: tuple[int, ...]
+
+
+class Timeline:
+    """Algorithm 2, option S, for one replicate: all tasks, one pool of clients.
+
+    ``advance`` lays out events, ``mark`` and ``rewind`` go back, ``stop_after`` says with which
+    round a task ends. Arrivals at equal times are ordered by dispatch. A cancelled request keeps
+    its client busy until it would have ended.
+    """
+
+    def __init__(
+        self, seed: int, tasks: Sequence[TaskPlan], limits: Limits, dispatches: Dispatches
+    ) -> None:
+        self._seed, self._tasks, self._limits, self._dispatches = seed, tasks, limits, dispatches
+        self._ratio = [task.num_active / task.buffer_size for task in tasks]
+        self._last_round = [task.max_rounds for task in tasks]
+        self._chunk_index, self._chunk = -1, ([0], [0.0])
+        self.requests = Requests()
+        self.rounds = [Rounds() for _ in tasks]
+        self._state = _State(
+            num_active=[task.num_active for task in tasks],
+            buffer_size=[task.buffer_size for task in tasks],
+            in_flight=[0] * len(tasks),
+            stopped=[False] * len(tasks),
+        )
+        for task, plan in enumerate(tasks):
+            self._dispatch(task, plan.num_active)
+
+    @property
+    def time(self) -> float:
+        """Simulated time of the last event, or of the limit that ended the replicate."""
+        return self._state.time
+
+    @property
+    def num_arrivals(self) -> int:
+        """Arrivals so far, all tasks together (c in Algorithm 2)."""
+        return self._state.num_arrivals
+
+    @property
+    def end_reason(self) -> str | None:
+        """Why no event can follow, or None."""
+        return self._state.end_reason
+
+    @property
+    def num_active(self) -> list[int]:
+        """R_m of every task as it stands (0 once a task has stopped)."""
+        return list(self._state.num_active)
+
+    @property
+    def buffer_size(self) -> list[int]:
+        """b_m of every task as it stands."""
+        return list(self._state.buffer_size)
+
+    def is_stopped(self, task: int) -> bool:
+        """Whether the task takes no more updates."""
+        return self._state.stopped[task]
+
+    def mark(self) -> Mark:
+        """The present point, for ``rewind``."""
+        return Mark(
+            self._state.fork(),
+            len(self.requests),
+            tuple(len(rounds.arrived) for rounds in self.rounds),
+            tuple(len(rounds) for rounds in self.rounds),
+        )
+
+    def rewind(self, mark: Mark) -> None:
+        """Forget everything after ``mark``; the same events follow when it is advanced again."""
+        self._state = mark.state.fork()
+        self.requests.truncate(mark.num_requests)
+        for rounds, arrived, closed in zip(
+            self.rounds, mark.num_arrived, mark.num_rounds, strict=True
+        ):
+            rounds.truncate(arrived, closed)
+
+    def advance(self, until: int) -> None:
+        """Lay out events until ``until`` arrivals are in or the replicate ends."""
+        state, requests = self._state, self.requests
+        heap, last, in_flight = state.heap, state.last_request, state.in_flight
+        stopped, task_of, client_of = state.stopped, requests.task, requests.client
+        most = self._limits.max_updates or np.inf
+        latest = np.inf if self._limits.time_limit is None else self._limits.time_limit
+        capped = self._limits.max_active_clients is not None
+        while state.num_arrivals < until and state.end_reason is None:
+            if not heap or heap[0][0] > latest:
+                state.time, state.end_reason = latest, "time_limit"
+                return
+            now, request = heappop(heap)
+            task, client = task_of[request], client_of[request]
+            if last[client] == request:
+                del last[client]
+            if stopped[task]:  # it was cancelled: only its client was still busy
+                self._wake_starved(now)
+                continue
+            state.time = now
+            state.num_arrivals += 1
+            in_flight[task] -= 1
+            self._receive(task, request)
+            if state.num_arrivals >= most and state.end_reason is None:
+                state.end_reason = "max_updates"
+            if not stopped[task]:
+                missing = state.num_active[task] - in_flight[task]
+                self._dispatch(task, missing if missing < 2 else 2)
+            if capped:
+                self._wake_starved(now)
+
+    def stop_after(self, task: int, num_rounds: int) -> None:
+        """The task ends with this round, which must lie ahead: its target was met there."""
+        self._last_round[task] = num_rounds
+
+    def end(self, reason: str) -> None:
+        """No event follows the current one."""
+        self._state.end_reason = reason
+
+    def _stop(self, task: int) -> None:
+        """End a task at the current event: cancel its requests, hand its R_m on, dispatch.
+
+        The freed requests go to the unfinished tasks in proportion to their R (remainder: one
+        each, at random); b follows R (spec section 1.5).
+        """
+        state = self._state
+        freed = state.num_active[task]
+        state.stopped[task] = True
+        state.num_active[task] = state.in_flight[task] = 0
+        others = [other for other, stopped in enumerate(state.stopped) if not stopped]
+        if not others:
+            state.end_reason = "finished"
+            return
+        for other, extra in zip(others, self._share_out(freed, others), strict=True):
+            state.num_active[other] += extra
+            ratio = self._ratio[other]
+            state.buffer_size[other] = max(1, int(state.num_active[other] / ratio + 0.5))
+            self._dispatch(other, extra)
+
+    def pending(self, task: int) -> list[int]:
+        """Requests of the task that no aggregation has used yet, in order of arrival."""
+        rounds, task_of = self.rounds[task], self.requests.task
+        buffered = rounds.arrived[rounds.num_used :].tolist()
+        if self._state.stopped[task] or self._state.end_reason:
+            return []
+        in_flight = sorted(entry for entry in self._state.heap if task_of[entry[1]] == task)
+        return buffered + [request for _, request in in_flight]
+
+    def _receive(self, task: int, request: int) -> None:
+        rounds, state = self.rounds[task], self._state
+        rounds.arrived.append(request)
+        if len(rounds.arrived) - rounds.num_used < state.buffer_size[task]:
+            return
+        rounds.end.append(len(rounds.arrived))
+        rounds.time.append(state.time)
+        rounds.event.append(state.num_arrivals)
+        if len(rounds) == self._last_round[task]:
+            self._stop(task)
+
+    def _wake_starved(self, now: float) -> None:
+        """Try again for tasks whose every dispatch was dropped: no arrival of theirs would."""
+        state = self._state
+        for task, stopped in enumerate(state.stopped):
+            if not stopped and state.in_flight[task] == 0:
+                state.time = now
+                self._dispatch(task, min(2, state.num_active[task]))
+
+    def _dispatch(self, task: int, count: int) -> None:
+        state, requests = self._state, self.requests
+        last, now, base = state.last_request, state.time, len(self.rounds[task])
+        scale, cap = self._tasks[task].duration_scale, self._limits.max_active_clients
+        for _ in range(count):
+            chunk, offset = divmod(state.num_attempts, CHUNK)
+            if chunk != self._chunk_index:
+                self._chunk_index, self._chunk = chunk, self._dispatches.chunk(chunk)
+            state.num_attempts += 1
+            client = self._chunk[0][offset]
+            before = last.get(client)
+            if before is None:
+                if cap is not None and len(last) >= cap:
+                    continue  # it would wake one client too many: dropped
+                start = now
+            else:
+                start = requests.arrives_at[before]
+            request = len(requests.task)
+            arrival = start + scale * self._chunk[1][offset]
+            requests.task.append(task)
+            requests.client.append(client)
+            requests.dispatched_at.append(now)
+            requests.started_at.append(start)
+            requests.arrives_at.append(arrival)
+            requests.base_round.append(base)
+            last[client] = request
+            state.in_flight[task] += 1
+            heappush(state.heap, (arrival, request))
+
+    def _share_out(self, freed: int, others: list[int]) -> list[int]:
+        active = [self._state.num_active[other] for other in others]
+        shares = [freed * one // sum(active) for one in active]
+        random = generator(self._seed, Stream.HAND_ON, self._state.num_arrivals)
+        lucky = random.permutation(len(others))[: freed - sum(shares)]
+        for index in lucky:
+            shares[index] += 1
+        return shares
