@@ -248,23 +248,31 @@ def _apply_override(table: dict[str, Any], override: str) -> None:
 
 
 def _explain(error: ValidationError) -> str:
-    details = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")[0]
-    where = [str(part) for part in details["loc"] if _is_key(part)]
-    place = ".".join(where)
-    if details["type"] == "extra_forbidden":
+    """The first problem as one sentence: an unknown key before all else."""
+    details = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    where = _keys(details[0]["loc"])
+    place, first = ".".join(where), details[0]
+    if first["type"] == "extra_forbidden":
         return _unknown_key(where)
-    if details["type"] == "missing":
+    if first["type"] == "missing":
         return f"{place} is missing"
-    message = details["msg"].removeprefix("Value error, ")
-    if details["type"] == "value_error":
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "value_error":
         return f"{place}: {message}" if place else message
-    message = message[0].lower() + message[1:]
-    return f"{place}: {message.replace('input', 'the value')}, got {details['input']!r}"
+    message = message.replace("Input should", "must")
+    words = [one["ctx"]["expected"] for one in details[1:] if _is_word(one, where)]
+    return f"{place}: {' or '.join([message, *words])}, got {first['input']!r}"
 
 
-def _is_key(part: str | int) -> bool:
-    """Whether a part of pydantic's location is a key of the file, not the name of a union's arm."""
-    return isinstance(part, int) or part.replace("_", "").replace("-", "").isalnum()
+def _is_word(details: Any, where: list[str]) -> bool:
+    """Whether this is the other arm of a setting that is a number or a word."""
+    return details["type"] == "literal_error" and _keys(details["loc"]) == where
+
+
+def _keys(location: Iterable[str | int]) -> list[str]:
+    """Pydantic's location without the names of a union's arms."""
+    parts = [str(part) for part in location]
+    return [part for part in parts if not part.startswith(("constrained-", "literal["))]
 
 
 def _unknown_key(where: list[str]) -> str:

@@ -126,7 +126,7 @@ class Result:
         device = jax.local_devices()[0]
         return {
             "status": self.status,
-            "versions": {name: _version(name) for name in PACKAGES}
+            "versions": {name: package_version(name) for name in PACKAGES}
             | {"python": platform.python_version()},
             "device": {
                 "platform": device.platform,
@@ -303,7 +303,8 @@ def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _version(name: str) -> str:
+def package_version(name: str) -> str:
+    """The installed version of a package, in words where there is none."""
     try:
         return version(name)
     except PackageNotFoundError:

@@ -13,7 +13,9 @@ from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
 _LANE_BITS = 20
+_LANE_MASK = (1 << _LANE_BITS) - 1
 _AHEAD = 1 << 60  # requests that no round of this segment uses: only to fill batches
+_PLACE_MASK = _AHEAD - 1
 
 
 class OutOfRows(Exception):
@@ -141,24 +143,24 @@ class _Planner:
 
     def fill_batch(self, width: int) -> set[int]:
         """Give the most urgent ready requests slots; return the lanes they belong to."""
-        plan, ready, rows = self.plan, self._ready, self.free.updates
-        touched = set()
-        for _ in range(min(width, len(ready))):
-            key = heappop(ready)
-            lane, position = key & ((1 << _LANE_BITS) - 1), (key & (_AHEAD - 1)) >> _LANE_BITS
-            self.num_due -= key < _AHEAD
-            if not rows:
-                raise OutOfRows
-            row = rows.pop()
+        plan, ready, count = self.plan, self._ready, min(width, len(self._ready))
+        if count > len(self.free.updates):
+            raise OutOfRows
+        keys = [heappop(ready) for _ in range(count)]
+        lanes = [key & _LANE_MASK for key in keys]
+        places = [(key & _PLACE_MASK) >> _LANE_BITS for key in keys]
+        rows = self.free.updates[-1 : -1 - count : -1]
+        del self.free.updates[len(self.free.updates) - count :]
+        for lane, place, row in zip(lanes, places, rows, strict=True):
             work = self.works[lane]
-            request = work.requests[position]
+            request = work.requests[place]
             self._updates[lane][request] = row
-            plan.slot_lane.append(lane)
             plan.slot_request.append(request)
-            plan.slot_base_row.append(self._versions[lane][work.bases[position]])
-            plan.slot_update_row.append(row)
-            touched.add(lane)
-        return touched
+            plan.slot_base_row.append(self._versions[lane][work.bases[place]])
+        plan.slot_lane.extend(lanes)
+        plan.slot_update_row.extend(rows)
+        self.num_due -= sum(key < _AHEAD for key in keys)
+        return set(lanes)
 
     def close_rounds(self, lanes: Iterable[int]) -> set[int]:
         """Aggregate the rounds of these lanes whose requests are all trained.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -146,37 +147,42 @@ def _sizings(config: Config, pools: list[LanePool], pool_of: list[int]) -> Itera
     width, num_resident = pools[0].spec.width, config.num_seeds
     while True:
         events = window(width, len(pools), num_resident)
-        yield Sizing(num_resident, events, _needs(config, pools, pool_of, events))
+        yield Sizing(num_resident, events, _needs(config, pools, pool_of, events, num_resident))
         if num_resident == 1:
             break
         num_resident = (num_resident + 1) // 2
     while events > 1:
         events //= 2
-        yield Sizing(1, events, _needs(config, pools, pool_of, events))
+        yield Sizing(1, events, _needs(config, pools, pool_of, events, 1))
 
 
 def _needs(
-    config: Config, pools: list[LanePool], pool_of: list[int], events: int
+    config: Config, pools: list[LanePool], pool_of: list[int], events: int, num_resident: int
 ) -> tuple[PoolNeeds, ...]:
-    """What one replicate needs, found by planning the first part of one."""
+    """What one of the resident replicates needs, found by planning the first part of one.
+
+    It is planned with its share of a batch: a wider one would train further ahead.
+    """
+    share = -(-pools[0].spec.width // num_resident)
     active = sum(task.settings.num_active for task in config.named_tasks)
     most = PROBE_TURNS * active + 2 * events
     if config.max_updates is not None:
         most = min(most, config.max_updates)
     probe = config.model_copy(update={"num_seeds": 1, "max_updates": most})
-    copies = [LanePool(pool.spec, pool.data) for pool in pools]
+    copies = [LanePool(replace(pool.spec, width=share), pool.data) for pool in pools]
     for pool in copies:
-        bound = 2 * active + events + pool.spec.width
+        bound = 2 * active + events + share
         pool.grow(bound, bound)
     Driver(probe, copies, pool_of, PlanOnly()).run(1, events)
-    return tuple(_pool_needs(pool) for pool in copies)
+    return tuple(_pool_needs(pool, copy.peak) for pool, copy in zip(pools, copies, strict=True))
 
 
-def _pool_needs(pool: LanePool) -> PoolNeeds:
+def _pool_needs(pool: LanePool, peak: tuple[int, int]) -> PoolNeeds:
     engine = Engine(pool.spec)
     version_bytes, update_bytes = engine.row_bytes
     workspace = WORKSPACE_COPIES * pool.spec.micro_batch * update_bytes
-    return PoolNeeds(*pool.peak, version_bytes, update_bytes, pool.data.num_bytes + workspace)
+    fixed = pool.data.num_bytes + workspace
+    return PoolNeeds(*peak, pool.spec.width, version_bytes, update_bytes, fixed)
 
 
 def _wave_width(driver: Driver) -> float:

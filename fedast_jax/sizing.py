@@ -21,6 +21,7 @@ class PoolNeeds(NamedTuple):
 
     versions: int
     updates: int
+    width: int  # of a batch: what the last one of a segment trains ahead
     version_bytes: int
     update_bytes: int
     fixed_bytes: int  # data and workspace, whatever the number of replicates
@@ -29,7 +30,7 @@ class PoolNeeds(NamedTuple):
         """Version rows and update rows for so many replicates."""
         return (
             int(self.versions * num_replicates * SPARE) + 2,
-            int(self.updates * num_replicates * SPARE) + 2,
+            int(self.updates * num_replicates * SPARE) + self.width,
         )
 
     def bytes(self, num_replicates: int) -> int:

@@ -90,6 +90,7 @@ class _State:
     stopped: list[bool]
     heap: list[tuple[float, int]] = field(default_factory=list)  # (arrival time, request)
     last_request: dict[int, int] = field(default_factory=dict)  # client -> end of its queue
+    num_buffered: list[int] = field(default_factory=list)  # |B_m|
     num_attempts: int = 0  # dispatches tried, the dropped ones included
     num_arrivals: int = 0  # c
     time: float = 0.0
@@ -128,14 +129,18 @@ class Timeline:
         self._seed, self._tasks, self._limits, self._dispatches = seed, tasks, limits, dispatches
         self._ratio = [task.num_active / task.buffer_size for task in tasks]
         self._last_round = [task.max_rounds for task in tasks]
-        self._chunk_index, self._chunk = -1, ([0], [0.0])
+        self._scale = [task.duration_scale for task in tasks]
+        self._chunk_start, self._clients, self._steps = -CHUNK, [0], [0.0]
         self.requests = Requests()
+        self._append = [column.append for column in vars(self.requests).values()]
         self.rounds = [Rounds() for _ in tasks]
+        self._buffer = [rounds.arrived.append for rounds in self.rounds]
         self._state = _State(
             num_active=[task.num_active for task in tasks],
             buffer_size=[task.buffer_size for task in tasks],
             in_flight=[0] * len(tasks),
             stopped=[False] * len(tasks),
+            num_buffered=[0] * len(tasks),
         )
         for task, plan in enumerate(tasks):
             self._dispatch(task, plan.num_active)
@@ -192,6 +197,7 @@ class Timeline:
         state, requests = self._state, self.requests
         heap, last, in_flight = state.heap, state.last_request, state.in_flight
         stopped, task_of, client_of = state.stopped, requests.task, requests.client
+        num_active, num_buffered, size = state.num_active, state.num_buffered, state.buffer_size
         most = self._limits.max_updates or np.inf
         latest = np.inf if self._limits.time_limit is None else self._limits.time_limit
         capped = self._limits.max_active_clients is not None
@@ -209,11 +215,14 @@ class Timeline:
             state.time = now
             state.num_arrivals += 1
             in_flight[task] -= 1
-            self._receive(task, request)
+            self._buffer[task](request)
+            num_buffered[task] += 1
+            if num_buffered[task] >= size[task]:
+                self._close_round(task)
             if state.num_arrivals >= most and state.end_reason is None:
                 state.end_reason = "max_updates"
             if not stopped[task]:
-                missing = state.num_active[task] - in_flight[task]
+                missing = num_active[task] - in_flight[task]
                 self._dispatch(task, missing if missing < 2 else 2)
             if capped:
                 self._wake_starved(now)
@@ -255,15 +264,13 @@ class Timeline:
         in_flight = sorted(entry for entry in self._state.heap if task_of[entry[1]] == task)
         return buffered + [request for _, request in in_flight]
 
-    def _receive(self, task: int, request: int) -> None:
+    def _close_round(self, task: int) -> None:
         rounds, state = self.rounds[task], self._state
-        rounds.arrived.append(request)
-        if len(rounds.arrived) - rounds.num_used < state.buffer_size[task]:
-            return
+        state.num_buffered[task] = 0
         rounds.end.append(len(rounds.arrived))
         rounds.time.append(state.time)
         rounds.event.append(state.num_arrivals)
-        if len(rounds) == self._last_round[task]:
+        if len(rounds.end) == self._last_round[task]:
             self._stop(task)
 
     def _wake_starved(self, now: float) -> None:
@@ -275,33 +282,39 @@ class Timeline:
                 self._dispatch(task, min(2, state.num_active[task]))
 
     def _dispatch(self, task: int, count: int) -> None:
-        state, requests = self._state, self.requests
-        last, now, base = state.last_request, state.time, len(self.rounds[task])
-        scale, cap = self._tasks[task].duration_scale, self._limits.max_active_clients
+        """Send ``count`` requests with the present version to clients drawn with replacement."""
+        state, arrives_at = self._state, self.requests.arrives_at
+        add_task, add_client, add_dispatch, add_start, add_arrival, add_base = self._append
+        last, now, cap = state.last_request, state.time, self._limits.max_active_clients
+        base = len(self.rounds[task].end)
         for _ in range(count):
-            chunk, offset = divmod(state.num_attempts, CHUNK)
-            if chunk != self._chunk_index:
-                self._chunk_index, self._chunk = chunk, self._dispatches.chunk(chunk)
+            place = state.num_attempts - self._chunk_start
+            if not 0 <= place < CHUNK:
+                place = self._turn_to_chunk(state.num_attempts)
             state.num_attempts += 1
-            client = self._chunk[0][offset]
-            before = last.get(client)
-            if before is None:
-                if cap is not None and len(last) >= cap:
-                    continue  # it would wake one client too many: dropped
-                start = now
+            client = self._clients[place]
+            if client in last:
+                start = arrives_at[last[client]]
+            elif cap is not None and len(last) >= cap:
+                continue  # it would wake one client too many: dropped
             else:
-                start = requests.arrives_at[before]
-            request = len(requests.task)
-            arrival = start + scale * self._chunk[1][offset]
-            requests.task.append(task)
-            requests.client.append(client)
-            requests.dispatched_at.append(now)
-            requests.started_at.append(start)
-            requests.arrives_at.append(arrival)
-            requests.base_round.append(base)
+                start = now
+            request, arrival = len(arrives_at), start + self._scale[task] * self._steps[place]
+            add_task(task)
+            add_client(client)
+            add_dispatch(now)
+            add_start(start)
+            add_arrival(arrival)
+            add_base(base)
             last[client] = request
             state.in_flight[task] += 1
             heappush(state.heap, (arrival, request))
+
+    def _turn_to_chunk(self, attempt: int) -> int:
+        """Draw the stretch of dispatches that holds this one; return its place there."""
+        self._clients, self._steps = self._dispatches.chunk(attempt // CHUNK)
+        self._chunk_start = attempt - attempt % CHUNK
+        return attempt % CHUNK
 
     def _share_out(self, freed: int, others: list[int]) -> list[int]:
         active = [self._state.num_active[other] for other in others]

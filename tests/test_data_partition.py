@@ -157,7 +157,7 @@ def test_pools_are_used_evenly():
     drawn = Partition(LABELS, 10, 1000, 60, 0.1, [6])
     times_used = np.bincount(drawn.samples(range(1000)).ravel(), minlength=len(LABELS))
     for class_ in range(10):
-        used = times_used[np.flatnonzero(LABELS == class_)]
+        used = times_used[np.flatnonzero(class_ == LABELS)]
         assert used.max() - used.min() <= 1
 
 

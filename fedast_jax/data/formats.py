@@ -14,6 +14,8 @@ import math
 import tarfile
 import zlib
 from collections.abc import Collection
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +23,13 @@ import numpy as np
 from .dataset import check_labels
 from .errors import DataError
 
-MAX_BYTES = 4 << 30  # more than any file of these formats holds; stops decompression bombs
+BLOCK = 1 << 24  # bytes decompressed at a time
+MAX_BLOCKS = 64  # more than any file of these formats holds; stops decompression bombs
 IDX_UBYTE = 0x08  # the type code of unsigned bytes
 CIFAR_SHAPE = (3, 32, 32)  # the planes red, green, blue, each by rows
 CIFAR_PIXELS = math.prod(CIFAR_SHAPE)
 OPENERS = {".gz": gzip.open, ".xz": lzma.open}
-READ_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError)
+READ_ERRORS = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, tarfile.TarError)
 
 
 def read_file(path: Path) -> bytes:
@@ -38,16 +41,16 @@ def read_file(path: Path) -> bytes:
     opener = OPENERS.get(path.suffix, open)
     try:
         with opener(path, "rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+            blocks = list(islice(iter(partial(stream.read, BLOCK), b""), MAX_BLOCKS + 1))
     except READ_ERRORS as error:
         raise unreadable(path, error) from error
-    if len(data) > MAX_BYTES:
-        raise DataError(f"{path} holds more than {MAX_BYTES:,} bytes, which no data set needs")
-    return data
+    if len(blocks) > MAX_BLOCKS:
+        raise DataError(f"{path} holds over {MAX_BLOCKS * BLOCK:,} bytes: it is no such data set")
+    return b"".join(blocks)
 
 
 def read_tar(path: Path, wanted: Collection[str]) -> dict[str, bytes]:
-    """The wanted files of a ``.tar``, ``.tar.gz`` or ``.tar.xz`` archive, by their names without folders.
+    """The wanted files of an archive ``.tar[.gz|.xz]``, by their names without folders.
 
     Nothing is unpacked to disk.
 
@@ -73,7 +76,7 @@ def read_tar(path: Path, wanted: Collection[str]) -> dict[str, bytes]:
 def member_bytes(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     """The contents of one regular file of an archive."""
     stream = archive.extractfile(member)
-    if stream is None or member.size > MAX_BYTES:
+    if stream is None or member.size > MAX_BLOCKS * BLOCK:
         raise tarfile.ReadError(f"member {member.name!r} of {member.size:,} bytes")
     data = stream.read()
     if len(data) != member.size:

@@ -60,10 +60,17 @@ def prepare(
     if get_entry(name).layout is None:
         return []
     folder = (Path(directory).expanduser() if directory else download_folder()) / name
-    return [
-        fetch(remote, folder / remote.file_name, open_url or open_remote, progress or no_progress)
-        for remote in remote_files(name)
-    ]
+    files = remote_files(name)
+    try:
+        return [
+            fetch(file, folder / file.file_name, open_url or open_remote, progress or no_progress)
+            for file in files
+        ]
+    except (OSError, http.client.HTTPException) as error:
+        raise DataError(
+            f"could not fetch {name} ({error}): put {', '.join(file.file_name for file in files)} "
+            f"in {folder}, or in a folder {name} of the folder that FEDAST_DATA_DIR names"
+        ) from error
 
 
 def remote_files(name: str) -> list[RemoteFile]:
@@ -94,20 +101,17 @@ def wanted_files(name: str) -> str:
 
 
 def fetch(remote: RemoteFile, path: Path, open_url: OpenUrl, progress: Progress) -> Path:
-    """Bring one file to ``path``, unless it is there already."""
+    """Bring one file to ``path``, unless it is there already.
+
+    Raises:
+        DataError: what came is not the file.
+        OSError, http.client.HTTPException: nothing came, or not all of it.
+    """
     if is_verified(remote, path):
         progress(remote.file_name, remote.num_bytes, remote.num_bytes)
         return path
-    try:
-        with open_url(remote.url) as source, atomic_write(path) as target:
-            copy_verified(remote, source, target, progress)
-    except DataError:
-        raise
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise DataError(
-            f"could not fetch {remote.file_name} from {remote.url} ({error}): put the file in "
-            f"{path.parent} by hand, or in $FEDAST_DATA_DIR/{path.parent.name}"
-        ) from error
+    with open_url(remote.url) as source, atomic_write(path) as target:
+        copy_verified(remote, source, target, progress)
     return path
 
 

@@ -75,8 +75,9 @@ class Source(NamedTuple):
 def load_dataset(name: str, tfds_name: str | None = None) -> Dataset:
     """Load an image classification set.
 
-    It is looked for, in this order, in ``$FEDAST_DATA_DIR/<name>/`` (standard file formats),
-    among the files that ``fedast data prepare`` fetched, and among prepared TFDS sets.
+    ``digits`` comes with scikit-learn. Any other set is looked for, in this order, in
+    ``$FEDAST_DATA_DIR/<name>/`` (standard file formats), among the files that
+    ``fedast data prepare`` fetched, and among prepared TFDS sets.
 
     Args:
         name: a key of ``DATASETS``; of no account where ``tfds_name`` is given.

@@ -184,7 +184,7 @@ def readable(dataset_name: str, folder: Path) -> Iterator[None]:
     """Turn whatever the reading of foreign files raises into one sentence."""
     try:
         yield
-    except (DataError, ImportError):
+    except DataError:
         raise
     except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]

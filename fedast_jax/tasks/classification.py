@@ -63,7 +63,7 @@ def classification(model: nn.Module, shape: Shape, normalise: Normalise) -> Task
 
     def score(params: Params, batch: ImageBatch) -> tuple[jax.Array, jax.Array]:
         logits, each_loss = logits_and_losses(params, batch)
-        correct = (logits.argmax(-1) == batch.labels).astype(each_loss.dtype)
+        correct = (jnp.argmax(logits, -1).astype(jnp.int32) == batch.labels).astype(each_loss.dtype)
         return correct, each_loss
 
     return Task(init, take, loss, score)

@@ -1,0 +1,169 @@
+"""The command line: a thin shell that reads, shows and writes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from .config import Config, ConfigError, load_config
+from .config_files import find_config
+from .data import DataError
+from .data.commands import app as data_app
+from .run_folder import EXTRAS, OutputError, check_folder, default_folder, save
+
+app = typer.Typer(
+    help="FedAST in JAX: several models trained at once over one asynchronous client pool.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(data_app, name="data")
+
+INTERRUPTED = 130
+
+ConfigPath = Annotated[
+    str, typer.Argument(metavar="CONFIG", help="A TOML file, or the name of a shipped one.")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def main() -> None:
+    """Run the command line; what the user can mend ends with one sentence and exit code 2."""
+    try:
+        app()
+    except (ConfigError, DataError, OutputError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        name = f" {error.filename!r}" if error.filename else ""
+        print(f"error: {error.strerror or error}{name}", file=sys.stderr)
+        sys.exit(2)
+
+
+@app.command()
+def run(
+    config: ConfigPath = "quickstart",
+    overrides: Overrides = None,
+    seeds: Annotated[int | None, typer.Option(help="Number of seeds (replicates).")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
+    extras: Annotated[
+        str, typer.Option("--save", help=f"More tables, of {','.join(EXTRAS)}.")
+    ] = "",
+) -> None:
+    """Simulate a configuration and leave a table, a picture and a run folder."""
+    from .report import Reporter, show_result
+    from .simulate import simulate
+
+    settings = _load(config, overrides, seeds)
+    wanted = _extras(extras)
+    folder = out or default_folder(settings.name)
+    check_folder(folder)
+    console = Console()
+    with _stop_on_ctrl_c() as is_stopped, Reporter(console) as reporter:
+        result = simulate(
+            settings,
+            on_segment=reporter.update,
+            is_stopped=is_stopped,
+            keep_models="models" in wanted,
+        )
+    show_result(result, console)
+    console.print(f"results in {save(result, folder, wanted)}", highlight=False, soft_wrap=True)
+    if result.status == "interrupted":
+        console.print("interrupted: the results are those measured so far")
+        raise typer.Exit(INTERRUPTED)
+
+
+@app.command()
+def plan(config: ConfigPath, overrides: Overrides = None, as_json: Json = False) -> None:
+    """Lay a run out without training: batches, how full they are, rows, memory."""
+    from .report import show_plan
+    from .simulate import plan as make_plan
+
+    report = make_plan(_load(config, overrides))
+    if as_json:
+        print(json.dumps(asdict(report), indent=2))
+    else:
+        show_plan(report, Console())
+
+
+@app.command()
+def bench(
+    kinds: Annotated[list[str], typer.Argument(metavar="KIND...", help="Kinds of task.")],
+    updates: Annotated[int, typer.Option(min=1, help="Client updates to time.")] = 64,
+    as_json: Json = False,
+) -> None:
+    """Measure raw training speed, without timeline, aggregation and tests."""
+    from .bench import bench as measure
+    from .tasks import get_kind
+
+    try:
+        for kind in kinds:
+            get_kind(kind)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    results = {kind: asdict(measure(kind, updates)) for kind in kinds}
+    if as_json:
+        print(json.dumps(results, indent=2))
+        return
+    for kind, found in results.items():
+        print(
+            f"{kind}: {found['updates_per_second']:.1f} updates/s, compiled in "
+            f"{found['compile_seconds']:.1f} s, {found['gflops']:.1f} GFLOP/s of a GEMM peak of "
+            f"{found['peak_gflops']:.0f} ({found['fraction']:.0%})"
+        )
+
+
+@app.command()
+def version() -> None:
+    """Print the versions of the program and of what its results depend on."""
+    from .results import PACKAGES, package_version
+
+    for name in PACKAGES:
+        print(f"{name} {package_version(name)}")
+
+
+def _load(config: str, overrides: list[str] | None, seeds: int | None = None) -> Config:
+    changes = list(overrides or [])
+    if seeds is not None:
+        changes.append(f"num_seeds={seeds}")
+    return load_config(find_config(config), changes)
+
+
+def _extras(text: str) -> list[str]:
+    wanted = [one.strip() for one in text.split(",") if one.strip()]
+    for one in wanted:
+        if one not in EXTRAS:
+            raise ConfigError(f"--save knows {', '.join(EXTRAS)}; got {one!r}")
+    return wanted
+
+
+@contextmanager
+def _stop_on_ctrl_c() -> Iterator[Callable[[], bool]]:
+    """The first Ctrl-C asks the run to end in order, the second ends the process."""
+    pressed: list[int] = []
+
+    def ask(number: int, frame: object) -> None:
+        pressed.append(number)
+        signal.signal(signal.SIGINT, previous)
+
+    previous = signal.signal(signal.SIGINT, ask)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Pictures of a result. Every plot says how many seeds it rests on."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from .results import Result
+
+GRID_POINTS = 400
+
+
+def accuracy_figure(result: Result) -> Figure:
+    """Test accuracy over simulated time, one panel per task.
+
+    Thin lines are single seeds, the thick line is their mean with one standard deviation around
+    it, drawn as far as every seed goes.
+    """
+    names = [task.name for task in result.config.named_tasks]
+    columns = min(len(names), 3)
+    rows = math.ceil(len(names) / columns)
+    figure = Figure(figsize=(1.2 + 4.2 * columns, 0.8 + 3.2 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+    for panel, name in zip(panels, names, strict=False):
+        tests = result.evaluations[result.evaluations.task == name]
+        _draw_task(panel, tests, name, result.config_of(name).target)
+    for panel in panels[len(names) :]:
+        panel.remove()
+    seeds = result.config.num_seeds
+    figure.suptitle(
+        f"{result.config.name}: {result.config.algorithm}, "
+        + (f"mean ± std of {seeds} seeds" if seeds > 1 else "1 seed")
+    )
+    return figure
+
+
+def held_mean(tests: pd.DataFrame, value: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and standard deviation over seeds of a curve that holds its last value between tests.
+
+    Returns:
+        Times, means and standard deviations on a grid from the latest first test to the earliest
+        last test of the seeds; all empty where these do not overlap.
+    """
+    curves = [(one.time.to_numpy(), one[value].to_numpy()) for _, one in tests.groupby("replicate")]
+    start = max((times[0] for times, _ in curves), default=0.0)
+    end = min((times[-1] for times, _ in curves), default=-1.0)
+    if start > end:
+        return np.empty(0), np.empty(0), np.empty(0)
+    grid = np.linspace(start, end, GRID_POINTS)
+    held = np.stack([held_at(times, values, grid) for times, values in curves])
+    spread = held.std(axis=0, ddof=1) if len(curves) > 1 else np.zeros(len(grid))
+    return grid, held.mean(axis=0), spread
+
+
+def held_at(times: np.ndarray, values: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """The latest value at or before each point of the grid (none earlier: the first value)."""
+    return values[np.clip(np.searchsorted(times, grid, side="right") - 1, 0, None)]
+
+
+def _draw_task(panel: Axes, tests: pd.DataFrame, name: str, target: float | None) -> None:
+    for _, one in tests.groupby("replicate"):
+        panel.step(
+            one.time, 100 * one.accuracy, where="post", color="tab:blue", alpha=0.25, lw=0.8
+        )
+    times, mean, spread = held_mean(tests, "accuracy")
+    panel.plot(times, 100 * mean, color="tab:blue", lw=2, label="mean")
+    panel.fill_between(
+        times, 100 * (mean - spread), 100 * (mean + spread), color="tab:blue", alpha=0.2, lw=0
+    )
+    if target is not None:
+        panel.axhline(100 * target, color="tab:red", ls="--", lw=1, label=f"target {target:.0%}")
+        panel.legend(loc="lower right", frameon=False)
+    if tests.empty:
+        panel.text(0.5, 0.5, "no test was due", ha="center", transform=panel.transAxes)
+    panel.set(title=name, xlabel="simulated time")
+    panel.set_ylabel("test accuracy (%)" if panel.get_subplotspec().is_first_col() else "")
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.grid(alpha=0.3)

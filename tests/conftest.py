@@ -1,0 +1,357 @@
+"""What all tests share: two tiny smooth tasks, small scenarios, and a device made of symbols.
+
+Warnings are errors (see pyproject.toml).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import pandas as pd
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from oracle import Request, SymbolicLearner, load_data
+
+from fedast_jax.config import Config, TaskConfig, make_config
+from fedast_jax.driver import Driver
+from fedast_jax.engine import EngineSpec
+from fedast_jax.executor import Executor, Score, Seconds
+from fedast_jax.layers import Dense
+from fedast_jax.pool import Lane, LanePool, PoolPlan, Test
+from fedast_jax.results import Result
+from fedast_jax.sizing import Sizing
+from fedast_jax.tasks import Defaults, Kind, Shape, Task, classification, get_kind, register
+from fedast_jax.tasks.digits import NORMALISE
+
+SLOW_CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large]
+settings.register_profile(
+    "fixed", deadline=None, derandomize=True, max_examples=60, suppress_health_check=SLOW_CHECKS
+)
+settings.register_profile(  # pytest --hypothesis-profile=search: new examples, many more of them
+    "search", deadline=None, max_examples=600, suppress_health_check=SLOW_CHECKS
+)
+settings.load_profile("fixed")
+
+
+class Perceptron(nn.Module):
+    """Softmax regression, or with tanh units between: no kinks, so that rounding stays rounding."""
+
+    hidden: int
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, images: jax.Array) -> jax.Array:
+        x = images.reshape(len(images), -1)
+        if self.hidden:
+            x = nn.tanh(Dense(self.hidden)(x))
+        return Dense(self.num_classes)(x)
+
+
+def build_softmax(shape: Shape) -> Task:
+    """650 numbers for the digits' shape."""
+    return classification(Perceptron(0, shape.num_classes), shape, NORMALISE)
+
+
+def build_tanh(shape: Shape) -> Task:
+    """Eight hidden units."""
+    return classification(Perceptron(8, shape.num_classes), shape, NORMALISE)
+
+
+register(
+    Kind(
+        "softmax",
+        "digits",
+        build_softmax,
+        Defaults(
+            client_lr=0.5,
+            weight_decay=1e-3,
+            step_time=0.5,
+            server_lr=1.0,
+            batch_size=10,
+            local_epochs=1,
+            samples_per_client=25,
+            dirichlet_alpha=1.0,
+            test_every=2,
+            num_active=6,
+            buffer_size=2,
+        ),
+        test_chunk=200,
+    )
+)
+register(
+    Kind(
+        "tanh",
+        "digits",
+        build_tanh,
+        Defaults(
+            client_lr=1.0,
+            weight_decay=1e-3,
+            step_time=0.5,
+            server_lr=1.0,
+            batch_size=8,
+            local_epochs=None,
+            local_steps=3,
+            samples_per_client=20,
+            dirichlet_alpha=1.0,
+            test_every=2,
+            num_active=6,
+            buffer_size=2,
+        ),
+        micro_batch={"cpu": 2},
+        test_chunk=1000,
+    )
+)
+
+
+class Ran(NamedTuple):
+    """What a driver did, in the tables of the run folder."""
+
+    driver: Driver
+    requests: pd.DataFrame
+    evaluations: pd.DataFrame
+
+
+def run_driver(
+    config: Config,
+    executor: Executor,
+    *,
+    capacity: tuple[int, int] = (120, 120),
+    num_resident: int | None = None,
+    window: int = 40,
+    step_updates: int | None = None,
+    change: Callable[[Driver], None] | None = None,
+) -> Ran:
+    """Run a configuration over pools of a chosen size.
+
+    Args:
+        config: with ``batch_width``; one kind has one set of shapes.
+        executor: what trains.
+        capacity: rows of each pool at the start (versions, updates).
+        num_resident, window: as of ``Driver.run``.
+        step_updates: instead of the driver's choice.
+        change: called with the driver when its first replicates have been admitted.
+    """
+    num_resident = num_resident or config.num_seeds
+    with jax.enable_x64(config.precision == "float64"):
+        pools, pool_of = pools_of(config)
+        for pool in pools:
+            pool.grow(*capacity)
+        on_segment = getattr(executor, "on_segment", lambda driver: None)
+        driver = Driver(config, pools, pool_of, executor, on_segment, keep_models=True)
+        driver.step_updates = step_updates or driver.step_updates
+        if change is not None:
+            driver.admit(num_resident)
+            change(driver)
+        driver.run(num_resident, window)
+        result = Result.collect(driver, Sizing(num_resident, window, ()), "finished", 0.0)
+        return Ran(driver, result.requests(), result.evaluations)
+
+
+def pools_of(config: Config) -> tuple[list[LanePool], list[int]]:
+    """One pool a kind, and the pool of each task."""
+    pools: dict[str, LanePool] = {}
+    for _, task in config.named_tasks:
+        if task.kind not in pools:
+            pools[task.kind] = LanePool(engine_spec(config, task), load_data(task.kind))
+    return list(pools.values()), [list(pools).index(task.kind) for _, task in config.named_tasks]
+
+
+def engine_spec(config: Config, task: TaskConfig, steps: int = 3) -> EngineSpec:
+    """The spec of a task's pool on this machine."""
+    assert config.batch_width is not None
+    return EngineSpec(
+        kind=get_kind(task.kind),
+        shape=load_data(task.kind).shape,
+        work=task.work,
+        server_optimizer=task.server_optimizer,
+        width=config.batch_width,
+        steps=steps,
+        precision=config.precision,
+        backend=jax.default_backend(),
+    )
+
+
+class Row(NamedTuple):
+    """What a row holds: whose it is, its number there (version or request), and its content."""
+
+    lane: tuple[int, int]  # replicate, task
+    number: int
+    content: int
+
+
+class SymbolicDevice:
+    """Carries plans out on the numbers of ``SymbolicLearner``, and minds every row.
+
+    A row that is read must have been written for the same lane and number since it was last free;
+    a row that is written must be free.
+    """
+
+    def __init__(self, learner: SymbolicLearner | None = None) -> None:
+        self.learner = learner or SymbolicLearner()
+        self.seconds = Seconds()
+        self.versions: dict[tuple[int, int], Row] = {}  # (pool, row)
+        self.updates: dict[tuple[int, int], Row] = {}
+        self.trained: Counter[tuple[int, int, int]] = Counter()  # (replicate, task, request)
+        self.rounds: Counter[tuple[int, int, int]] = Counter()  # (replicate, task, round)
+
+    def admit(self, pool: LanePool, lane: Lane, row: int) -> None:
+        content = self.learner.initial(lane.seed, lane.task)
+        self.write(self.versions, pool, row, Row((lane.replicate, lane.task), 0, content))
+
+    def train(self, pool: LanePool, plan: PoolPlan, step_updates: int) -> None:
+        steps, slot, closed = plan.schedule, 0, 0
+        for slot_stop, round_stop in zip(steps.slot_stop, steps.round_stop, strict=True):
+            assert slot_stop - slot <= pool.spec.width
+            for index in range(slot, slot_stop):
+                self.train_slot(pool, plan, index)
+            used = [self.close_round(pool, plan, index) for index in range(closed, round_stop)]
+            assert sum(used) <= step_updates
+            slot, closed = slot_stop, round_stop
+        assert (slot, closed) == (steps.num_slots, len(steps.round_lane))
+
+    def train_slot(self, pool: LanePool, plan: PoolPlan, index: int) -> None:
+        steps = plan.schedule
+        lane, number = plan.lanes[steps.slot_lane[index]], steps.slot_request[index]
+        columns, key = lane.timeline.requests, (lane.replicate, lane.task)
+        assert columns.task[number] == lane.task
+        base = self.versions[id(pool), steps.slot_base_row[index]]
+        assert (base.lane, base.number) == (key, columns.base_round[number])
+        client = columns.client[number]
+        request = Request(number, lane.task, client, 0.0, 0.0, 0.0, base.number)
+        content = self.learner.train(lane.seed, request, base.content)
+        self.write(self.updates, pool, steps.slot_update_row[index], Row(key, number, content))
+        self.trained[*key, number] += 1
+
+    def close_round(self, pool: LanePool, plan: PoolPlan, index: int) -> int:
+        steps = plan.schedule
+        lane = plan.lanes[steps.round_lane[index]]
+        key = (lane.replicate, lane.task)
+        start = steps.round_update_stop[index - 1] if index else 0
+        rows = steps.update_row[start : steps.round_update_stop[index]]
+        source = self.versions[id(pool), steps.round_source_row[index]]
+        updates = [self.updates[id(pool), row] for row in rows]
+        assert {row.lane for row in (source, *updates)} == {key}
+        content = self.learner.aggregate(
+            lane.task, source.content, [row.content for row in updates]
+        )
+        target = Row(key, source.number + 1, content)
+        self.write(self.versions, pool, steps.round_target_row[index], target)
+        self.rounds[*key, source.number] += 1
+        return len(updates)
+
+    def test(self, pool: LanePool, tests: Sequence[Test]) -> list[Score]:
+        scores = []
+        for test in tests:
+            row = self.versions[id(pool), test.row]
+            assert (row.lane, row.number) == ((test.lane.replicate, test.lane.task), test.round)
+            scores.append(Score(*self.learner.score(test.lane.task, row.content)))
+        return scores
+
+    def model(self, pool: LanePool, row: int) -> int:
+        return self.versions[id(pool), row].content
+
+    def write(self, rows: dict, pool: LanePool, number: int, row: Row) -> None:
+        capacity = pool.capacity[rows is self.updates]
+        assert 0 <= number < capacity
+        assert (id(pool), number) not in rows, "the row was in use"
+        rows[id(pool), number] = row
+
+    def on_segment(self, driver: Driver) -> None:
+        """Forget what lies in free rows; every row is free or held by one lane."""
+        for pool in driver.pools:
+            held = [lane.rows for lane in pool.lanes]
+            versions = [row for rows in held for row in rows.versions.values()]
+            updates = [row for rows in held for row in rows.updates.values()]
+            assert sorted(versions + pool.free.versions) == list(range(pool.capacity[0]))
+            assert sorted(updates + pool.free.updates) == list(range(pool.capacity[1]))
+            for row in pool.free.versions:
+                self.versions.pop((id(pool), row), None)
+            for row in pool.free.updates:
+                self.updates.pop((id(pool), row), None)
+
+
+class Scenario(NamedTuple):
+    """A configuration and how the driver goes about it."""
+
+    config: Config
+    capacity: tuple[int, int]
+    num_resident: int
+    window: int
+
+    def run(self, executor: Executor, **more: Any) -> Ran:
+        """Run it on an executor."""
+        return run_driver(
+            self.config,
+            executor,
+            capacity=self.capacity,
+            num_resident=self.num_resident,
+            window=self.window,
+            **more,
+        )
+
+
+@st.composite
+def task_tables(draw, targets: Sequence[float | str], most_active: int) -> dict[str, Any]:
+    """Settings of one task; those that shape compiled programs stay with the kind."""
+    num_active = draw(st.integers(1, most_active))
+    table = {
+        "kind": draw(st.sampled_from(["softmax", "tanh"])),
+        "num_active": num_active,
+        "buffer_size": draw(st.integers(1, num_active)),
+        "test_every": draw(st.integers(1, 3)),
+        "target_accuracy": draw(st.sampled_from(targets)),
+        "step_time": draw(st.sampled_from([0.5, 0.5, 0.7])),
+    }
+    if draw(st.booleans()):
+        table["max_rounds"] = draw(st.integers(1, 12))
+    return table
+
+
+@st.composite
+def scenarios(
+    draw,
+    targets: Sequence[float | str] = ("none", 0.3, 0.8, 0.9, 0.97),
+    widths: Sequence[int] = (1, 2, 3, 8),
+    capacities: Sequence[tuple[int, int]] = ((1, 1), (6, 4), (30, 9), (150, 150)),
+    most_active: int = 10,
+    most_updates: int = 120,
+    **top: Any,
+) -> Scenario:
+    """Small runs in which much happens: ties, caps, stops, few rows, tiny windows."""
+    names = ["a", "b", "c", "d"][: draw(st.integers(1, 4))]
+    tasks = {name: draw(task_tables(targets, most_active)) for name in names}
+    if len(names) == 2 and draw(st.booleans()):
+        tasks["b"]["copies"] = 2
+    num_clients = draw(st.sampled_from([1, 2, 3, 5, 20, 100]))
+    table = {
+        "tasks": tasks,
+        "seed": draw(st.integers(0, 9)),
+        "num_seeds": draw(st.integers(1, 3)),
+        "num_clients": num_clients,
+        "max_updates": draw(st.integers(1, most_updates)),
+        "batch_width": draw(st.sampled_from(widths)),
+        "delays": draw(st.sampled_from(DELAYS)),
+    } | top
+    if draw(st.booleans()):
+        table["max_active_clients"] = draw(st.integers(1, min(num_clients, 8)))
+    if draw(st.booleans()):
+        table["time_limit"] = draw(st.sampled_from([2.0, 9.0, 30.0]))
+    return Scenario(
+        make_config(table),
+        capacity=draw(st.sampled_from(capacities)),
+        num_resident=draw(st.integers(1, 3)),
+        window=draw(st.sampled_from([1, 3, 10, 50])),
+    )
+
+
+EQUAL = {"speeds": [1.0], "shares": [1.0]}
+DELAYS = [
+    {"law": "shifted_exponential"},
+    {"law": "constant", **EQUAL},  # many ties
+    {"law": "constant"},
+    {"law": "half_normal"},
+]

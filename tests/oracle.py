@@ -1,0 +1,382 @@
+"""Algorithm 2 with option S, one event at a time: slow, plain, and sharing no code with the engine.
+
+Written from the specification (spec sections 1 and 2). It has its own heap, its own loop and its
+own bookkeeping; only the random draws, the data and the functions of a task are the package's.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fedast_jax.config import Config, TaskConfig
+from fedast_jax.data import Partition
+from fedast_jax.delays import CHUNK, Dispatches, Stream, client_speeds, generator
+from fedast_jax.engine import INITIAL_MODEL, request_key
+from fedast_jax.local_train import AUGMENT, batch_orders
+from fedast_jax.task_data import TaskData, load_task_data
+from fedast_jax.tasks import Task, get_kind
+
+Model = Any
+Update = Any
+
+
+@dataclass
+class Request:
+    """One local training job."""
+
+    number: int
+    task: int
+    client: int
+    dispatched_at: float
+    started_at: float
+    arrived_at: float
+    base_round: int
+    status: str = "in_flight"
+    used_round: int | None = None
+
+
+@dataclass
+class TaskState:
+    """What the server knows of one task."""
+
+    index: int
+    name: str
+    settings: TaskConfig
+    num_active: int  # R_m
+    buffer_size: int  # b_m
+    versions: list[Model]  # all models so far; the last one is the current one
+    in_flight: int = 0  # A_m
+    buffer: list[tuple[Request, Update]] = field(default_factory=list)  # B_m
+    is_stopped: bool = False
+
+    @property
+    def round(self) -> int:
+        """t_m."""
+        return len(self.versions) - 1
+
+
+class Learner(Protocol):
+    """What models are. The event loop does not look inside them."""
+
+    def initial(self, seed: int, task: int) -> Model:
+        """Version 0."""
+        ...
+
+    def train(self, seed: int, request: Request, model: Model) -> Update:
+        """Algorithm 1: ``x - x_tau``."""
+        ...
+
+    def aggregate(self, task: int, model: Model, updates: list[Update]) -> Model:
+        """The server's step."""
+        ...
+
+    def score(self, task: int, model: Model) -> tuple[float, float]:
+        """Accuracy and loss on the test set."""
+        ...
+
+
+class Oracle:
+    """One replicate. After ``run`` its attributes say everything that happened."""
+
+    def __init__(self, config: Config, seed: int, learner: Learner, dispatches=None) -> None:
+        self.config, self.seed, self.learner = config, seed, learner
+        self.dispatches = dispatches or dispatch_stream(config, seed)
+        self.num_attempts = 0
+        self.num_arrivals = 0  # c
+        self.now = 0.0
+        self.end_reason: str | None = None
+        self.requests: list[Request] = []
+        self.evaluations: list[tuple[str, int, float, int, float, float]] = []
+        self.target_times: dict[str, float] = {}
+        self.heap: list[tuple[float, int]] = []
+        self.unfinished: Counter[int] = Counter()  # client -> its requests, cancelled ones too
+        self.free_at: dict[int, float] = {}  # client -> end of its queue
+        self.tasks = [
+            TaskState(
+                index,
+                task.name,
+                task.settings,
+                task.settings.num_active,
+                task.settings.buffer_size,
+                [learner.initial(seed, index)],
+            )
+            for index, task in enumerate(config.named_tasks)
+        ]
+
+    def run(self) -> Oracle:
+        """From the first dispatch to the end."""
+        for task in self.tasks:
+            self.dispatch(task, task.num_active)
+        while self.end_reason is None:
+            self.next_event()
+        return self
+
+    def next_event(self) -> None:
+        """The earliest end of a request; of equal times the one dispatched first."""
+        limit = self.config.time_limit
+        if limit is not None and self.heap[0][0] > limit:
+            self.end_reason = "time_limit"
+            return
+        self.now, number = heapq.heappop(self.heap)
+        request = self.requests[number]
+        self.unfinished[request.client] -= 1
+        if request.status != "cancelled":
+            self.arrive(request)
+        self.retry_starved()
+
+    def arrive(self, request: Request) -> None:
+        """Step 3 of the algorithm."""
+        task = self.tasks[request.task]
+        self.num_arrivals += 1
+        task.in_flight -= 1
+        request.status = "buffered"
+        start = task.versions[request.base_round]
+        task.buffer.append((request, self.learner.train(self.seed, request, start)))
+        if len(task.buffer) >= task.buffer_size:
+            self.aggregate(task)
+        if self.num_arrivals == self.config.max_updates:
+            self.end_reason = self.end_reason or "max_updates"
+        if not task.is_stopped:
+            self.dispatch(task, min(2, task.num_active - task.in_flight))
+
+    def aggregate(self, task: TaskState) -> None:
+        """One round; test; stop at the target or after the last round."""
+        updates = [update for _, update in task.buffer]
+        for request, _ in task.buffer:
+            request.status, request.used_round = "used", task.round
+        task.buffer = []
+        task.versions.append(self.learner.aggregate(task.index, task.versions[-1], updates))
+        is_met = task.round % task.settings.test_every == 0 and self.test(task)
+        if is_met or task.round == task.settings.max_rounds:
+            self.stop(task)
+
+    def test(self, task: TaskState) -> bool:
+        """Whether the target is met."""
+        accuracy, loss = self.learner.score(task.index, task.versions[-1])
+        self.evaluations.append(
+            (task.name, task.round, self.now, self.num_arrivals, accuracy, loss)
+        )
+        if not math.isfinite(loss):
+            self.end_reason = "diverged"
+            return False
+        is_met = task.settings.target is not None and accuracy >= task.settings.target
+        if is_met:
+            self.target_times[task.name] = self.now
+        return is_met
+
+    def stop(self, task: TaskState) -> None:
+        """Cancel its requests and hand its R_m on."""
+        freed, task.num_active, task.in_flight, task.is_stopped = task.num_active, 0, 0, True
+        for request in self.requests:
+            if request.task == task.index and request.status == "in_flight":
+                request.status = "cancelled"
+        others = [other for other in self.tasks if not other.is_stopped]
+        if not others:
+            self.end_reason = self.end_reason or "finished"
+            return
+        total = sum(other.num_active for other in others)
+        extras = [freed * other.num_active // total for other in others]
+        order = generator(self.seed, Stream.HAND_ON, self.num_arrivals).permutation(len(others))
+        for index in order[: freed - sum(extras)]:
+            extras[index] += 1
+        for other, extra in zip(others, extras, strict=True):
+            other.num_active += extra
+            ratio = other.settings.num_active / other.settings.buffer_size
+            other.buffer_size = max(1, int(other.num_active / ratio + 0.5))
+            self.dispatch(other, extra)
+
+    def dispatch(self, task: TaskState, count: int) -> None:
+        """Send requests with the current version to random clients."""
+        for _ in range(count):
+            client, step_time = self.draw()
+            wakes = self.unfinished[client] == 0
+            most = self.config.max_active_clients
+            if wakes and most is not None and self.num_awake() >= most:
+                continue
+            start = max(self.now, self.free_at.get(client, 0.0))
+            work = task.settings.work.num_steps * task.settings.step_time
+            self.free_at[client] = start + work * step_time
+            self.unfinished[client] += 1
+            task.in_flight += 1
+            number = len(self.requests)
+            self.requests.append(
+                Request(
+                    number, task.index, client, self.now, start, self.free_at[client], task.round
+                )
+            )
+            heapq.heappush(self.heap, (self.free_at[client], number))
+
+    def num_awake(self) -> int:
+        """Clients with unfinished requests."""
+        return sum(count > 0 for count in self.unfinished.values())
+
+    def retry_starved(self) -> None:
+        """A task with nothing in flight (all was dropped) would never be served again."""
+        for task in self.tasks:
+            if not task.is_stopped and task.in_flight == 0:
+                self.dispatch(task, min(2, task.num_active))
+
+    def draw(self) -> tuple[int, float]:
+        """The next entry of the dispatch stream: a client, and the time of one of its steps."""
+        chunk, offset = divmod(self.num_attempts, CHUNK)
+        self.num_attempts += 1
+        clients, step_times = self.dispatches.chunk(chunk)
+        return clients[offset], step_times[offset]
+
+    def final_model(self, name: str) -> Model:
+        """The last version of a task."""
+        return next(task.versions[-1] for task in self.tasks if task.name == name)
+
+
+class CachedChunks:
+    """The package's dispatch stream, each chunk drawn once."""
+
+    def __init__(self, dispatches: Dispatches) -> None:
+        self.chunk = cache(dispatches.chunk)
+
+
+def dispatch_stream(config: Config, seed: int) -> CachedChunks:
+    """The random draws of a replicate."""
+    delays = config.delays
+    classes = client_speeds(seed, config.num_clients, delays.speeds, delays.shares)
+    return CachedChunks(
+        Dispatches(seed, config.num_clients, delays.law, classes, delays.speeds)
+    )
+
+
+class RealLearner:
+    """The tasks of a configuration, trained for real by a plain loop over steps."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.settings = [task.settings for task in config.named_tasks]
+        self.data = [load_data(one.kind) for one in self.settings]
+        self.tasks = [built_task(one.kind) for one in self.settings]
+        self.partitions: dict[tuple[int, int], Partition] = {}
+
+    def initial(self, seed: int, task: int) -> Model:
+        return self.tasks[task].init(key_of(seed, task, INITIAL_MODEL))
+
+    def train(self, seed: int, request: Request, model: Model) -> Update:
+        index, settings = request.task, self.settings[request.task]
+        samples = self.partition(seed, index).samples([request.client])[0]
+        key = key_of(seed, index, request.number)
+        x, step = model, sgd_step(settings.kind)
+        for number, places in enumerate(np.asarray(orders(settings.work, key))):
+            x = step(
+                x,
+                self.data[index].on_device.train,
+                samples[places],
+                jax.random.fold_in(key, AUGMENT + number),
+                settings.client_lr,
+                settings.weight_decay,
+            )
+        return jax.tree.map(jnp.subtract, model, x)
+
+    def aggregate(self, task: int, model: Model, updates: list[Update]) -> Model:
+        assert self.settings[task].server_optimizer == "sgd"
+        lr = self.settings[task].server_lr
+
+        def leaf(x, *deltas):
+            return x - lr * (sum(np.asarray(delta) for delta in deltas) / len(deltas))
+
+        return jax.tree.map(leaf, jax.tree.map(np.asarray, model), *updates)
+
+    def score(self, task: int, model: Model) -> tuple[float, float]:
+        total = self.data[task].num_tests
+        correct, loss = whole_test(self.settings[task].kind)(
+            model, self.data[task].on_device.test, np.arange(total)
+        )
+        return float(np.sum(correct)) / total, float(np.mean(np.asarray(loss, np.float64)))
+
+    def partition(self, seed: int, task: int) -> Partition:
+        """Which samples each client holds."""
+        if (seed, task) not in self.partitions:
+            settings, data = self.settings[task], self.data[task]
+            self.partitions[seed, task] = Partition(
+                data.labels,
+                data.shape.num_classes,
+                self.config.num_clients,
+                settings.samples_per_client,
+                settings.dirichlet_alpha,
+                (seed, Stream.PARTITION, task),
+            )
+        return self.partitions[seed, task]
+
+
+class SymbolicLearner:
+    """Models that are numbers which depend on everything they were made from: equal numbers mean
+    equal histories. Accuracies look random; some losses are not finite if asked for."""
+
+    def __init__(self, diverging: int | None = None) -> None:
+        self.diverging = diverging  # about one version in so many has no finite loss
+
+    def initial(self, seed: int, task: int) -> int:
+        return hash((1, seed, task))
+
+    def train(self, seed: int, request: Request, model: int) -> int:
+        return hash((2, seed, request.task, request.number, request.client, model))
+
+    def aggregate(self, task: int, model: int, updates: list[int]) -> int:
+        return hash((3, task, model, *updates))
+
+    def score(self, task: int, model: int) -> tuple[float, float]:
+        is_bad = self.diverging is not None and (model >> 20) % self.diverging == 0
+        return model % 1000 / 1000, math.nan if is_bad else float(model % 77)
+
+
+def simulate_one_by_one(config: Config, learner: Learner | None = None) -> list[Oracle]:
+    """Every replicate of a configuration, one after another."""
+    with jax.enable_x64(config.precision == "float64"):
+        learner = learner or RealLearner(config)
+        return [Oracle(config, seed, learner).run() for seed in config.seeds]
+
+
+@cache
+def load_data(kind: str) -> TaskData:
+    """The data of a kind."""
+    return load_task_data(get_kind(kind), None)
+
+
+@cache
+def built_task(kind: str) -> Task:
+    """The functions of a kind."""
+    return get_kind(kind).build(load_data(kind).shape)
+
+
+@cache
+def sgd_step(kind: str):
+    """``x - lr (grad + decay x)``, compiled."""
+    task = built_task(kind)
+
+    @jax.jit
+    def step(x, data, rows, key, client_lr, weight_decay):
+        gradient = jax.grad(task.loss)(x, task.take(data, rows, key))
+        return jax.tree.map(lambda p, g: p - client_lr * (g + weight_decay * p), x, gradient)
+
+    return step
+
+
+@cache
+def whole_test(kind: str):
+    """Scores of a list of test examples, compiled."""
+    task = built_task(kind)
+    return jax.jit(lambda x, data, places: task.score(x, task.take(data, places, None)))
+
+
+orders = jax.jit(batch_orders, static_argnums=0)
+compiled_key = jax.jit(request_key)
+
+
+def key_of(seed: int, task: int, request: int) -> jax.Array:
+    """The randomness of a request."""
+    return compiled_key(np.uint32(seed), np.uint32(task), np.uint32(request))
