@@ -64,8 +64,9 @@ class TaskConfig(_Table):
     batch_size: Count | Literal["all"]
     local_epochs: Count | None = None
     local_steps: Count | None = None
-    samples_per_client: Count
-    dirichlet_alpha: Rate
+    samples_per_client: Count | None = None  # None: the kind's data says who the clients are
+    dirichlet_alpha: Rate | None = None
+    test_samples: Count | None = None  # examples, evenly spaced, that tests use; None: all
     step_time: Rate  # beta_m: the constant part of one local step's duration at speed 1
 
     @model_validator(mode="after")
@@ -78,16 +79,36 @@ class TaskConfig(_Table):
             raise ValueError("give either local_epochs or local_steps, not both and not neither")
         if (self.kind == "tfds") != (self.dataset is not None):
             raise ValueError('dataset is needed for kind "tfds" and for no other kind')
-        if self.local_epochs and self.batch_size != "all" and self._batch > self.samples_per_client:
+        if get_kind(self.kind).defaults.samples_per_client is None:
+            self._check_given_clients()
+        elif self.samples_per_client is None or self.dirichlet_alpha is None:
+            raise ValueError(
+                f"kind {self.kind!r} needs numbers for samples_per_client and dirichlet_alpha"
+            )
+        elif self.local_epochs and self._batch > self.samples_per_client:
             raise ValueError(
                 f"batch_size must be at most samples_per_client={self.samples_per_client} "
                 f"(a partial batch is dropped), got {self.batch_size}"
             )
         return self
 
+    def _check_given_clients(self) -> None:
+        """Settings that make no sense where clients hold what they hold."""
+        for name in ("samples_per_client", "dirichlet_alpha", "local_epochs"):
+            if getattr(self, name) is not None:
+                raise ValueError(
+                    f"{name} has no meaning for kind {self.kind!r}, whose clients hold different "
+                    f"numbers of samples: leave it out (and give local_steps)"
+                )
+        if self.batch_size == "all":
+            raise ValueError(f"batch_size must be a number for kind {self.kind!r}, got 'all'")
+
     @property
     def _batch(self) -> int:
-        return self.samples_per_client if self.batch_size == "all" else self.batch_size
+        if self.batch_size != "all":
+            return self.batch_size
+        assert self.samples_per_client is not None
+        return self.samples_per_client
 
     @property
     def target(self) -> float | None:

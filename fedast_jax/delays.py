@@ -34,7 +34,7 @@ def shifted_uniform(u: np.ndarray) -> np.ndarray:
 
 def half_normal(u: np.ndarray) -> np.ndarray:
     """``|Z|`` of a normal Z, scaled to mean 3; durations near 0 occur."""
-    return 3.0 * np.sqrt(np.pi / 2) * ndtri(0.5 + 0.5 * u)
+    return -3.0 * np.sqrt(np.pi / 2) * ndtri(0.5 * (1.0 - u))
 
 
 def lognormal(u: np.ndarray) -> np.ndarray:

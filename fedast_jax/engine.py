@@ -40,7 +40,7 @@ class Slots(NamedTuple):
     request: jax.Array
     client_lr: jax.Array
     weight_decay: jax.Array
-    samples: jax.Array  # int32[..., samples_per_client]
+    samples: jax.Array  # int32[..., row length]
 
 
 class Rounds(NamedTuple):

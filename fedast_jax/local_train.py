@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
+from .draws import draw_from_span
 from .tasks.base import Data, Params, Task
 
 AUGMENT = 1 << 20  # step keys are folded from here on, clear of the epochs' (and steps') order keys
@@ -24,11 +25,18 @@ class LocalWork(NamedTuple):
     batch_size: int
     local_epochs: int | None  # passes over the client's samples, reshuffled each time
     local_steps: int | None  # or: this many steps, each on a freshly drawn batch
-    num_samples: int  # of one client
+    num_samples: int | None  # of one client; None: differs from client to client
+
+    @property
+    def row_length(self) -> int:
+        """Numbers that say what a client holds: its samples, or a first one and how many."""
+        return 2 if self.num_samples is None else self.num_samples
 
     @property
     def steps_per_epoch(self) -> int:
         """Whole batches in one pass; the last partial batch is dropped."""
+        if self.num_samples is None:
+            raise ValueError(f"passes need one number of samples for all clients, got {self}")
         return self.num_samples // self.batch_size
 
     @property
@@ -49,6 +57,19 @@ class LocalWork(NamedTuple):
         return num_steps
 
 
+def batch_samples(work: LocalWork, samples: jax.Array, key: jax.Array) -> jax.Array:
+    """The examples of every step, ``int32[num_steps, batch_size]``.
+
+    Args:
+        work: static.
+        samples: ``int32[work.row_length]``: the client's examples, or ``(first, number)``.
+        key: randomness of the request.
+    """
+    if work.num_samples is None:
+        return draw_from_span(work.num_steps, work.batch_size, samples, key)
+    return samples[batch_orders(work, key)]
+
+
 def batch_orders(work: LocalWork, key: jax.Array) -> jax.Array:
     """Positions into the client's samples, ``int32[num_steps, batch_size]``.
 
@@ -56,6 +77,7 @@ def batch_orders(work: LocalWork, key: jax.Array) -> jax.Array:
     each step draws without replacement, or with replacement where the client has too few samples.
     """
     num_steps = work.num_steps
+    assert work.num_samples is not None
     if work.local_epochs is not None:
         used = work.steps_per_epoch * work.batch_size
         orders = _permutations(key, work.local_epochs, work.num_samples)[:, :used]
@@ -93,14 +115,14 @@ def local_train(
         task, work: static.
         data: the task's data on the device.
         params: the version current at dispatch, x.
-        samples: ``int32[num_samples]``, the client's rows of the data.
+        samples: ``int32[work.row_length]``, what the client holds; see ``batch_samples``.
         key: randomness of this request only.
         client_lr: eta_c.
         weight_decay: L2 coefficient, added to the gradient.
     Returns:
         ``x - x_tau`` as a tree like ``params``: Algorithm 1's Delta times ``tau * client_lr``.
     """
-    index = samples[batch_orders(work, key)]
+    index = batch_samples(work, samples, key)
     dtype = jnp.result_type(*jax.tree.leaves(params))
     optimizer = optax.chain(
         optax.add_decayed_weights(jnp.asarray(weight_decay, dtype)),

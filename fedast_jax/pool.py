@@ -10,12 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from .config import TaskConfig
-from .data import Partition
 from .delays import Stream
 from .engine import EngineSpec
 from .program import LaneColumns, Shapes
 from .schedule import FreeRows, LaneRows, LaneWork, Schedule, schedule
-from .task_data import TaskData
+from .task_data import Clients, TaskData
 from .timeline import Timeline
 
 
@@ -34,16 +33,10 @@ class Lane:
     rows: LaneRows = LaneRows(0, {}, {})
 
     @cached_property
-    def partition(self) -> Partition:
+    def partition(self) -> Clients:
         """Which samples each client holds."""
-        return Partition(
-            self.data.labels,
-            self.data.shape.num_classes,
-            self.num_clients,
-            self.settings.samples_per_client,
-            self.settings.dirichlet_alpha,
-            (self.seed, Stream.PARTITION, self.task),
-        )
+        seed = (self.seed, Stream.PARTITION, self.task)
+        return self.data.partition(self.settings, self.num_clients, seed)
 
     def work(self, start: LaneRows) -> LaneWork:
         """What the lane does between its version ``start`` and the timeline's present event."""
@@ -164,10 +157,10 @@ class LanePool:
         )
 
     def samples(self, plan: PoolPlan) -> np.ndarray:
-        """The data of every slot's client, ``int32[slots, samples per client]``."""
+        """The data of every slot's client, ``int32[slots, row length]``."""
         lane_of = np.asarray(plan.schedule.slot_lane, np.int64)
         requests = np.asarray(plan.schedule.slot_request, np.int64)
-        out = np.zeros((len(requests), self.spec.work.num_samples), np.int32)
+        out = np.zeros((len(requests), self.spec.work.row_length), np.int32)
         for index, lane in enumerate(plan.lanes):
             mine = np.flatnonzero(lane_of == index)
             if len(mine):
@@ -179,7 +172,7 @@ class LanePool:
     def shapes(self, step_updates: int) -> Shapes:
         """The fixed shape of this pool's programs."""
         spec = self.spec
-        return Shapes(spec.steps, spec.width, spec.work.num_samples, step_updates)
+        return Shapes(spec.steps, spec.width, spec.work.row_length, step_updates)
 
 
 def _tests(lane: Lane, start: LaneRows, end: LaneRows) -> list[Test]:

@@ -16,7 +16,7 @@ class Shapes(NamedTuple):
 
     steps: int  # of one call
     width: int  # W
-    samples: int  # per client
+    samples: int  # length of the row that says what a client holds
     step_updates: int  # most updates that one step aggregates
 
     @property

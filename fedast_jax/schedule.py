@@ -77,8 +77,8 @@ class Schedule(NamedTuple):
     @property
     def num_batches(self) -> int:
         """Steps that train something."""
-        starts = [0, *self.slot_stop[:-1]]
-        return sum(stop > start for start, stop in zip(starts, self.slot_stop, strict=True))
+        starts = [0, *self.slot_stop]
+        return sum(stop > start for start, stop in zip(starts, self.slot_stop, strict=False))
 
 
 def schedule(

@@ -1,70 +1,208 @@
-"""A task's data as a run needs it: on the device once, labels on the host for the partition."""
+"""A task's data as a run needs it: on the device once, and on the host who holds which part."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .data import Dataset, load_dataset
+from .config import TaskConfig
+from .data import Dataset, Partition, load_dataset
+from .data.text import SYMBOLS, WINDOW, Roles, TextDataset, check_num_clients
+from .data.text_sources import load_shakespeare
 from .tasks import Data, Kind, Shape
 
 
 class Splits(NamedTuple):
-    """Training and test data on the device: uint8 images, int32 labels."""
+    """Training and test data on the device, as the kind's ``take`` expects them."""
 
     train: Data
     test: Data
 
 
-class TaskData:
-    """One data set; what lies on the device is put there when it is first asked for."""
+class Clients(Protocol):
+    """What each client holds: a row of positions in the data, or ``(first, number)``."""
 
-    def __init__(self, dataset: Dataset) -> None:
+    def samples(self, clients: np.ndarray | Sequence[int]) -> np.ndarray:
+        """``int32[n, row length]`` for some clients, in any order, repeats allowed."""
+        ...
+
+    def all_samples(self) -> Iterable[np.ndarray]:
+        """The rows of all clients in order, in blocks."""
+        ...
+
+
+class TaskData(Protocol):
+    """The data of one kind."""
+
+    shape: Shape
+    num_tests: int
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes on the device."""
+        ...
+
+    @property
+    def train_shapes(self) -> Data:
+        """Shapes and types of the training data on the device."""
+        ...
+
+    @property
+    def on_device(self) -> Splits:
+        """The arrays on the device, put there when this is first asked for."""
+        ...
+
+    def check_num_clients(self, num_clients: int) -> None:
+        """Raise DataError if the data cannot be divided over so many clients."""
+        ...
+
+    def partition(
+        self, settings: TaskConfig, num_clients: int, seed: Sequence[int]
+    ) -> Clients:
+        """Divide the data over clients; a function of the arguments alone."""
+        ...
+
+
+class ImageData:
+    """Images and labels; a Dirichlet partition over the classes."""
+
+    def __init__(self, dataset: Dataset, test_samples: int | None = None) -> None:
         self.dataset = dataset
         self.labels: np.ndarray = dataset.train_labels
-        self.num_tests = len(dataset.test_labels)
+        self.tests = evenly(len(dataset.test_labels), test_samples)
+        self.num_tests = len(self.tests)
         self.shape = Shape(dataset.train_images.shape[1:], dataset.num_classes)
 
     @property
     def num_bytes(self) -> int:
         """Bytes on the device."""
-        dataset = self.dataset
-        images = dataset.train_images.nbytes + dataset.test_images.nbytes
-        return images + 4 * (len(dataset.train_labels) + len(dataset.test_labels))
+        one_image = self.dataset.train_images[0].nbytes + np.dtype(np.int32).itemsize
+        return one_image * (len(self.labels) + self.num_tests)
 
     @property
     def train_shapes(self) -> Data:
         """Shapes and types of the training data on the device."""
-        images, labels = self.dataset.train_images, self.dataset.train_labels
+        images = self.dataset.train_images
         return {
             "images": jax.ShapeDtypeStruct(images.shape, images.dtype),
-            "labels": jax.ShapeDtypeStruct(labels.shape, jnp.int32),
+            "labels": jax.ShapeDtypeStruct(self.labels.shape, jnp.int32),
         }
 
     @cached_property
     def on_device(self) -> Splits:
         """The arrays on the device."""
-        dataset = self.dataset
+        dataset, tests = self.dataset, self.tests
         return Splits(
-            _put(dataset.train_images, dataset.train_labels),
-            _put(dataset.test_images, dataset.test_labels),
+            _put(images=dataset.train_images, labels=dataset.train_labels),
+            _put(images=dataset.test_images[tests], labels=dataset.test_labels[tests]),
+        )
+
+    def check_num_clients(self, num_clients: int) -> None:
+        """Any number will do: class pools start over when they run out."""
+
+    def partition(
+        self, settings: TaskConfig, num_clients: int, seed: Sequence[int]
+    ) -> Partition:
+        """A Dirichlet partition."""
+        assert settings.samples_per_client is not None
+        assert settings.dirichlet_alpha is not None
+        return Partition(
+            self.labels,
+            self.shape.num_classes,
+            num_clients,
+            settings.samples_per_client,
+            settings.dirichlet_alpha,
+            seed,
         )
 
 
-def load_task_data(kind: Kind, dataset: str | None) -> TaskData:
+class TextData:
+    """One array of characters, and where each window starts; a client is a speaking role.
+
+    Tests use windows of *all* roles, whichever are clients, so that every replicate and method is
+    judged by the same ones: ``test_samples`` of them, evenly spaced over the roles' test windows in
+    order. Of 10,000 windows an accuracy of 0.42 has a standard error of 0.5 points against that of
+    all windows; being the same windows in every test, they shift all curves of a run alike.
+    """
+
+    def __init__(self, dataset: TextDataset, test_samples: int | None = None) -> None:
+        self.dataset = dataset
+        self.test_starts = dataset.test_starts[evenly(len(dataset.test_starts), test_samples)]
+        self.num_tests = len(self.test_starts)
+        self.shape = Shape((WINDOW,), len(SYMBOLS))
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes on the device; training and test data share the text."""
+        dataset = self.dataset
+        return dataset.text.nbytes + dataset.train_starts.nbytes + self.test_starts.nbytes
+
+    @property
+    def train_shapes(self) -> Data:
+        """Shapes and types of the training data on the device."""
+        arrays = {"text": self.dataset.text, "starts": self.dataset.train_starts}
+        return {name: jax.ShapeDtypeStruct(one.shape, one.dtype) for name, one in arrays.items()}
+
+    @cached_property
+    def on_device(self) -> Splits:
+        """The arrays on the device."""
+        train = _put(text=self.dataset.text, starts=self.dataset.train_starts)
+        return Splits(train, {**train, **_put(starts=self.test_starts)})
+
+    def check_num_clients(self, num_clients: int) -> None:
+        """There are as many clients as roles, or fewer."""
+        check_num_clients(self.dataset, num_clients)
+
+    def partition(self, settings: TaskConfig, num_clients: int, seed: Sequence[int]) -> Roles:
+        """The roles, or a choice of them."""
+        del settings
+        return Roles(self.dataset, num_clients, seed)
+
+
+def load_images(kind: Kind, dataset: str | None, test_samples: int | None) -> ImageData:
+    """Load an image classification set."""
+    if kind.dataset is None:
+        return ImageData(load_dataset("tfds", dataset), test_samples)
+    return ImageData(load_dataset(kind.dataset), test_samples)
+
+
+def load_text(kind: Kind, dataset: str | None, test_samples: int | None) -> TextData:
+    """Load the one text that is known."""
+    del kind, dataset
+    return TextData(load_shakespeare(), test_samples)
+
+
+LOADERS: dict[str, Callable[[Kind, str | None, int | None], TaskData]] = {
+    "images": load_images,
+    "text": load_text,
+}
+"""By ``Kind.data``: ``(kind, dataset of a kind that leaves it open, test_samples) -> data``."""
+
+
+def load_task_data(
+    kind: Kind, dataset: str | None, test_samples: int | None = None
+) -> TaskData:
     """Load the data of a kind (of ``dataset`` where the kind leaves it open).
 
     Raises:
         DataError: the data is missing or broken.
     """
-    if kind.dataset is None:
-        return TaskData(load_dataset("tfds", dataset))
-    return TaskData(load_dataset(kind.dataset))
+    return LOADERS[kind.data](kind, dataset, test_samples)
 
 
-def _put(images: np.ndarray, labels: np.ndarray) -> Data:
-    return {"images": jax.device_put(images), "labels": jnp.asarray(labels, jnp.int32)}
+def evenly(total: int, most: int | None) -> np.ndarray:
+    """``int64``, at most ``most`` of ``0 .. total - 1``, evenly spaced from 0; None: all."""
+    number = total if most is None else min(total, most)
+    return np.arange(number) * total // number
+
+
+def _put(**arrays: np.ndarray) -> Data:
+    return {
+        name: jax.device_put(np.asarray(one, one.dtype if one.dtype == np.uint8 else np.int32))
+        for name, one in arrays.items()
+    }

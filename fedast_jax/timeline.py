@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from typing import NamedTuple
 
 import numpy as np
 
+from .allocation import share_out
 from .delays import CHUNK, Dispatches, Stream, generator
 
 
@@ -25,6 +27,7 @@ class TaskPlan:
     buffer_size: int  # b_m at the start
     max_rounds: int | None  # T_m
     duration_scale: float  # tau_m * beta_m: one request's time in units of the law
+    keeps_buffer_size: bool = False  # whether b_m stays when R_m changes
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,9 @@ class _State:
     last_request: dict[int, int] = field(default_factory=dict)  # client -> end of its queue
     num_buffered: list[int] = field(default_factory=list)  # |B_m|
     num_attempts: int = 0  # dispatches tried, the dropped ones included
+    last_realloc: int = 0  # arrivals at the last reallocation
+    waiting: int | None = None  # option D: the task whose arrival waits for a new allocation
+    decision: list[float] | None = None  # and that allocation's sigma_hat, once it is known
     num_arrivals: int = 0  # c
     time: float = 0.0
     end_reason: str | None = None
@@ -113,20 +119,50 @@ class Mark:
     num_requests: int
     num_arrived: tuple[int, ...]
     num_rounds: tuple[int, ...]
+    num_allocations: int
+
+
+class Allocation(NamedTuple):
+    """R_m and b_m of every task from one event on."""
+
+    time: float
+    arrivals: int
+    num_active: tuple[int, ...]
+    buffer_size: tuple[int, ...]
+    sigma_hat: tuple[float, ...] | None  # what it was worked out from, if it was
 
 
 class Timeline:
-    """Algorithm 2, option S, for one replicate: all tasks, one pool of clients.
+    """Algorithm 2 for one replicate: all tasks, one pool of clients.
 
     ``advance`` lays out events, ``mark`` and ``rewind`` go back, ``stop_after`` says with which
     round a task ends. Arrivals at equal times are ordered by dispatch. A cancelled request keeps
     its client busy until it would have ended.
+
+    With option D the timeline waits (``is_waiting``) in the middle of every arrival at which the
+    requests are shared out anew, after the update has been buffered, until ``reallocate`` says
+    how.
     """
 
     def __init__(
-        self, seed: int, tasks: Sequence[TaskPlan], limits: Limits, dispatches: Dispatches
+        self,
+        seed: int,
+        tasks: Sequence[TaskPlan],
+        limits: Limits,
+        dispatches: Dispatches,
+        realloc_period: float | None = None,
     ) -> None:
+        """Dispatch the first requests.
+
+        Args:
+            seed: of the replicate.
+            tasks, limits: what to lay out.
+            dispatches: the replicate's clients and durations.
+            realloc_period: with option D, arrivals between two reallocations, in units of
+                (unfinished tasks * sum of R); None: option S.
+        """
         self._seed, self._tasks, self._limits, self._dispatches = seed, tasks, limits, dispatches
+        self._realloc_period = realloc_period
         self._ratio = [task.num_active / task.buffer_size for task in tasks]
         self._last_round = [task.max_rounds for task in tasks]
         self._scale = [task.duration_scale for task in tasks]
@@ -144,6 +180,7 @@ class Timeline:
         )
         for task, plan in enumerate(tasks):
             self._dispatch(task, plan.num_active)
+        self.allocations = [self._allocation(None)]
 
     @property
     def time(self) -> float:
@@ -181,6 +218,7 @@ class Timeline:
             len(self.requests),
             tuple(len(rounds.arrived) for rounds in self.rounds),
             tuple(len(rounds) for rounds in self.rounds),
+            len(self.allocations),
         )
 
     def rewind(self, mark: Mark) -> None:
@@ -191,17 +229,19 @@ class Timeline:
             self.rounds, mark.num_arrived, mark.num_rounds, strict=True
         ):
             rounds.truncate(arrived, closed)
+        del self.allocations[mark.num_allocations :]
 
     def advance(self, until: int) -> None:
-        """Lay out events until ``until`` arrivals are in or the replicate ends."""
+        """Lay out events until ``until`` arrivals are in, the timeline waits or it ends."""
         state, requests = self._state, self.requests
+        if state.decision is not None and state.num_arrivals <= until:
+            self._resume()
         heap, last, in_flight = state.heap, state.last_request, state.in_flight
         stopped, task_of, client_of = state.stopped, requests.task, requests.client
-        num_active, num_buffered, size = state.num_active, state.num_buffered, state.buffer_size
-        most = self._limits.max_updates or np.inf
+        num_buffered = state.num_buffered
         latest = np.inf if self._limits.time_limit is None else self._limits.time_limit
-        capped = self._limits.max_active_clients is not None
-        while state.num_arrivals < until and state.end_reason is None:
+        realloc_at = self._next_realloc()
+        while state.num_arrivals < until and state.end_reason is None and state.waiting is None:
             if not heap or heap[0][0] > latest:
                 state.time, state.end_reason = latest, "time_limit"
                 return
@@ -217,15 +257,24 @@ class Timeline:
             in_flight[task] -= 1
             self._buffer[task](request)
             num_buffered[task] += 1
-            if num_buffered[task] >= size[task]:
-                self._close_round(task)
-            if state.num_arrivals >= most and state.end_reason is None:
-                state.end_reason = "max_updates"
-            if not stopped[task]:
-                missing = num_active[task] - in_flight[task]
-                self._dispatch(task, missing if missing < 2 else 2)
-            if capped:
-                self._wake_starved(now)
+            if state.num_arrivals >= realloc_at:
+                state.waiting = task
+            else:
+                self._finish_arrival(task)
+                if self._realloc_period is not None:
+                    realloc_at = self._next_realloc()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an arrival waits for ``reallocate``."""
+        return self._state.waiting is not None and self._state.decision is None
+
+    def reallocate(self, sigma_hat: Sequence[float]) -> None:
+        """Share sum R out in proportion to ``sigma_hat`` (one number per task) and go on.
+
+        The allocation changes when the timeline is advanced again. ``b_m`` follows ``R_m``.
+        """
+        self._state.decision = list(sigma_hat)
 
     def stop_after(self, task: int, num_rounds: int) -> None:
         """The task ends with this round, which must lie ahead: its target was met there."""
@@ -250,19 +299,77 @@ class Timeline:
             state.end_reason = "finished"
             return
         for other, extra in zip(others, self._share_out(freed, others), strict=True):
-            state.num_active[other] += extra
-            ratio = self._ratio[other]
-            state.buffer_size[other] = max(1, int(state.num_active[other] / ratio + 0.5))
-            self._dispatch(other, extra)
+            self._set_active(other, state.num_active[other] + extra)
+            if self._realloc_period is None:  # with option D they come through K
+                self._dispatch(other, extra)
+        self.allocations.append(self._allocation(None))
 
     def pending(self, task: int) -> list[int]:
         """Requests of the task that no aggregation has used yet, in order of arrival."""
-        rounds, task_of = self.rounds[task], self.requests.task
-        buffered = rounds.arrived[rounds.num_used :].tolist()
         if self._state.stopped[task] or self._state.end_reason:
             return []
+        task_of = self.requests.task
         in_flight = sorted(entry for entry in self._state.heap if task_of[entry[1]] == task)
-        return buffered + [request for _, request in in_flight]
+        return self.buffered(task) + [request for _, request in in_flight]
+
+    def buffered(self, task: int) -> list[int]:
+        """Requests that have arrived and that no aggregation has used yet."""
+        rounds = self.rounds[task]
+        return rounds.arrived[rounds.num_used :].tolist()
+
+    def _finish_arrival(self, task: int) -> None:
+        """Aggregate if the buffer is full, then dispatch K requests of the arrival's task."""
+        state = self._state
+        if state.num_buffered[task] >= state.buffer_size[task]:
+            self._close_round(task)
+        if state.num_arrivals == self._limits.max_updates and state.end_reason is None:
+            state.end_reason = "max_updates"
+        if not state.stopped[task]:
+            missing = state.num_active[task] - state.in_flight[task]
+            if missing > 1:
+                missing = min(2, missing, sum(state.num_active) - sum(state.in_flight))
+            self._dispatch(task, missing)
+        if self._limits.max_active_clients is not None:
+            self._wake_starved(state.time)
+
+    def _next_realloc(self) -> float:
+        if self._realloc_period is None:
+            return np.inf
+        state = self._state
+        period = self._realloc_period * state.stopped.count(False) * sum(state.num_active)
+        return state.last_realloc + period
+
+    def _resume(self) -> None:
+        """Apply the allocation that was decided, and finish the arrival that waits for it."""
+        state = self._state
+        task, sigma_hat = state.waiting, state.decision
+        assert task is not None
+        assert sigma_hat is not None
+        state.waiting = state.decision = None
+        state.last_realloc = state.num_arrivals
+        open_tasks = [one for one, stopped in enumerate(state.stopped) if not stopped]
+        shares = share_out([sigma_hat[one] for one in open_tasks], sum(state.num_active))
+        for one, share in zip(open_tasks, shares, strict=True):
+            self._set_active(one, share)
+        self.allocations.append(self._allocation(tuple(sigma_hat)))
+        self._finish_arrival(task)
+
+    def _set_active(self, task: int, num_active: int) -> None:
+        """Change R_m; b_m follows in proportion to the start, rounded, at least 1."""
+        self._state.num_active[task] = num_active
+        if not self._tasks[task].keeps_buffer_size:
+            size = int(num_active / self._ratio[task] + 0.5)
+            self._state.buffer_size[task] = max(1, size)
+
+    def _allocation(self, sigma_hat: tuple[float, ...] | None) -> Allocation:
+        state = self._state
+        return Allocation(
+            state.time,
+            state.num_arrivals,
+            tuple(state.num_active),
+            tuple(state.buffer_size),
+            sigma_hat,
+        )
 
     def _close_round(self, task: int) -> None:
         rounds, state = self.rounds[task], self._state

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import pandas as pd
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from oracle import Request, SymbolicLearner, load_data
 
+from fedast_jax import executor
 from fedast_jax.config import Config, TaskConfig, make_config
 from fedast_jax.driver import Driver
-from fedast_jax.engine import EngineSpec
+from fedast_jax.engine import Engine, EngineSpec
 from fedast_jax.executor import Executor, Score, Seconds
 from fedast_jax.layers import Dense
 from fedast_jax.pool import Lane, LanePool, PoolPlan, Test
@@ -173,6 +176,42 @@ def engine_spec(config: Config, task: TaskConfig, steps: int = 3) -> EngineSpec:
         precision=config.precision,
         backend=jax.default_backend(),
     )
+
+
+class Lowered:
+    """A jitted function that poses as its own lowering, so that its programs are kept."""
+
+    def __init__(self, function: Callable) -> None:
+        self.function = function
+
+    def lower(self, *arguments: Any) -> Lowered:
+        """The last of the tests' five arguments is static and no argument of the program."""
+        static = arguments[4:]
+        return Lowered(lambda *given: self.function(*given, *static))
+
+    def compile(self) -> Callable:
+        """Compiled at the first call with new shapes."""
+        return self.function
+
+
+ENGINES: dict[tuple, Engine] = {}
+
+
+def shared_engine(spec: EngineSpec) -> Engine:
+    """One engine for all equal specs, whatever the devices that use it."""
+    key = spec.kind.name, *(getattr(spec, one.name) for one in fields(spec) if one.name != "kind")
+    if key not in ENGINES:
+        ENGINES[key] = engine = Engine(spec)
+        engine.run, engine.evaluate = Lowered(engine.run), Lowered(engine.evaluate)  # type: ignore
+    return ENGINES[key]
+
+
+@pytest.fixture(scope="module")
+def shared_engines():
+    """Compile each shape once for all tests and examples that ask for this."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(executor, "Engine", shared_engine)
+        yield
 
 
 class Row(NamedTuple):

@@ -248,9 +248,7 @@ def dispatch_stream(config: Config, seed: int) -> CachedChunks:
     """The random draws of a replicate."""
     delays = config.delays
     classes = client_speeds(seed, config.num_clients, delays.speeds, delays.shares)
-    return CachedChunks(
-        Dispatches(seed, config.num_clients, delays.law, classes, delays.speeds)
-    )
+    return CachedChunks(Dispatches(seed, config.num_clients, delays.law, classes, delays.speeds))
 
 
 class RealLearner:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 
-from . import cifar10, digits, fashion_mnist, mnist, tfds
+from . import cifar10, cifar100, digits, fashion_mnist, mnist, shakespeare, tfds
 from .base import Batch as Batch
 from .base import Data as Data
 from .base import Defaults as Defaults
@@ -14,6 +14,7 @@ from .base import Shape as Shape
 from .base import Task as Task
 from .classification import Normalise as Normalise
 from .classification import classification as classification
+from .next_symbol import next_symbol as next_symbol
 
 TASKS: dict[str, Kind] = {
     kind.name: kind
@@ -21,6 +22,8 @@ TASKS: dict[str, Kind] = {
         mnist.KIND,
         fashion_mnist.KIND,
         cifar10.KIND,
+        cifar100.KIND,
+        shakespeare.KIND,
         digits.MLP_KIND,
         digits.CNN_KIND,
         tfds.KIND,

@@ -37,8 +37,9 @@ class Defaults:
     batch_size: int = 32
     local_epochs: int | None = 3
     local_steps: int | None = None
-    samples_per_client: int = 300
-    dirichlet_alpha: float = 0.1
+    samples_per_client: int | None = 300  # None: the data says who the clients are
+    dirichlet_alpha: float | None = 0.1
+    test_samples: int | None = None  # None: the whole test set
     target_accuracy: float | None = None
     test_every: int = 4
     num_active: int = 96  # R_m
@@ -48,7 +49,7 @@ class Defaults:
 class Shape(NamedTuple):
     """What a model must know of its data before it is built."""
 
-    input_shape: tuple[int, ...]  # of one example as stored: (height, width, channels)
+    input_shape: tuple[int, ...]  # (height, width, channels) as stored; of text: (window,)
     num_classes: int
 
 
@@ -63,3 +64,4 @@ class Kind:
     micro_batch: Mapping[str, int] = field(default_factory=dict)
     """Clients trained side by side, by backend ("cpu", "gpu", "tpu"); absent: the whole batch."""
     test_chunk: int = 1000  # examples of the test set scored at once
+    data: str = "images"  # what its data is: a key of ``task_data.LOADERS``

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -38,11 +38,17 @@ class Normalise(NamedTuple):
         return pixels.astype(dtype) * factor + offset
 
 
-def classification(model: nn.Module, shape: Shape, normalise: Normalise) -> Task:
+Augment = Callable[[jax.Array, jax.Array], jax.Array]
+"""``(uint8[batch, height, width, channels], key) -> the same``: a random change of each image."""
+
+
+def classification(
+    model: nn.Module, shape: Shape, normalise: Normalise, augment: Augment | None = None
+) -> Task:
     """Make a task of a model that maps images ``(batch, height, width, channels)`` to logits.
 
     The data on the device is ``{"images": uint8[n, height, width, channels], "labels": int32[n]}``.
-    The loss is the mean softmax cross entropy.
+    The loss is the mean softmax cross entropy. Training images go through ``augment`` first.
     """
 
     @jax.jit  # the forward pass that flax makes for the shapes is then left out
@@ -50,20 +56,24 @@ def classification(model: nn.Module, shape: Shape, normalise: Normalise) -> Task
         return model.init(key, jnp.zeros((1, *shape.input_shape), default_float()))["params"]
 
     def take(data: Data, index: jax.Array, key: jax.Array | None) -> ImageBatch:
-        del key  # no augmentation
-        return ImageBatch(normalise(data["images"][index]), data["labels"][index])
-
-    def logits_and_losses(params: Params, batch: ImageBatch) -> tuple[jax.Array, jax.Array]:
-        logits = model.apply({"params": params}, batch.images)
-        assert isinstance(logits, jax.Array)
-        return logits, optax.softmax_cross_entropy_with_integer_labels(logits, batch.labels)
-
-    def loss(params: Params, batch: ImageBatch) -> jax.Array:
-        return logits_and_losses(params, batch)[1].mean()
+        images = data["images"][index]
+        if augment is not None and key is not None:
+            images = augment(images, key)
+        return ImageBatch(normalise(images), data["labels"][index])
 
     def score(params: Params, batch: ImageBatch) -> tuple[jax.Array, jax.Array]:
-        logits, each_loss = logits_and_losses(params, batch)
-        correct = (jnp.argmax(logits, -1).astype(jnp.int32) == batch.labels).astype(each_loss.dtype)
-        return correct, each_loss
+        logits = model.apply({"params": params}, batch.images)
+        assert isinstance(logits, jax.Array)
+        return score_logits(logits, batch.labels)
+
+    def loss(params: Params, batch: ImageBatch) -> jax.Array:
+        return score(params, batch)[1].mean()
 
     return Task(init, take, loss, score)
+
+
+def score_logits(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """``(float[batch, classes], int32[batch])`` to ``(correct[batch], cross entropy[batch])``."""
+    each_loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    correct = (jnp.argmax(logits, -1).astype(jnp.int32) == labels).astype(each_loss.dtype)
+    return correct, each_loss

@@ -1,0 +1,44 @@
+"""Option D: how the server shares its requests out among the tasks (Algorithms 3 and 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+NUM_UPDATES = 8  # V: updates that an estimate rests on
+PERIOD = 0.75  # c_period = PERIOD * unfinished tasks * sum of R, in arrivals
+
+
+def sigma_hat(spread: float, client_lr: float, server_lr: float, num_steps: int) -> float:
+    """EstimateVariances (Algorithm 4): ``sqrt(eta_c eta_s tau * spread)``.
+
+    Args:
+        spread: ``(1/V) sum ||Delta_i - mean||^2 / ||mean||^2`` of a task's last V updates.
+        client_lr, server_lr, num_steps: eta_c, eta_s, tau.
+    """
+    return float(np.sqrt(client_lr * server_lr * num_steps * spread))
+
+
+def share_out(weights: Sequence[float], total: int) -> list[int]:
+    """Integers in proportion to weights that add up to ``total``, each at least 1 (Algorithm 3).
+
+    The largest remainders are rounded up, ties to the first; what falls short of 1 is taken from
+    the largest share. Weights that say nothing (none positive, or one not finite) count as equal.
+
+    Raises:
+        ValueError: ``total`` is less than the number of weights.
+    """
+    if total < len(weights):
+        raise ValueError(f"cannot give each of {len(weights)} tasks one of {total} requests")
+    share = np.asarray(weights, np.float64)
+    if not np.all(np.isfinite(share)) or np.any(share < 0) or share.sum() <= 0:
+        share = np.ones(len(weights))
+    exact = share / share.sum() * total
+    counts = np.floor(exact).astype(np.int64)
+    left = total - int(counts.sum())
+    counts[np.argsort(counts - exact, kind="stable")[:left]] += 1
+    while counts.min() < 1:
+        counts[counts.argmax()] -= 1
+        counts[counts.argmin()] += 1
+    return counts.tolist()

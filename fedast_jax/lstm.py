@@ -1,0 +1,127 @@
+"""The last state of an LSTM over symbols, in the form that is fast inside the engine.
+
+A plain scan that is differentiated automatically adds up the gradient of the recurrent weights
+step by step, at twice the cost. Here the backward loop keeps the gradients of the gates only, and
+the weights' gradients are formed in one product each after it. What the symbols add to the gates
+(embedding, input weights, biases) is a table that is formed once a call, not once a step.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from .layers import default_float, uniform_fan_in
+
+GATES = 4  # in PyTorch's order: input, forget, cell, output
+SCALES = (0.5, 0.5, 1.0, 0.5)  # sigmoid(x) = tanh(x / 2) / 2 + 1 / 2: one tanh serves all gates
+
+
+class SymbolLSTM(nn.Module):
+    """Embedding and LSTM: ``int32[batch, time]`` symbols to the last hidden state.
+
+    Parameters and their initialisation are those of PyTorch's ``Embedding`` (standard normal) and
+    ``LSTM`` (uniform in ``±1/sqrt(hidden)``), with its two biases, which are only ever used as a
+    sum.
+    """
+
+    num_symbols: int
+    num_embedded: int
+    num_hidden: int
+
+    @nn.compact
+    def __call__(self, symbols: jax.Array) -> jax.Array:
+        num_gates = GATES * self.num_hidden
+        init = uniform_fan_in(self.num_hidden)
+        embedding = self.param(
+            "embedding", _standard_normal, (self.num_symbols, self.num_embedded)
+        )
+        input_kernel = self.param("input_kernel", init, (self.num_embedded, num_gates))
+        kernel = self.param("kernel", init, (self.num_hidden, num_gates))
+        input_bias = self.param("input_bias", init, (num_gates,))
+        bias = self.param("bias", init, (num_gates,))
+        table = embedding @ input_kernel + (input_bias + bias)[None]
+        return last_state(table, kernel, symbols)
+
+
+def last_state(table: jax.Array, kernel: jax.Array, symbols: jax.Array) -> jax.Array:
+    """Run an LSTM from zero states.
+
+    Args:
+        table: ``float[num_symbols, 4 hidden]``, what each symbol adds to the gates.
+        kernel: ``float[hidden, 4 hidden]``, what the hidden state adds.
+        symbols: ``int32[batch, time]``.
+    Returns:
+        The hidden state after the last symbol, ``float[batch, hidden]``.
+    """
+    scales = np.repeat(np.asarray(SCALES), len(kernel))
+    scale = jnp.asarray(scales, table.dtype)[None]
+    return _run(table * scale, kernel * scale, symbols)
+
+
+@jax.custom_vjp
+def _run(table: jax.Array, kernel: jax.Array, symbols: jax.Array) -> jax.Array:
+    """``last_state`` with table and kernel scaled, so that every gate is a tanh."""
+    return _forward(table, kernel, symbols)[0]
+
+
+def _forward(table: jax.Array, kernel: jax.Array, symbols: jax.Array):
+    zero = jnp.zeros((len(symbols), len(kernel)), table.dtype)
+    (last, _), trace = lax.scan(partial(_step, table, kernel), (zero, zero), symbols.T)
+    return last, (trace, table, kernel, symbols)
+
+
+def _step(table: jax.Array, kernel: jax.Array, state, symbol: jax.Array):
+    """One time step: ``(hidden, cell), int32[batch] -> (hidden, cell), what backward needs``."""
+    hidden, cell = state
+    gates = jnp.tanh(table[symbol] + hidden @ kernel)
+    input_, forget, new, output = _halves(gates)
+    next_cell = forget * cell + input_ * new
+    next_hidden = output * jnp.tanh(next_cell)
+    return (next_hidden, next_cell), (gates, hidden, cell, next_cell)
+
+
+def _halves(gates: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """The four gates from their tanh."""
+    input_, forget, new, output = jnp.split(gates, GATES, axis=-1)
+    return 0.5 * input_ + 0.5, 0.5 * forget + 0.5, new, 0.5 * output + 0.5
+
+
+def _backward(saved, last_gradient: jax.Array):
+    (gates, hidden, cell, next_cell), table, kernel, symbols = saved
+    start = last_gradient, jnp.zeros_like(last_gradient)
+    inputs = gates, cell, next_cell
+    _, gradients = lax.scan(partial(_step_back, kernel.T), start, inputs, reverse=True)
+    flat = gradients.reshape(-1, gradients.shape[-1])  # [time * batch, 4 hidden]
+    kernel_gradient = hidden.reshape(-1, len(kernel)).T @ flat
+    table_gradient = jnp.zeros_like(table).at[symbols.T.reshape(-1)].add(flat)
+    return table_gradient, kernel_gradient, None
+
+
+def _step_back(kernel_transposed: jax.Array, state, inputs):
+    """One time step backwards: gradients of (hidden, cell), and of the gates before tanh."""
+    hidden_gradient, cell_gradient = state
+    gates, cell, next_cell = inputs
+    input_, forget, new, output = _halves(gates)
+    squashed = jnp.tanh(next_cell)
+    cell_gradient = cell_gradient + hidden_gradient * output * (1 - squashed * squashed)
+    outer = (
+        0.5 * cell_gradient * new,
+        0.5 * cell_gradient * cell,
+        cell_gradient * input_,
+        0.5 * hidden_gradient * squashed,
+    )
+    gradient = jnp.concatenate(outer, axis=-1) * (1 - gates * gates)
+    return (gradient @ kernel_transposed, cell_gradient * forget), gradient
+
+
+_run.defvjp(_forward, _backward)
+
+
+def _standard_normal(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    return jax.random.normal(key, shape, default_float())

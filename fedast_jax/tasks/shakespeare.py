@@ -1,0 +1,53 @@
+"""Next-character prediction on Shakespeare with an LSTM of 52,720 parameters.
+
+Reference:
+    Askin et al., UAI 2024, Appendix C; the text and its clients as in LEAF (Caldas et al., 2019).
+"""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+
+from ..layers import Dense
+from ..lstm import SymbolLSTM
+from .base import Defaults, Kind, Shape, Task
+from .next_symbol import next_symbol
+
+
+class CharacterLSTM(nn.Module):
+    """Embedding of 8, LSTM of 100 units, a dense layer on its last state."""
+
+    num_symbols: int
+
+    @nn.compact
+    def __call__(self, symbols: jax.Array) -> jax.Array:
+        return Dense(self.num_symbols)(SymbolLSTM(self.num_symbols, 8, 100)(symbols))
+
+
+def build(shape: Shape) -> Task:
+    """The authors' LSTM; of the shape only the number of symbols matters."""
+    return next_symbol(CharacterLSTM(shape.num_classes), shape)
+
+
+KIND = Kind(
+    name="shakespeare",
+    dataset="shakespeare",
+    data="text",
+    build=build,
+    defaults=Defaults(
+        client_lr=7.0,
+        weight_decay=7e-5,
+        step_time=0.2775,
+        batch_size=64,
+        local_epochs=None,
+        local_steps=27,
+        samples_per_client=None,
+        dirichlet_alpha=None,
+        test_samples=10_000,
+        target_accuracy=0.42,
+        test_every=2,
+    ),
+    micro_batch={"cpu": 1},
+    test_chunk=500,
+)

@@ -1,0 +1,467 @@
+"""The order of events: worked by hand, its invariants, its random draws (spec sections 2, 6)."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from oracle import Oracle, SymbolicLearner
+from scipy import stats
+
+from fedast_jax.config import make_config
+from fedast_jax.delays import CHUNK, LAWS, Dispatches, Stream, client_speeds, generator
+from fedast_jax.timeline import Limits, TaskPlan, Timeline
+
+SPEEDS, SHARES = (1.3, 1.0, 0.7), (0.25, 0.5, 0.25)
+
+
+class Listed(Dispatches):
+    """A dispatch stream that is written down: clients and times of one local step."""
+
+    def __init__(self, clients: list[int], steps: list[float]) -> None:
+        self.clients, self.steps = clients, steps
+
+    def chunk(self, index: int) -> tuple[list[int], list[float]]:
+        assert index == 0
+        return self.clients, self.steps
+
+
+# Three clients, tasks A (R=2, b=2) and B (R=1, b=1), durations as listed, worked by hand.
+#
+#   request  task  client  dispatched  base  starts  takes  arrives
+#   0        A     0       0           0     0       4      4
+#   1        A     1       0           0     0       2      2
+#   2        B     0       0           0     4       1      5     client 0 is busy with request 0
+#
+#   t=2  request 1 arrives: A's buffer has 1 of 2.  Dispatch 3: A, client 2, takes 2 -> 4
+#   t=4  request 0 arrives (tie with 3; 0 was dispatched first): A's round 1 = {1, 0}.
+#        Dispatch 4: A, client 1, base 1, takes 5 -> 9
+#   t=4  request 3 arrives: buffer 1 of 2.  Dispatch 5: A, client 0, busy until 5, takes 3 -> 8
+#   t=5  request 2 arrives: B's round 1.  Dispatch 6: B, client 2, base 1, takes 1 -> 6
+#   t=6  request 6 arrives: B's round 2, its last: B stops and hands its R = 1 to A.
+#        A has now R = 3 and b = int(3 / (2/2) + 0.5) = 3.  Dispatch 7: A, client 1, busy until 9,
+#        base 1, takes 1 -> 10
+#   t=8  request 5 arrives: buffer 2 of 3.  Dispatch 8: A, client 2, takes 9 -> 17
+#   t=9  request 4 arrives: A's round 2 = {3, 5, 4}, its last: the end.
+HAND_STREAM = Listed([0, 1, 0, 2, 1, 0, 2, 1, 2], [4.0, 2.0, 1.0, 2.0, 5.0, 3.0, 1.0, 1.0, 9.0])
+HAND_COLUMNS = {
+    "task": [0, 0, 1, 0, 0, 0, 1, 0, 0],
+    "client": [0, 1, 0, 2, 1, 0, 2, 1, 2],
+    "dispatched_at": [0, 0, 0, 2, 4, 4, 5, 6, 8],
+    "started_at": [0, 0, 4, 2, 4, 5, 5, 9, 8],
+    "arrives_at": [4, 2, 5, 4, 9, 8, 6, 10, 17],
+    "base_round": [0, 0, 0, 0, 1, 1, 1, 1, 1],
+}
+
+
+def test_three_clients_by_hand():
+    plans = [TaskPlan(2, 2, 2, 1.0), TaskPlan(1, 1, 2, 1.0)]
+    timeline = Timeline(0, plans, Limits(), HAND_STREAM)
+    timeline.advance(100)
+    columns = {name: column.tolist() for name, column in vars(timeline.requests).items()}
+    assert columns == HAND_COLUMNS
+    first, second = timeline.rounds
+    assert first.arrived.tolist() == [1, 0, 3, 5, 4]
+    assert (first.end.tolist(), first.time.tolist(), first.event.tolist()) == (
+        [2, 5],
+        [4, 9],
+        [2, 7],
+    )
+    assert (second.arrived.tolist(), second.time.tolist()) == ([2, 6], [5, 6])
+    assert (timeline.end_reason, timeline.num_arrivals) == ("finished", 7)
+
+
+def test_the_oracle_agrees_with_the_hand():
+    task = {"kind": "softmax", "local_steps": 1, "step_time": 1.0, "max_rounds": 2}
+    tasks = {
+        "A": {**task, "num_active": 2, "buffer_size": 2},
+        "B": {**task, "num_active": 1, "buffer_size": 1},
+    }
+    config = make_config({"num_clients": 3, "tasks": tasks})
+    oracle = Oracle(config, 0, SymbolicLearner(), HAND_STREAM).run()
+    for name, column in HAND_COLUMNS.items():
+        name = "arrived_at" if name == "arrives_at" else name
+        assert [getattr(request, name) for request in oracle.requests] == column
+    used = [(one.status, one.used_round) for one in oracle.requests]
+    rounds = [0, 0, 0, 1, 1, 1, 1]
+    assert used == [*(("used", number) for number in rounds), *[("cancelled", None)] * 2]
+
+
+# Two clients, one may be active. R = 2, b = 2, every request takes 3.
+#
+#   t=0  request 0: client 0 -> 3.  The second draw, client 1, would wake one too many: dropped.
+#   t=3  request 0 arrives; K = min(2, 2 - 0) = 2: client 1 -> request 1, arrives at 6; then
+#        client 0: dropped.
+#   t=6  request 1 arrives: round 1.  K = 2: client 0 twice -> request 2 (9) and, behind it,
+#        request 3 (12).
+def test_the_cap_by_hand():
+    stream = Listed([0, 1, 1, 0, 0, 0], [3.0] * 6)
+    timeline = Timeline(0, [TaskPlan(2, 2, None, 1.0)], Limits(2, None, 1), stream)
+    timeline.advance(2)
+    assert timeline.requests.client.tolist() == [0, 1, 0, 0]
+    assert timeline.requests.started_at.tolist() == [0, 3, 6, 9]
+    assert timeline.requests.arrives_at.tolist() == [3, 6, 9, 12]
+    assert timeline.requests.base_round.tolist() == [0, 0, 1, 1]
+    assert timeline.end_reason == "max_updates"
+
+
+class Drawn(NamedTuple):
+    """What a timeline is made of."""
+
+    seed: int
+    plans: list[TaskPlan]
+    limits: Limits
+    num_clients: int
+    law: str
+
+    def start(self) -> Timeline:
+        """A new timeline at time 0."""
+        return make_timeline(self.seed, self.plans, self.limits, self.num_clients, self.law)
+
+
+def make_timeline(seed, plans, limits=None, num_clients=50, law="shifted_exponential") -> Timeline:
+    classes = client_speeds(seed, num_clients, SPEEDS, SHARES)
+    dispatches = Dispatches(seed, num_clients, law, classes, SPEEDS)
+    return Timeline(seed, plans, limits or Limits(), dispatches)
+
+
+@st.composite
+def task_plans(draw) -> TaskPlan:
+    num_active = draw(st.integers(1, 12))
+    return TaskPlan(
+        num_active,
+        draw(st.integers(1, num_active)),
+        draw(st.none() | st.integers(1, 30)),
+        draw(st.sampled_from([1.0, 1.0, 0.3])),
+    )
+
+
+@st.composite
+def drawn_timelines(draw, is_capped: bool | None = None) -> Drawn:
+    num_clients = draw(st.sampled_from([1, 2, 5, 30, 1000]))
+    capped = draw(st.booleans()) if is_capped is None else is_capped
+    limits = Limits(
+        max_updates=draw(st.integers(1, 300)),
+        time_limit=draw(st.none() | st.sampled_from([5.0, 40.0])),
+        max_active_clients=draw(st.integers(1, min(num_clients, 9))) if capped else None,
+    )
+    plans = draw(st.lists(task_plans(), min_size=1, max_size=4))
+    law = draw(st.sampled_from(sorted(LAWS)))
+    return Drawn(draw(st.integers(0, 2**31 - 1)), plans, limits, num_clients, law)
+
+
+def logs(timeline: Timeline) -> tuple:
+    """Everything that a timeline says."""
+    columns = [column.tolist() for column in vars(timeline.requests).values()]
+    rounds = [[column.tolist() for column in vars(one).values()] for one in timeline.rounds]
+    ends = timeline.num_arrivals, timeline.end_reason, timeline.num_active, timeline.buffer_size
+    return columns, rounds, ends, [timeline.pending(task) for task in range(len(rounds))]
+
+
+def in_flight(timeline: Timeline, task: int) -> int:
+    """Requests dispatched and not arrived, counted from the logs."""
+    return timeline.requests.task.tolist().count(task) - len(timeline.rounds[task].arrived)
+
+
+@given(drawn_timelines(is_capped=False))
+def test_in_flight_is_num_active_after_every_arrival(drawn):
+    timeline, total = drawn.start(), sum(plan.num_active for plan in drawn.plans)
+    while timeline.end_reason is None:
+        timeline.advance(timeline.num_arrivals + 1)
+        if timeline.end_reason != "finished":
+            assert sum(timeline.num_active) == total
+        for task, num_active in enumerate(timeline.num_active):
+            if timeline.is_stopped(task):
+                assert num_active == 0
+            else:
+                assert in_flight(timeline, task) == num_active
+
+
+@given(drawn_timelines(is_capped=True))
+def test_the_cap_holds_after_every_arrival(drawn):
+    """Active are the clients with requests dispatched that have not ended, cancelled ones too."""
+    timeline, total = drawn.start(), sum(plan.num_active for plan in drawn.plans)
+    while timeline.end_reason is None:
+        before = len(timeline.requests)
+        timeline.advance(timeline.num_arrivals + 1)
+        if timeline.end_reason is None:
+            assert sum(timeline.num_active) == total
+        assert most_active(timeline, before) <= drawn.limits.max_active_clients
+        for task, num_active in enumerate(timeline.num_active):
+            if not timeline.is_stopped(task):
+                assert 0 <= in_flight(timeline, task) <= num_active
+
+
+def most_active(timeline: Timeline, first: int) -> int:
+    """Most clients busy at the dispatch of a request from number ``first`` on.
+
+    A request that ends at that very moment may have been handled before or after, so it does not
+    count.
+    """
+    columns = timeline.requests
+    client, ends = np.asarray(columns.client), np.asarray(columns.arrives_at)
+    sent = np.asarray(columns.dispatched_at)
+    return max(
+        (
+            len(set(client[: number + 1][ends[: number + 1] > sent[number]]))
+            for number in range(first, len(columns))
+        ),
+        default=0,
+    )
+
+
+@given(drawn_timelines())
+def test_each_client_serves_in_order_of_dispatch(drawn):
+    timeline = drawn.start()
+    timeline.advance(1000)
+    columns, free_at = timeline.requests, {}
+    for client, sent, started, ended in zip(
+        columns.client, columns.dispatched_at, columns.started_at, columns.arrives_at, strict=True
+    ):
+        assert 0 <= client < drawn.num_clients
+        assert started == max(sent, free_at.get(client, 0.0))
+        assert ended > started
+        free_at[client] = ended
+    assert columns.dispatched_at.tolist() == sorted(columns.dispatched_at)
+
+
+@given(drawn_timelines())
+def test_rounds_use_buffer_size_updates_of_existing_versions(drawn):
+    timeline, sizes = drawn.start(), {}
+    while timeline.end_reason is None:
+        due = timeline.buffer_size
+        timeline.advance(timeline.num_arrivals + 1)
+        for task, rounds in enumerate(timeline.rounds):
+            sizes.setdefault((task, len(rounds)), due[task])
+    for task, rounds in enumerate(timeline.rounds):
+        assert len(set(rounds.arrived)) == len(rounds.arrived)
+        starts = [0, *rounds.end][: len(rounds.end)]
+        for number, (start, end) in enumerate(zip(starts, rounds.end, strict=True)):
+            assert end - start == sizes[task, number + 1]
+            bases = [timeline.requests.base_round[one] for one in rounds.arrived[start:end]]
+            assert max(bases) <= number  # staleness number - base is at least 0
+
+
+@given(drawn_timelines())
+def test_arrivals_are_in_order_of_time_and_then_of_dispatch(drawn):
+    timeline = drawn.start()
+    timeline.advance(1000)
+    ends = timeline.requests.arrives_at
+    for task, rounds in enumerate(timeline.rounds):
+        order = [(ends[request], request) for request in rounds.arrived]
+        assert order == sorted(order)
+        assert all(timeline.requests.task[request] == task for _, request in order)
+        assert rounds.time.tolist() == [order[end - 1][0] for end in rounds.end]
+    limit = drawn.limits.time_limit or math.inf
+    assert all(ends[one] <= limit for rounds in timeline.rounds for one in rounds.arrived)
+
+
+@given(drawn_timelines())
+def test_base_versions_are_current_at_dispatch(drawn):
+    timeline = drawn.start()
+    timeline.advance(1000)
+    columns = timeline.requests
+    for task, sent, base in zip(
+        columns.task, columns.dispatched_at, columns.base_round, strict=True
+    ):
+        times = np.asarray(timeline.rounds[task].time)
+        assert (times < sent).sum() <= base <= (times <= sent).sum()
+
+
+@given(drawn_timelines(), st.lists(st.integers(1, 40), max_size=30))
+def test_advancing_in_pieces_changes_nothing(drawn, pieces):
+    whole, cut = drawn.start(), drawn.start()
+    whole.advance(1000)
+    for piece in pieces:
+        cut.advance(cut.num_arrivals + piece)
+    cut.advance(1000)
+    assert logs(cut) == logs(whole)
+
+
+@given(drawn_timelines(), st.integers(0, 100), st.integers(1, 100))
+def test_rewinding_brings_the_same_events(drawn, first, more):
+    timeline = drawn.start()
+    timeline.advance(first)
+    mark, then = timeline.mark(), logs(timeline)
+    timeline.advance(first + more)
+    later = logs(timeline)
+    for _ in range(2):
+        timeline.rewind(mark)
+        assert logs(timeline) == then
+        timeline.advance(first + more)
+        assert logs(timeline) == later
+
+
+@given(drawn_timelines(), st.integers(0, 60), st.integers(1, 5))
+def test_stop_after_ends_the_task_with_that_round(drawn, first, ahead):
+    timeline = drawn.start()
+    timeline.advance(first)
+    task, due = 0, len(timeline.rounds[0]) + ahead
+    mark = timeline.mark()
+    timeline.advance(1000)
+    reaches_it = len(timeline.rounds[task]) >= due
+    event = timeline.rounds[task].event[due - 1] if reaches_it else None
+    timeline.rewind(mark)
+    timeline.stop_after(task, due)
+    timeline.advance(1000)
+    if reaches_it:
+        assert timeline.is_stopped(task)
+        assert len(timeline.rounds[task]) == due
+        assert timeline.rounds[task].event[-1] == event
+
+
+@pytest.mark.parametrize("active", [[7, 1, 2, 4], [1, 1, 1], [96, 96, 96, 96], [5, 3]])
+def test_shares_handed_on_are_proportional(active):
+    """Floor of the share, the rest one each; b follows R with the ratio kept."""
+    plans = [TaskPlan(active[0], 1, 1, 1e-3)]  # far faster than the others: it ends first
+    plans += [TaskPlan(one, (one + 2) // 3, None, 1.0) for one in active[1:]]
+    timeline = make_timeline(5, plans, num_clients=1000)
+    timeline.advance(1)
+    shares = [active[0] * one / sum(active[1:]) for one in active[1:]]
+    gained = np.array(timeline.num_active[1:]) - active[1:]
+    assert sum(gained) == active[0]
+    assert all(
+        math.floor(share) <= got <= math.floor(share) + 1
+        for share, got in zip(shares, gained, strict=True)
+    )
+    for before, after, size in zip(
+        plans[1:], timeline.num_active[1:], timeline.buffer_size[1:], strict=True
+    ):
+        exact = after * before.buffer_size / before.num_active
+        assert size == max(1, math.floor(exact + 0.5))
+
+
+def test_the_remainder_goes_to_random_tasks():
+    """R = 1 to hand on to two equal tasks: each gets it about half of the time."""
+    plans = [TaskPlan(1, 1, 1, 1e-3), TaskPlan(3, 1, None, 1.0), TaskPlan(3, 1, None, 1.0)]
+    first = 0
+    for seed in range(400):
+        timeline = make_timeline(seed, plans)
+        timeline.advance(1)
+        first += timeline.num_active[1] == 4
+    assert stats.binomtest(first, 400).pvalue > 1e-3
+
+
+def test_ends_are_exact():
+    plans = [TaskPlan(8, 2, None, 1.0)]
+    timeline = make_timeline(0, plans, Limits(max_updates=17))
+    timeline.advance(1000)
+    assert (timeline.num_arrivals, timeline.end_reason) == (17, "max_updates")
+    last = timeline.time
+    at_limit = make_timeline(0, plans, Limits(time_limit=last))
+    at_limit.advance(1000)  # an arrival at the limit still counts
+    assert (at_limit.num_arrivals, at_limit.end_reason) == (17, "time_limit")
+    just_before = make_timeline(0, plans, Limits(time_limit=np.nextafter(last, 0)))
+    just_before.advance(1000)
+    assert just_before.num_arrivals == 16
+
+
+# The random draws, at fixed seeds. Each p value has a chance of 1e-3 to be too small.
+
+
+@pytest.mark.parametrize("law", sorted(LAWS))
+def test_every_law_has_mean_3_and_its_support(law):
+    u = (np.arange(2_000_000) + 0.5) / 2_000_000
+    x = LAWS[law](u)
+    assert x.mean() == pytest.approx(3.0, rel=2e-4)
+    least = {"shifted_exponential": 1.0, "shifted_uniform": 1.0, "constant": 3.0}.get(law, 0.0)
+    assert x.min() == pytest.approx(least, abs=0.02)
+    assert x.min() >= least
+    most = {"shifted_uniform": 5.0, "constant": 3.0}.get(law, math.inf)
+    assert x.max() <= most
+    assert np.all(np.diff(x) >= 0)  # a quantile function
+
+
+@pytest.mark.parametrize("law", sorted(LAWS))
+def test_laws_are_finite_at_the_ends(law):
+    """The least and the greatest number that can be drawn."""
+    ends = LAWS[law](np.array([2.0**-54, 1 - 2.0**-53]))
+    assert np.all(np.isfinite(ends))
+    assert np.all(ends >= 0)
+
+
+DISTRIBUTIONS = {  # in units of beta
+    "shifted_exponential": stats.expon(loc=1, scale=2),
+    "shifted_uniform": stats.uniform(loc=1, scale=4),
+    "half_normal": stats.halfnorm(scale=3 * math.sqrt(math.pi / 2)),
+    "lognormal": stats.lognorm(s=1, scale=3 * math.exp(-0.5)),
+}
+
+
+@pytest.mark.parametrize("law", sorted(DISTRIBUTIONS))
+def test_durations_follow_their_law(law):
+    """The times of a timeline's requests, divided by scale and speed, against scipy's law."""
+    seed, num_clients, scale = 11, 500, 27 * 0.074
+    timeline = make_timeline(seed, [TaskPlan(200, 3, None, scale)], None, num_clients, law)
+    timeline.advance(6000)
+    columns = timeline.requests
+    taken = np.asarray(columns.arrives_at) - np.asarray(columns.started_at)
+    speeds = np.array(SPEEDS)[client_speeds(seed, num_clients, SPEEDS, SHARES)]
+    x = taken / scale / speeds[np.asarray(columns.client)]
+    assert stats.kstest(x, DISTRIBUTIONS[law].cdf).pvalue > 1e-3
+
+
+def test_clients_are_drawn_uniformly_and_independently():
+    timeline = make_timeline(3, [TaskPlan(40, 3, None, 1.0), TaskPlan(60, 2, None, 1.0)], None, 40)
+    timeline.advance(20_000)
+    client = np.asarray(timeline.requests.client)
+    assert stats.chisquare(np.bincount(client, minlength=40)).pvalue > 1e-3
+    pairs = np.bincount(client[:-1] * 40 + client[1:], minlength=1600)
+    assert stats.chisquare(pairs).pvalue > 1e-3
+    for task in (0, 1):
+        mine = client[np.asarray(timeline.requests.task) == task]
+        assert stats.chisquare(np.bincount(mine, minlength=40)).pvalue > 1e-3
+
+
+def test_a_clients_speed_and_its_draws_are_independent():
+    """Slow clients are not drawn more or less often, although they are busy for longer."""
+    classes = client_speeds(2, 1000, SPEEDS, SHARES)
+    clients = np.concatenate(
+        [Dispatches(2, 1000, "constant", classes, SPEEDS).chunk(index)[0] for index in range(10)]
+    )
+    counts = np.bincount(classes[clients], minlength=3)
+    assert stats.chisquare(counts, len(clients) * np.array(SHARES)).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("num_clients", [4, 100, 1000])
+def test_speed_shares_are_exact(num_clients):
+    counts = np.bincount(client_speeds(7, num_clients, SPEEDS, SHARES), minlength=3)
+    assert counts.tolist() == [num_clients // 4, num_clients // 2, num_clients // 4]
+
+
+@given(st.integers(1, 50), st.integers(0, 9))
+def test_speed_shares_are_within_one_client(num_clients, seed):
+    counts = np.bincount(client_speeds(seed, num_clients, SPEEDS, SHARES), minlength=3)
+    assert counts.sum() == num_clients
+    assert np.all(np.abs(counts - num_clients * np.array(SHARES)) <= 1)
+
+
+def test_speeds_are_in_random_order():
+    """Over seeds, the first client is in each class as often as the shares say."""
+    firsts = [client_speeds(seed, 8, SPEEDS, SHARES)[0] for seed in range(800)]
+    counts = np.bincount(firsts, minlength=3)
+    assert stats.chisquare(counts, 800 * np.array(SHARES)).pvalue > 1e-3
+
+
+def test_streams_and_seeds_are_independent():
+    draws = {
+        (seed, stream, counter): generator(seed, stream, counter).random(4).tobytes()
+        for seed in (0, 1, 2**31 - 1)
+        for stream in Stream
+        for counter in (0, 1)
+    }
+    assert len(set(draws.values())) == len(draws)
+
+
+def test_a_chunk_does_not_depend_on_the_others():
+    classes = client_speeds(1, 30, SPEEDS, SHARES)
+    one, other = (Dispatches(1, 30, "lognormal", classes, SPEEDS) for _ in range(2))
+    one.chunk(0)
+    assert one.chunk(5) == other.chunk(5)
+    clients, steps = other.chunk(5)
+    assert len(clients) == len(steps) == CHUNK
+    assert other.chunk(6)[0] != clients
