@@ -26,6 +26,8 @@ SHAPES = {
     "mnist": Shape((28, 28, 1), 10),
     "fashion_mnist": Shape((28, 28, 1), 10),
     "cifar10": Shape((32, 32, 3), 10),
+    "cifar100": Shape((32, 32, 3), 100),
+    "shakespeare": Shape((80,), 80),
     "digits": Shape((8, 8, 1), 10),
 }
 """Of the known data sets, so that a benchmark needs no files; other kinds use CIFAR-10's."""
@@ -43,7 +45,7 @@ class BenchResult:
 
 
 def bench(kind_name: str, num_updates: int = 64) -> BenchResult:
-    """Train ``num_updates`` requests (rounded up to whole batches) on random images.
+    """Train ``num_updates`` requests (rounded up to whole batches) on random data.
 
     Raises:
         ValueError: if there is no such kind, or if ``num_updates < 1``.
@@ -70,7 +72,7 @@ def prepare(
     """
     shape = shape_of(kind)
     task = kind.build(shape)
-    data = random_data(shape)
+    data = random_data(kind)
     micro = micro or kind.micro_batch.get(jax.default_backend(), SLOTS)
     flat, unravel = ravel_pytree(task.init(jax.random.key(0)))
     versions = jnp.tile(flat, (NUM_ROWS, 1))
@@ -106,7 +108,7 @@ def train_batches(
     Args:
         micro: slots trained side by side by ``vmap``; divides ``SLOTS``.
         versions, updates: ``float[rows, parameters]``.
-        samples: ``int32[batches, SLOTS, num_samples]``, the clients' rows of the data.
+        samples: ``int32[batches, SLOTS, row length]``, what the clients hold.
     Returns:
         The updates with the rows of the trained slots overwritten.
     """
@@ -134,9 +136,8 @@ def train_batches(
 
 def update_flops(kind: Kind) -> int:
     """Operations of the matrix products of one request."""
-    shape = shape_of(kind)
-    work = work_of(kind)
-    return work.num_steps * step_flops(kind.build(shape), random_data(shape), work.batch_size)
+    task, work = kind.build(shape_of(kind)), work_of(kind)
+    return work.num_steps * step_flops(task, random_data(kind), work.batch_size)
 
 
 def work_of(kind: Kind) -> LocalWork:
@@ -150,16 +151,22 @@ def shape_of(kind: Kind) -> Shape:
     return SHAPES.get(kind.dataset or "", SHAPES["cifar10"])
 
 
-def random_data(shape: Shape) -> Data:
-    """Images and labels without any meaning, stored as the engine stores real ones."""
-    rng = np.random.default_rng(0)
+def random_data(kind: Kind) -> Data:
+    """Examples without any meaning, stored as the engine stores real ones."""
+    rng, shape = np.random.default_rng(0), shape_of(kind)
+    if kind.data == "text":
+        size = NUM_EXAMPLES + shape.input_shape[0]
+        text = rng.integers(0, shape.num_classes, size, dtype=np.uint8)
+        return {"text": jnp.asarray(text), "starts": jnp.arange(NUM_EXAMPLES, dtype=jnp.int32)}
     images = rng.integers(0, 256, (NUM_EXAMPLES, *shape.input_shape), dtype=np.uint8)
     labels = rng.integers(0, shape.num_classes, NUM_EXAMPLES, dtype=np.int32)
     return {"images": jnp.asarray(images), "labels": jnp.asarray(labels)}
 
 
 def random_samples(work: LocalWork, num_batches: int) -> jax.Array:
-    """``int32[num_batches, SLOTS, num_samples]``."""
+    """``int32[num_batches, SLOTS, row length]``; of spans, each client has half of the data."""
     rng = np.random.default_rng(1)
-    size = (num_batches, SLOTS, work.num_samples)
+    size = (num_batches, SLOTS, work.row_length)
+    if work.num_samples is None:
+        return jnp.full(size, NUM_EXAMPLES // 2, jnp.int32)
     return jnp.asarray(rng.integers(0, NUM_EXAMPLES, size, dtype=np.int32))

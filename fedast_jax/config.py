@@ -34,7 +34,7 @@ class _Table(BaseModel):
 
 
 class DelayConfig(_Table):
-    """How long a request takes: step time of the task, speed of the client, law (spec section 2)."""
+    """How long a request takes: step time of the task, speed of the client, law (Appendix C.6)."""
 
     law: str = "shifted_exponential"
     speeds: Annotated[tuple[Rate, ...], Field(strict=False)] = (1.3, 1.0, 0.7)
@@ -133,6 +133,7 @@ class Config(_Table):
 
     name: str = "run"
     algorithm: str = "fedast"
+    allocation: Literal["static", "dynamic"] = "static"  # options S and D
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     num_seeds: Count = 1
     num_clients: Count = 1000
@@ -281,7 +282,7 @@ def _explain(error: ValidationError) -> str:
     if first["type"] == "value_error":
         return f"{place}: {message}" if place else message
     message = message.replace("Input should", "must")
-    words = [one["ctx"]["expected"] for one in details[1:] if _is_word(one, where)]
+    words = [one.get("ctx", {})["expected"] for one in details[1:] if _is_word(one, where)]
     return f"{place}: {' or '.join([message, *words])}, got {first['input']!r}"
 
 

@@ -7,9 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 
 
-def draw_from_span(
-    num_steps: int, batch_size: int, span: jax.Array, key: jax.Array
-) -> jax.Array:
+def draw_from_span(num_steps: int, batch_size: int, span: jax.Array, key: jax.Array) -> jax.Array:
     """Draw a fresh batch of a client's examples for each step.
 
     Args:

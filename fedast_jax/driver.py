@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import NamedTuple
 
 from .algorithms import get_algorithm
+from .allocation import sigma_hat
 from .config import Config
 from .engine import Params
+from .events import EventLog, Mark
 from .executor import Executor, Score
 from .pool import Lane, LanePool, PoolPlan, Test
-from .schedule import OutOfRows
-from .timeline import Mark, Timeline
+from .schedule import LaneRows, OutOfRows
 
 
 class Evaluation(NamedTuple):
@@ -35,7 +37,7 @@ class Replicate:
 
     index: int
     seed: int
-    timeline: Timeline
+    timeline: EventLog
     lanes: list[Lane]
     evaluations: list[Evaluation] = field(default_factory=list)
     target_times: dict[str, float] = field(default_factory=dict)  # task -> time
@@ -172,13 +174,17 @@ class Driver:
         with self.executor.seconds.measure("plan"):
             for replicate in self.resident:
                 num_requests = None
-                for test, score in found[replicate.index]:
-                    self._record(replicate, test, score)
-                    if _is_decisive(test, score):
-                        num_requests = self._cut(replicate, segment, test, score)
+                for event, tests in groupby(found[replicate.index], lambda entry: entry[0].event):
+                    scored = list(tests)
+                    for test, score in scored:
+                        self._record(replicate, test, score)
+                    if any(_is_decisive(*entry) for entry in scored):
+                        num_requests = self._cut(replicate, segment, event, scored)
                         break
                 for lane in replicate.lanes:
                     self.pool(lane).commit(lane, num_requests)
+                if replicate.timeline.is_waiting:
+                    replicate.timeline.reallocate([self._sigma_hat(one) for one in replicate.lanes])
 
     def retire(self) -> None:
         """Take ended replicates out of the pools."""
@@ -213,11 +219,11 @@ class Driver:
         ]
         return Replicate(index, seed, timeline, lanes)
 
-    def _take_back(self, marks: dict[int, Mark], starts: dict[int, object]) -> None:
+    def _take_back(self, marks: dict[int, Mark], starts: dict[int, LaneRows]) -> None:
         for replicate in self.resident:
             replicate.timeline.rewind(marks[replicate.index])
             for lane in replicate.lanes:
-                lane.rows = starts[id(lane)]  # type: ignore[assignment]
+                lane.rows = starts[id(lane)]
 
     def _count(self, pool: LanePool, plan: PoolPlan) -> None:
         self.counts.updates += plan.schedule.num_slots
@@ -228,26 +234,41 @@ class Driver:
         time = replicate.timeline.rounds[test.lane.task].time[test.round - 1]
         replicate.evaluations.append(
             Evaluation(
-                replicate.index, replicate.seed, test.lane.name, test.round, time, test.event, *score
+                replicate.index,
+                replicate.seed,
+                test.lane.name,
+                test.round,
+                time,
+                test.event,
+                *score,
             )
         )
 
-    def _cut(self, replicate: Replicate, segment: Segment, test: Test, score: Score) -> int:
-        """Go back to the event of a test and let its task end there.
+    def _sigma_hat(self, lane: Lane) -> float:
+        """EstimateVariances (Algorithm 4) from the lane's last V updates; 0 once it has stopped."""
+        if lane.timeline.is_stopped(lane.task):
+            return 0.0
+        rows = [lane.rows.updates[request] for request in lane.last_updates()]
+        spread = self.executor.spread(self.pool(lane), rows) if len(rows) > 1 else math.nan
+        settings = lane.settings
+        return sigma_hat(spread, settings.client_lr, settings.server_lr, settings.work.num_steps)
+
+    def _cut(self, replicate: Replicate, segment: Segment, event: int, scored: Scored) -> int:
+        """Go back to an event whose tests end tasks, and let these end there.
 
         Returns the number of requests dispatched before that event: what was trained for them
         stays valid, the rest is dropped.
         """
-        timeline, lane = replicate.timeline, test.lane
-        timeline.rewind(segment.marks[replicate.index])
-        timeline.advance(test.event - 1)
-        num_requests = len(timeline.requests)
-        if math.isfinite(score.loss):
-            timeline.stop_after(lane.task, test.round)
-            replicate.target_times[lane.name] = replicate.evaluations[-1].time
-        timeline.advance(test.event)
-        if not math.isfinite(score.loss):
-            replicate.diverged = lane.name
+        timeline, last_rounds = replicate.timeline, {}
+        for test, score in scored:
+            if not math.isfinite(score.loss):
+                replicate.diverged = test.lane.name
+            elif _is_decisive(test, score):
+                last_rounds[test.lane.task] = test.round
+                rounds = timeline.rounds[test.lane.task]
+                replicate.target_times[test.lane.name] = rounds.time[test.round - 1]
+        num_requests = timeline.cut(segment.marks[replicate.index], event, last_rounds)
+        if replicate.diverged:
             timeline.end("diverged")
         return num_requests
 
@@ -260,8 +281,6 @@ def _is_decisive(test: Test, score: Score) -> bool:
 def _step_updates(config: Config, width: int) -> int:
     """Most updates that one step may aggregate: bursts, and the largest buffer that can arise."""
     total = sum(task.settings.num_active for task in config.named_tasks)
-    ratio = min(
-        task.settings.num_active / task.settings.buffer_size for task in config.named_tasks
-    )
+    ratio = min(task.settings.num_active / task.settings.buffer_size for task in config.named_tasks)
     largest = math.ceil(total / ratio) + 1
     return max(4 * width, 1 << (largest - 1).bit_length())

@@ -13,12 +13,15 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
 from .local_train import LocalWork, local_train
 from .server import Server, make_server
 from .tasks import Data, Kind, Params, Shape, Task
+
+Array = jax.Array | np.ndarray
 
 INITIAL_MODEL = 1 << 31  # in place of a request's number: the randomness of a lane's initial model
 
@@ -33,36 +36,45 @@ class Pool(NamedTuple):
 class Slots(NamedTuple):
     """What one slot trains; arrays with leading axes ``(steps, width)``."""
 
-    base_row: jax.Array
-    update_row: jax.Array
-    seed: jax.Array
-    task: jax.Array
-    request: jax.Array
-    client_lr: jax.Array
-    weight_decay: jax.Array
-    samples: jax.Array  # int32[..., row length]
+    base_row: Array
+    update_row: Array
+    seed: Array
+    task: Array
+    request: Array
+    client_lr: Array
+    weight_decay: Array
+    samples: Array  # int32[..., row length]
 
 
 class Rounds(NamedTuple):
     """Aggregations in order, flat over the program; padded."""
 
-    source_row: jax.Array
-    target_row: jax.Array
-    server_lr: jax.Array
-    update_start: jax.Array
-    update_stop: jax.Array
+    source_row: Array
+    target_row: Array
+    server_lr: Array
+    update_start: Array
+    update_stop: Array
 
 
 class Program(NamedTuple):
     """A fixed number of steps; those beyond the planned ones are empty and cost nothing."""
 
     slots: Slots
-    num_slots: jax.Array  # int32[steps]: slots in use, filled from the left
-    round_start: jax.Array  # int32[steps]
-    round_stop: jax.Array  # int32[steps]
+    num_slots: Array  # int32[steps]: slots in use, filled from the left
+    round_start: Array  # int32[steps]
+    round_stop: Array  # int32[steps]
     rounds: Rounds
-    update_row: jax.Array  # int32[updates]: rows that the rounds sum, in order of arrival
-    weight: jax.Array  # float[updates]
+    update_row: Array  # int32[updates]: rows that the rounds sum, in order of arrival
+    weight: Array  # float[updates]
+
+
+class Steps(NamedTuple):
+    """The columns of a program that the scan goes along."""
+
+    slots: Slots
+    num_slots: Array
+    round_start: Array
+    round_stop: Array
 
 
 class Scores(NamedTuple):
@@ -87,7 +99,7 @@ class EngineSpec:
 
     @property
     def micro_batch(self) -> int:
-        """Clients trained side by side: the largest divisor of the width up to the kind's choice."""
+        """Clients trained side by side: the width's largest divisor up to the kind's choice."""
         most = min(self.width, self.kind.micro_batch.get(self.backend, self.width))
         return next(size for size in range(most, 0, -1) if self.width % size == 0)
 
@@ -112,6 +124,7 @@ class Engine:
         self.run = jax.jit(self._run, donate_argnums=0)
         self.admit = jax.jit(self._admit, donate_argnums=0)
         self.evaluate = jax.jit(self._evaluate, static_argnums=4)
+        self.spread = jax.jit(self._spread)
 
     @cached_property
     def template(self) -> Params:
@@ -162,17 +175,15 @@ class Engine:
         self.num_traces += 1
         with jax.default_matmul_precision(self.spec.matmul_precision):
             step = partial(self._step, program, data)
-            return lax.scan(step, pool, (program.slots, *_step_columns(program)))[0]
+            steps = Steps(program.slots, program.num_slots, program.round_start, program.round_stop)
+            return lax.scan(step, pool, steps)[0]  # type: ignore[arg-type]
 
-    def _step(
-        self, program: Program, data: Data, pool: Pool, inputs: tuple[Slots, ...]
-    ) -> tuple[Pool, None]:
-        slots, num_slots, round_start, round_stop = inputs
-        pool = self._train_batch(data, pool, slots, num_slots)
+    def _step(self, program: Program, data: Data, pool: Pool, step: Steps) -> tuple[Pool, None]:
+        pool = self._train_batch(data, pool, step.slots, step.num_slots)
         close_round = partial(self._close_round, program)
-        return lax.fori_loop(round_start, round_stop, close_round, pool), None
+        return lax.fori_loop(step.round_start, step.round_stop, close_round, pool), None
 
-    def _train_batch(self, data: Data, pool: Pool, slots: Slots, num_slots: jax.Array) -> Pool:
+    def _train_batch(self, data: Data, pool: Pool, slots: Slots, num_slots: Array) -> Pool:
         micro = self.spec.micro_batch
         num_micro = (num_slots + micro - 1) // micro
 
@@ -194,10 +205,10 @@ class Engine:
             self.spec.work,
             data,
             params,
-            slot.samples,
+            jnp.asarray(slot.samples),
             key,
-            slot.client_lr,
-            slot.weight_decay,
+            jnp.asarray(slot.client_lr),
+            jnp.asarray(slot.weight_decay),
         )
         return ravel_pytree(update)[0]
 
@@ -212,6 +223,14 @@ class Engine:
         mean = lax.fori_loop(row.update_start, row.update_stop, add, zero)
         version = self.server.apply(pool.versions[row.source_row], mean, row.server_lr)
         return pool._replace(versions=pool.versions.at[row.target_row].set(version))
+
+    def _spread(self, updates: jax.Array, rows: jax.Array, num_rows: jax.Array) -> jax.Array:
+        """``(1/V) sum ||u_i - mean||^2 / ||mean||^2`` over the rows ``rows[:num_rows]``."""
+        is_real = (jnp.arange(rows.shape[0]) < num_rows)[:, None]
+        chosen = jnp.where(is_real, updates[rows], 0)
+        mean = chosen.sum(0) / num_rows
+        deviations = jnp.where(is_real, chosen - mean, 0)
+        return (deviations**2).sum() / num_rows / (mean**2).sum()
 
     def _evaluate(
         self, versions: jax.Array, rows: jax.Array, num_rows: jax.Array, data: Data, num_tests: int
@@ -239,15 +258,11 @@ class Engine:
             return lax.fori_loop(0, num_rows, score_row, empty)
 
 
-def request_key(seed: jax.Array, task: jax.Array, request: jax.Array) -> jax.Array:
+def request_key(seed: Array, task: Array, request: Array) -> jax.Array:
     """Randomness that belongs to one request, wherever and whenever it is computed."""
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), task), request)
 
 
-def write_rows(rows: jax.Array, index: jax.Array, values: jax.Array) -> jax.Array:
+def write_rows(rows: jax.Array, index: Array, values: jax.Array) -> jax.Array:
     """``rows[index[i]] = values[i]`` one after another, in place."""
     return lax.fori_loop(0, index.shape[0], lambda i, all_: all_.at[index[i]].set(values[i]), rows)
-
-
-def _step_columns(program: Program) -> tuple[jax.Array, jax.Array, jax.Array]:
-    return program.num_slots, program.round_start, program.round_stop

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 import jax
 import numpy as np
 
+from .allocation import NUM_UPDATES
 from .engine import Engine, Params, Pool, Program
 from .pool import Lane, LanePool, PoolPlan, Test
 from .program import pack
@@ -66,6 +67,10 @@ class Executor(Protocol):
         """Score versions."""
         ...
 
+    def spread(self, pool: LanePool, rows: Sequence[int]) -> float:
+        """``(1/V) sum ||update - mean||^2 / ||mean||^2`` over update rows."""
+        ...
+
     def model(self, pool: LanePool, row: int) -> Params | None:
         """A version as a tree of NumPy arrays."""
         ...
@@ -86,6 +91,10 @@ class PlanOnly:
     def test(self, pool: LanePool, tests: Sequence[Test]) -> list[Score]:
         """Accuracy 0 everywhere."""
         return [Score(0.0, 0.0)] * len(tests)
+
+    def spread(self, pool: LanePool, rows: Sequence[int]) -> float:
+        """The same for every task."""
+        return 1.0
 
     def model(self, pool: LanePool, row: int) -> None:
         """There is none."""
@@ -148,6 +157,14 @@ class Device:
                 raise Interrupted
             scores += self._test(pool, [test.row for test in tests[start : start + ROWS_AT_ONCE]])
         return scores
+
+    def spread(self, pool: LanePool, rows: Sequence[int]) -> float:
+        """``(1/V) sum ||update - mean||^2 / ||mean||^2`` over at most V update rows."""
+        loaded = self._load(pool)
+        padded = np.zeros(NUM_UPDATES, np.int32)
+        padded[: len(rows)] = rows
+        with self.seconds.measure("test"):
+            return float(loaded.engine.spread(loaded.arrays.updates, padded, np.int32(len(rows))))
 
     def model(self, pool: LanePool, row: int) -> Params:
         """A version as a tree of NumPy arrays."""

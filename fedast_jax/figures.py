@@ -28,8 +28,10 @@ def accuracy_figure(result: Result) -> Figure:
     figure = Figure(figsize=(1.2 + 4.2 * columns, 0.8 + 3.2 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
     for panel, name in zip(panels, names, strict=False):
-        tests = result.evaluations[result.evaluations.task == name]
+        tests = result.evaluations.query("task == @name")
         _draw_task(panel, tests, name, result.config_of(name).target)
+    for panel in panels[::columns]:
+        panel.set_ylabel("test accuracy (%)")
     for panel in panels[len(names) :]:
         panel.remove()
     seeds = result.config.num_seeds
@@ -65,9 +67,7 @@ def held_at(times: np.ndarray, values: np.ndarray, grid: np.ndarray) -> np.ndarr
 
 def _draw_task(panel: Axes, tests: pd.DataFrame, name: str, target: float | None) -> None:
     for _, one in tests.groupby("replicate"):
-        panel.step(
-            one.time, 100 * one.accuracy, where="post", color="tab:blue", alpha=0.25, lw=0.8
-        )
+        panel.step(one.time, 100 * one.accuracy, where="post", color="tab:blue", alpha=0.25, lw=0.8)
     times, mean, spread = held_mean(tests, "accuracy")
     panel.plot(times, 100 * mean, color="tab:blue", lw=2, label="mean")
     panel.fill_between(
@@ -79,6 +79,5 @@ def _draw_task(panel: Axes, tests: pd.DataFrame, name: str, target: float | None
     if tests.empty:
         panel.text(0.5, 0.5, "no test was due", ha="center", transform=panel.transAxes)
     panel.set(title=name, xlabel="simulated time")
-    panel.set_ylabel("test accuracy (%)" if panel.get_subplotspec().is_first_col() else "")
     panel.spines[["top", "right"]].set_visible(False)
     panel.grid(alpha=0.3)

@@ -69,20 +69,52 @@ def _conv_rows(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return jnp.asarray(out).reshape(num_out, height, width, -1)
 
 
+@jax.custom_vjp
 def max_pool(x: jax.Array) -> jax.Array:
     """The largest of each 2x2 square; an odd last row or column is dropped, as in PyTorch.
 
-    Maxima of four strided slices, so the gradient is plain selections.  Where two values tie,
-    ``jnp.maximum`` gives half of the gradient to each side of every comparison.
+    Values that tie for the largest share its gradient equally (PyTorch gives it to the first).
+    Flat image parts tie everywhere, so this must not count the gradient more than once.
 
     Args:
         x: ``(channels, height, width, batch)``.
     Returns:
         ``(channels, height // 2, width // 2, batch)``.
     """
+    top_left, top_right, bottom_left, bottom_right = _corners(x)
+    left, right = jnp.maximum(top_left, bottom_left), jnp.maximum(top_right, bottom_right)
+    return jnp.maximum(left, right)
+
+
+def _max_pool_forward(x: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    largest = max_pool(x)
+    return largest, (x, largest)
+
+
+def _max_pool_backward(saved: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array]:
+    x, largest = saved
+    num_tied = sum((corner == largest).astype(x.dtype) for corner in _corners(x))
+    height, width = 2 * largest.shape[1], 2 * largest.shape[2]
+    is_largest = x[:, :height, :width] == _repeat_in_squares(largest)
+    shared = jnp.where(is_largest, _repeat_in_squares(gradient / num_tied), 0)
+    dropped = ((0, 0), (0, x.shape[1] - height), (0, x.shape[2] - width), (0, 0))
+    return (jnp.pad(shared, dropped),)
+
+
+max_pool.defvjp(_max_pool_forward, _max_pool_backward)
+
+
+def _corners(x: jax.Array) -> list[jax.Array]:
+    """The four pixels of every 2x2 square: top left, top right, bottom left, bottom right."""
     height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
-    rows = jnp.maximum(x[:, 0:height:2, :width], x[:, 1:height:2, :width])
-    return jnp.maximum(rows[:, :, 0::2], rows[:, :, 1::2])
+    return [x[:, i:height:2, j:width:2] for i in (0, 1) for j in (0, 1)]
+
+
+def _repeat_in_squares(x: jax.Array) -> jax.Array:
+    """Every pixel four times, as a 2x2 square."""
+    channels, height, width, batch = x.shape
+    squares = jnp.broadcast_to(x[:, :, None, :, None], (channels, height, 2, width, 2, batch))
+    return squares.reshape(channels, 2 * height, 2 * width, batch)
 
 
 def uniform_fan_in(fan_in: int):

@@ -38,9 +38,7 @@ class SymbolLSTM(nn.Module):
     def __call__(self, symbols: jax.Array) -> jax.Array:
         num_gates = GATES * self.num_hidden
         init = uniform_fan_in(self.num_hidden)
-        embedding = self.param(
-            "embedding", _standard_normal, (self.num_symbols, self.num_embedded)
-        )
+        embedding = self.param("embedding", _standard_normal, (self.num_symbols, self.num_embedded))
         input_kernel = self.param("input_kernel", init, (self.num_embedded, num_gates))
         kernel = self.param("kernel", init, (self.num_hidden, num_gates))
         input_bias = self.param("input_bias", init, (num_gates,))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -12,10 +12,10 @@ import numpy as np
 from .config import TaskConfig
 from .delays import Stream
 from .engine import EngineSpec
+from .events import EventLog
 from .program import LaneColumns, Shapes
 from .schedule import FreeRows, LaneRows, LaneWork, Schedule, schedule
 from .task_data import Clients, TaskData
-from .timeline import Timeline
 
 
 @dataclass
@@ -29,8 +29,8 @@ class Lane:
     settings: TaskConfig
     num_clients: int
     data: TaskData
-    timeline: Timeline
-    rows: LaneRows = LaneRows(0, {}, {})
+    timeline: EventLog
+    rows: LaneRows = field(default_factory=lambda: LaneRows(0, {}, {}))
 
     @cached_property
     def partition(self) -> Clients:
@@ -46,7 +46,13 @@ class Lane:
         requests += self.timeline.pending(self.task)
         base_round = self.timeline.requests.base_round
         ends = [end - used for end in rounds.end[start.version :]]
-        return LaneWork(requests, [base_round[request] for request in requests], ends)
+        needed = len(rounds.arrived) - used if self.timeline.is_waiting else 0
+        return LaneWork(requests, [base_round[request] for request in requests], ends, needed)
+
+    def last_updates(self) -> list[int]:
+        """Requests whose updates are kept for the next estimate of the variances."""
+        count = self.timeline.num_kept_updates
+        return self.timeline.rounds[self.task].arrived[-count:].tolist() if count else []
 
 
 class Test(NamedTuple):
@@ -133,15 +139,13 @@ class LanePool:
         old, version = lane.rows, len(lane.timeline.rounds[lane.task])
         updates = {
             request: old.updates[request]
-            for request in pending
+            for request in dict.fromkeys(lane.last_updates() + pending)
             if request < limit and request in old.updates
         }
         needed = {base_round[request] for request in pending if request not in updates}
         versions = {one: old.versions[one] for one in sorted(needed | {version})}
         kept_versions, kept_updates = set(versions.values()), set(updates.values())
-        self.free.versions.extend(
-            row for row in old.versions.values() if row not in kept_versions
-        )
+        self.free.versions.extend(row for row in old.versions.values() if row not in kept_versions)
         self.free.updates.extend(row for row in old.updates.values() if row not in kept_updates)
         lane.rows = LaneRows(version, versions, updates)
 

@@ -53,9 +53,7 @@ def pack(
         yield _program(plan, lanes, slots, steps, shapes, dtype)
 
 
-def _slot_table(
-    plan: Schedule, lanes: LaneColumns, samples: np.ndarray, dtype: np.dtype
-) -> Slots:
+def _slot_table(plan: Schedule, lanes: LaneColumns, samples: np.ndarray, dtype: np.dtype) -> Slots:
     lane = np.asarray(plan.slot_lane, np.int64)
     return Slots(
         base_row=np.asarray(plan.slot_base_row, np.int32),
@@ -97,9 +95,7 @@ def _program(
     rounds = Rounds(
         source_row=_padded(plan.round_source_row[first:last], shapes.updates, np.int32),
         target_row=_padded(plan.round_target_row[first:last], shapes.updates, np.int32),
-        server_lr=_padded(
-            lanes.server_lr[plan.round_lane[first:last]], shapes.updates, dtype
-        ),
+        server_lr=_padded(lanes.server_lr[plan.round_lane[first:last]], shapes.updates, dtype),
         update_start=_padded(update_bounds[:-1] - update_bounds[0], shapes.updates, np.int32),
         update_stop=_padded(update_bounds[1:] - update_bounds[0], shapes.updates, np.int32),
     )

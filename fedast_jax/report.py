@@ -13,6 +13,7 @@ from .driver import Driver, Replicate
 from .results import PlanReport, Result
 
 LINE_SECONDS = 10.0  # between two lines where there is no terminal
+NOTHING = "\N{EN DASH}"
 
 
 class Reporter:
@@ -78,7 +79,7 @@ def show_result(result: Result, console: Console) -> None:
             _mean_std(task["rounds"], "{:.0f}"),
             _mean_std(task["accuracy"], "{:.1%}"),
             _time_to_target(task),
-            "–" if task["mean_staleness"] is None else f"{task['mean_staleness']:.1f}",
+            NOTHING if task["mean_staleness"] is None else f"{task['mean_staleness']:.1f}",
         )
     console.print(table)
     if summary["num_diverged"]:
@@ -154,7 +155,7 @@ def _time_to_target(task: dict[str, Any]) -> str:
 
 def _mean_std(spread: dict[str, float | None], form: str) -> str:
     if spread["mean"] is None:
-        return "–"
+        return NOTHING
     text = form.format(spread["mean"])
     return text if spread["std"] is None else f"{text} ± {form.format(spread['std'])}"
 

@@ -68,7 +68,9 @@ class Result:
     @cached_property
     def lanes(self) -> pd.DataFrame:
         """One row per replicate and task: how it ended."""
-        rows = [_lane_row(one, lane.name, lane.task) for one in self.replicates for lane in one.lanes]
+        rows = [
+            _lane_row(one, lane.name, lane.task) for one in self.replicates for lane in one.lanes
+        ]
         return pd.DataFrame(rows)
 
     def summary(self) -> dict[str, Any]:
@@ -158,17 +160,19 @@ class Result:
         return accuracy_figure(self)
 
     def _task_summary(self, name: str) -> dict[str, Any]:
-        lanes = self.lanes[self.lanes.task == name]
-        kept = lanes[~lanes.diverged]
-        times = kept.target_time.dropna()
+        kept = self.lanes.query("task == @name and not diverged")
+        times = _known(kept, "target_time")
         return {
-            "rounds": _spread(kept.rounds),
-            "accuracy": _spread(kept.accuracy),
-            "loss": _spread(kept.loss),
-            "time_to_target": _spread(times)
-            | {"median": _number(times.median()), "num_reached": len(times)},
+            "rounds": _spread(kept, "rounds"),
+            "accuracy": _spread(kept, "accuracy"),
+            "loss": _spread(kept, "loss"),
+            "time_to_target": _spread(kept, "target_time")
+            | {
+                "median": float(np.median(times)) if len(times) else None,
+                "num_reached": len(times),
+            },
             "target_accuracy": self.config_of(name).target,
-            "mean_staleness": _number(kept.mean_staleness.mean()),
+            "mean_staleness": _spread(kept, "mean_staleness")["mean"],
             "num_seeds": len(kept),
         }
 
@@ -264,8 +268,7 @@ def _requests(replicate: Replicate, names: list[str]) -> pd.DataFrame:
     used_round = np.full(len(columns), -1)
     status = np.full(len(columns), "in_flight", dtype=object)
     for task in range(len(names)):
-        if timeline.is_stopped(task):
-            status[task_of == task] = "cancelled"
+        status[timeline.is_cancelled(task)] = "cancelled"
         status[np.asarray(timeline.rounds[task].arrived, np.int64)] = "buffered"
         used, round_of = _used_rounds(replicate, task)
         status[used], used_round[used] = "used", round_of
@@ -279,7 +282,7 @@ def _requests(replicate: Replicate, names: list[str]) -> pd.DataFrame:
             "started_at": np.asarray(columns.started_at),
             "arrived_at": np.asarray(columns.arrives_at),
             "base_round": np.asarray(columns.base_round),
-            "used_round": pd.array(np.where(used_round < 0, None, used_round), dtype="Int64"),
+            "used_round": pd.Series(used_round, dtype="Int64").mask(used_round < 0),
             "status": status,
         }
     )
@@ -295,12 +298,18 @@ def _named_leaves(prefix: str, model: Params) -> dict[str, np.ndarray]:
     }
 
 
-def _spread(values: pd.Series) -> dict[str, float | None]:
-    return {"mean": _number(values.mean()), "std": _number(values.std(ddof=1))}
+def _known(table: pd.DataFrame, column: str) -> np.ndarray:
+    values = np.asarray(table[column], np.float64)
+    return values[np.isfinite(values)]
 
 
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+def _spread(table: pd.DataFrame, column: str) -> dict[str, float | None]:
+    """Mean and sample standard deviation of what is known; None where there is too little."""
+    values = _known(table, column)
+    return {
+        "mean": float(values.mean()) if len(values) else None,
+        "std": float(values.std(ddof=1)) if len(values) > 1 else None,
+    }
 
 
 def package_version(name: str) -> str:

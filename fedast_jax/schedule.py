@@ -28,6 +28,7 @@ class LaneWork(NamedTuple):
     requests: Sequence[int]  # not yet used at the segment's start, in order of arrival
     bases: Sequence[int]  # the version that each trains from
     round_ends: Sequence[int]  # how many of ``requests`` are in when each new round closes
+    num_needed: int = 0  # at least so many must be trained, whether a round uses them or not
 
 
 class LaneRows(NamedTuple):
@@ -190,7 +191,7 @@ class _Planner:
 
     def _enter(self, lane: int) -> None:
         work, version, updates = self.works[lane], self._version[lane], self._updates[lane]
-        last_due = work.round_ends[-1] if work.round_ends else 0
+        last_due = max(work.num_needed, work.round_ends[-1] if work.round_ends else 0)
         waiting = self._waiting[lane]
         for position, (request, base) in enumerate(zip(work.requests, work.bases, strict=True)):
             if request in updates:

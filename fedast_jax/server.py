@@ -48,7 +48,9 @@ def make_server(name: str, num_params: int) -> Server:
         state = _unravel(template, flat_state)
         direction, state = optimizer.update(update, state, model)
         flat_state, _ = ravel_pytree(jax.tree.map(lambda leaf: leaf.astype(model.dtype), state))
-        return jnp.concatenate([model + server_lr * direction, flat_state.astype(model.dtype)])
+        return jnp.concatenate(
+            [model + server_lr * jnp.asarray(direction), flat_state.astype(model.dtype)]
+        )
 
     return Server(init, apply, num_state)
 

@@ -99,29 +99,34 @@ def prepare(config: Config) -> Setup:
         ConfigError: not even one replicate fits into the memory.
         DataError: data is missing or broken.
     """
-    data: dict[str | None, TaskData] = {}
+    data: dict[tuple, TaskData] = {}
     for _, task in config.named_tasks:
-        source = get_kind(task.kind).dataset or task.dataset
+        source = _source(task)
         if source not in data:
-            data[source] = load_task_data(get_kind(task.kind), task.dataset)
+            data[source] = load_task_data(get_kind(task.kind), task.dataset, task.test_samples)
+            data[source].check_num_clients(config.num_clients)
     pools, pool_of = make_pools(config, data)
     options = _sizings(config, pools, pool_of)
     return Setup(pools, pool_of, fit(options, memory_budget(config), config))
 
 
-def make_pools(
-    config: Config, data: dict[str | None, TaskData]
-) -> tuple[list[LanePool], list[int]]:
+def make_pools(config: Config, data: dict[tuple, TaskData]) -> tuple[list[LanePool], list[int]]:
     """One pool for each combination of kind and shapes, and the pool of each task."""
     pools: dict[tuple, LanePool] = {}
     pool_of = []
     for _, task in config.named_tasks:
-        key = (task.kind, task.dataset, task.work, task.server_optimizer)
+        key = (task.kind, _source(task), task.work, task.server_optimizer)
         if key not in pools:
-            loaded = data[get_kind(task.kind).dataset or task.dataset]
+            loaded = data[_source(task)]
             pools[key] = LanePool(_spec(config, task, loaded), loaded)
         pool_of.append(list(pools).index(key))
     return list(pools.values()), pool_of
+
+
+def _source(task: TaskConfig) -> tuple:
+    """Tasks with equal sources share their data."""
+    kind = get_kind(task.kind)
+    return kind.data, kind.dataset or task.dataset, task.test_samples
 
 
 def _spec(config: Config, task: TaskConfig, data: TaskData) -> EngineSpec:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import jax
@@ -36,9 +36,7 @@ class PoolNeeds(NamedTuple):
     def bytes(self, num_replicates: int) -> int:
         """Bytes on the device for so many replicates."""
         versions, updates = self.rows(num_replicates)
-        return (
-            versions * self.version_bytes + updates * self.update_bytes + self.fixed_bytes
-        )
+        return versions * self.version_bytes + updates * self.update_bytes + self.fixed_bytes
 
 
 class Sizing(NamedTuple):
@@ -88,13 +86,15 @@ def too_large(needed: int, budget: int, config: Config) -> ConfigError:
     )
 
 
-def fit(options: Sequence[Sizing], budget: int, config: Config) -> Sizing:
+def fit(options: Iterable[Sizing], budget: int, config: Config) -> Sizing:
     """The first of the options (largest first) that the budget allows.
 
     Raises:
         ConfigError: none fits; the message says which number to lower.
     """
+    needed = 0
     for option in options:
-        if option.bytes <= budget:
+        needed = option.bytes
+        if needed <= budget:
             return option
-    raise too_large(options[-1].bytes, budget, config)
+    raise too_large(needed, budget, config)

@@ -25,14 +25,17 @@ class Splits(NamedTuple):
 
 
 class Clients(Protocol):
-    """What each client holds: a row of positions in the data, or ``(first, number)``."""
+    """What each client holds."""
 
     def samples(self, clients: np.ndarray | Sequence[int]) -> np.ndarray:
-        """``int32[n, row length]`` for some clients, in any order, repeats allowed."""
+        """What ``local_train`` is given of some clients, in any order, repeats allowed.
+
+        ``int32[n, LocalWork.row_length]``: a client's examples, or ``(first, number)`` of them.
+        """
         ...
 
     def all_samples(self) -> Iterable[np.ndarray]:
-        """The rows of all clients in order, in blocks."""
+        """The examples of all clients in order, in blocks ``int32[clients, examples of each]``."""
         ...
 
 
@@ -61,9 +64,7 @@ class TaskData(Protocol):
         """Raise DataError if the data cannot be divided over so many clients."""
         ...
 
-    def partition(
-        self, settings: TaskConfig, num_clients: int, seed: Sequence[int]
-    ) -> Clients:
+    def partition(self, settings: TaskConfig, num_clients: int, seed: Sequence[int]) -> Clients:
         """Divide the data over clients; a function of the arguments alone."""
         ...
 
@@ -105,9 +106,7 @@ class ImageData:
     def check_num_clients(self, num_clients: int) -> None:
         """Any number will do: class pools start over when they run out."""
 
-    def partition(
-        self, settings: TaskConfig, num_clients: int, seed: Sequence[int]
-    ) -> Partition:
+    def partition(self, settings: TaskConfig, num_clients: int, seed: Sequence[int]) -> Partition:
         """A Dirichlet partition."""
         assert settings.samples_per_client is not None
         assert settings.dirichlet_alpha is not None
@@ -184,9 +183,7 @@ LOADERS: dict[str, Callable[[Kind, str | None, int | None], TaskData]] = {
 """By ``Kind.data``: ``(kind, dataset of a kind that leaves it open, test_samples) -> data``."""
 
 
-def load_task_data(
-    kind: Kind, dataset: str | None, test_samples: int | None = None
-) -> TaskData:
+def load_task_data(kind: Kind, dataset: str | None, test_samples: int | None = None) -> TaskData:
     """Load the data of a kind (of ``dataset`` where the kind leaves it open).
 
     Raises:

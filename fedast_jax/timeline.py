@@ -6,17 +6,15 @@ it is laid out ahead on the host and the engine follows (spec section 1, Algorit
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from typing import NamedTuple
 
 import numpy as np
 
-from .allocation import share_out
+from .allocation import NUM_UPDATES, share_out
 from .delays import CHUNK, Dispatches, Stream, generator
+from .events import EventLog, Limits, State
 
 
 @dataclass(frozen=True)
@@ -30,114 +28,25 @@ class TaskPlan:
     keeps_buffer_size: bool = False  # whether b_m stays when R_m changes
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Where a replicate ends, whatever its tasks have reached."""
-
-    max_updates: int | None = None  # arrivals
-    time_limit: float | None = None  # simulated time; an arrival at the limit still counts
-    max_active_clients: int | None = None
-
-
 @dataclass
-class Requests:
-    """Columns of one replicate's requests, numbered in order of dispatch."""
+class _State(State):
+    """What continues from one event to the next."""
 
-    task: array = field(default_factory=lambda: array("q"))
-    client: array = field(default_factory=lambda: array("q"))
-    dispatched_at: array = field(default_factory=lambda: array("d"))
-    started_at: array = field(default_factory=lambda: array("d"))
-    arrives_at: array = field(default_factory=lambda: array("d"))
-    base_round: array = field(default_factory=lambda: array("q"))  # version at dispatch
-
-    def __len__(self) -> int:
-        return len(self.task)
-
-    def truncate(self, length: int) -> None:
-        """Forget the requests from number ``length`` on."""
-        for column in vars(self).values():
-            del column[length:]
-
-
-@dataclass
-class Rounds:
-    """One task's arrivals in order, and the aggregations they were used in."""
-
-    arrived: array = field(default_factory=lambda: array("q"))  # request numbers
-    end: array = field(default_factory=lambda: array("q"))  # arrivals in when round k closed
-    time: array = field(default_factory=lambda: array("d"))
-    event: array = field(default_factory=lambda: array("q"))  # arrivals of the whole replicate
-
-    def __len__(self) -> int:
-        return len(self.end)
-
-    @property
-    def num_used(self) -> int:
-        """Arrivals that an aggregation has used."""
-        return self.end[-1] if self.end else 0
-
-    def truncate(self, num_arrived: int, num_rounds: int) -> None:
-        """Go back to an earlier point."""
-        del self.arrived[num_arrived:]
-        for column in (self.end, self.time, self.event):
-            del column[num_rounds:]
-
-
-@dataclass
-class _State:
-    """What continues from one event to the next, besides the logs."""
-
-    num_active: list[int]  # R_m
-    buffer_size: list[int]  # b_m
-    in_flight: list[int]  # A_m
-    stopped: list[bool]
+    in_flight: list[int] = field(default_factory=list)  # A_m
+    num_buffered: list[int] = field(default_factory=list)  # |B_m|
     heap: list[tuple[float, int]] = field(default_factory=list)  # (arrival time, request)
     last_request: dict[int, int] = field(default_factory=dict)  # client -> end of its queue
-    num_buffered: list[int] = field(default_factory=list)  # |B_m|
     num_attempts: int = 0  # dispatches tried, the dropped ones included
     last_realloc: int = 0  # arrivals at the last reallocation
     waiting: int | None = None  # option D: the task whose arrival waits for a new allocation
     decision: list[float] | None = None  # and that allocation's sigma_hat, once it is known
-    num_arrivals: int = 0  # c
-    time: float = 0.0
-    end_reason: str | None = None
-
-    def fork(self) -> _State:
-        """An independent copy."""
-        other = copy(self)
-        for name, value in vars(self).items():
-            if isinstance(value, list | dict):
-                setattr(other, name, value.copy())
-        return other
 
 
-@dataclass(frozen=True)
-class Mark:
-    """A point to come back to."""
-
-    state: _State
-    num_requests: int
-    num_arrived: tuple[int, ...]
-    num_rounds: tuple[int, ...]
-    num_allocations: int
-
-
-class Allocation(NamedTuple):
-    """R_m and b_m of every task from one event on."""
-
-    time: float
-    arrivals: int
-    num_active: tuple[int, ...]
-    buffer_size: tuple[int, ...]
-    sigma_hat: tuple[float, ...] | None  # what it was worked out from, if it was
-
-
-class Timeline:
+class Timeline(EventLog[_State]):
     """Algorithm 2 for one replicate: all tasks, one pool of clients.
 
-    ``advance`` lays out events, ``mark`` and ``rewind`` go back, ``stop_after`` says with which
-    round a task ends. Arrivals at equal times are ordered by dispatch. A cancelled request keeps
-    its client busy until it would have ended.
+    Arrivals at equal times are ordered by dispatch. A cancelled request keeps its client busy until
+    it would have ended.
 
     With option D the timeline waits (``is_waiting``) in the middle of every arrival at which the
     requests are shared out anew, after the update has been buffered, until ``reallocate`` says
@@ -161,75 +70,26 @@ class Timeline:
             realloc_period: with option D, arrivals between two reallocations, in units of
                 (unfinished tasks * sum of R); None: option S.
         """
+        super().__init__(
+            _State(
+                num_active=[task.num_active for task in tasks],
+                buffer_size=[task.buffer_size for task in tasks],
+                stopped=[False] * len(tasks),
+                in_flight=[0] * len(tasks),
+                num_buffered=[0] * len(tasks),
+            ),
+            [task.max_rounds for task in tasks],
+        )
         self._seed, self._tasks, self._limits, self._dispatches = seed, tasks, limits, dispatches
         self._realloc_period = realloc_period
         self._ratio = [task.num_active / task.buffer_size for task in tasks]
-        self._last_round = [task.max_rounds for task in tasks]
         self._scale = [task.duration_scale for task in tasks]
         self._chunk_start, self._clients, self._steps = -CHUNK, [0], [0.0]
-        self.requests = Requests()
         self._append = [column.append for column in vars(self.requests).values()]
-        self.rounds = [Rounds() for _ in tasks]
         self._buffer = [rounds.arrived.append for rounds in self.rounds]
-        self._state = _State(
-            num_active=[task.num_active for task in tasks],
-            buffer_size=[task.buffer_size for task in tasks],
-            in_flight=[0] * len(tasks),
-            stopped=[False] * len(tasks),
-            num_buffered=[0] * len(tasks),
-        )
         for task, plan in enumerate(tasks):
             self._dispatch(task, plan.num_active)
-        self.allocations = [self._allocation(None)]
-
-    @property
-    def time(self) -> float:
-        """Simulated time of the last event, or of the limit that ended the replicate."""
-        return self._state.time
-
-    @property
-    def num_arrivals(self) -> int:
-        """Arrivals so far, all tasks together (c in Algorithm 2)."""
-        return self._state.num_arrivals
-
-    @property
-    def end_reason(self) -> str | None:
-        """Why no event can follow, or None."""
-        return self._state.end_reason
-
-    @property
-    def num_active(self) -> list[int]:
-        """R_m of every task as it stands (0 once a task has stopped)."""
-        return list(self._state.num_active)
-
-    @property
-    def buffer_size(self) -> list[int]:
-        """b_m of every task as it stands."""
-        return list(self._state.buffer_size)
-
-    def is_stopped(self, task: int) -> bool:
-        """Whether the task takes no more updates."""
-        return self._state.stopped[task]
-
-    def mark(self) -> Mark:
-        """The present point, for ``rewind``."""
-        return Mark(
-            self._state.fork(),
-            len(self.requests),
-            tuple(len(rounds.arrived) for rounds in self.rounds),
-            tuple(len(rounds) for rounds in self.rounds),
-            len(self.allocations),
-        )
-
-    def rewind(self, mark: Mark) -> None:
-        """Forget everything after ``mark``; the same events follow when it is advanced again."""
-        self._state = mark.state.fork()
-        self.requests.truncate(mark.num_requests)
-        for rounds, arrived, closed in zip(
-            self.rounds, mark.num_arrived, mark.num_rounds, strict=True
-        ):
-            rounds.truncate(arrived, closed)
-        del self.allocations[mark.num_allocations :]
+        self._log_allocation()
 
     def advance(self, until: int) -> None:
         """Lay out events until ``until`` arrivals are in, the timeline waits or it ends."""
@@ -265,6 +125,11 @@ class Timeline:
                     realloc_at = self._next_realloc()
 
     @property
+    def num_kept_updates(self) -> int:
+        """V: a task's last updates that the next reallocation is worked out from."""
+        return 0 if self._realloc_period is None else NUM_UPDATES
+
+    @property
     def is_waiting(self) -> bool:
         """Whether an arrival waits for ``reallocate``."""
         return self._state.waiting is not None and self._state.decision is None
@@ -275,14 +140,6 @@ class Timeline:
         The allocation changes when the timeline is advanced again. ``b_m`` follows ``R_m``.
         """
         self._state.decision = list(sigma_hat)
-
-    def stop_after(self, task: int, num_rounds: int) -> None:
-        """The task ends with this round, which must lie ahead: its target was met there."""
-        self._last_round[task] = num_rounds
-
-    def end(self, reason: str) -> None:
-        """No event follows the current one."""
-        self._state.end_reason = reason
 
     def _stop(self, task: int) -> None:
         """End a task at the current event: cancel its requests, hand its R_m on, dispatch.
@@ -302,7 +159,7 @@ class Timeline:
             self._set_active(other, state.num_active[other] + extra)
             if self._realloc_period is None:  # with option D they come through K
                 self._dispatch(other, extra)
-        self.allocations.append(self._allocation(None))
+        self._log_allocation()
 
     def pending(self, task: int) -> list[int]:
         """Requests of the task that no aggregation has used yet, in order of arrival."""
@@ -312,16 +169,13 @@ class Timeline:
         in_flight = sorted(entry for entry in self._state.heap if task_of[entry[1]] == task)
         return self.buffered(task) + [request for _, request in in_flight]
 
-    def buffered(self, task: int) -> list[int]:
-        """Requests that have arrived and that no aggregation has used yet."""
-        rounds = self.rounds[task]
-        return rounds.arrived[rounds.num_used :].tolist()
-
     def _finish_arrival(self, task: int) -> None:
         """Aggregate if the buffer is full, then dispatch K requests of the arrival's task."""
         state = self._state
         if state.num_buffered[task] >= state.buffer_size[task]:
-            self._close_round(task)
+            state.num_buffered[task] = 0
+            if self._close_round(task):
+                self._stop(task)
         if state.num_arrivals == self._limits.max_updates and state.end_reason is None:
             state.end_reason = "max_updates"
         if not state.stopped[task]:
@@ -333,11 +187,12 @@ class Timeline:
             self._wake_starved(state.time)
 
     def _next_realloc(self) -> float:
-        if self._realloc_period is None:
-            return np.inf
+        """Arrivals at which the requests are shared out anew; never for a single task."""
         state = self._state
-        period = self._realloc_period * state.stopped.count(False) * sum(state.num_active)
-        return state.last_realloc + period
+        unfinished = state.stopped.count(False)
+        if self._realloc_period is None or unfinished < 2:
+            return np.inf
+        return state.last_realloc + self._realloc_period * unfinished * sum(state.num_active)
 
     def _resume(self) -> None:
         """Apply the allocation that was decided, and finish the arrival that waits for it."""
@@ -351,7 +206,7 @@ class Timeline:
         shares = share_out([sigma_hat[one] for one in open_tasks], sum(state.num_active))
         for one, share in zip(open_tasks, shares, strict=True):
             self._set_active(one, share)
-        self.allocations.append(self._allocation(tuple(sigma_hat)))
+        self._log_allocation(sigma_hat)
         self._finish_arrival(task)
 
     def _set_active(self, task: int, num_active: int) -> None:
@@ -360,25 +215,6 @@ class Timeline:
         if not self._tasks[task].keeps_buffer_size:
             size = int(num_active / self._ratio[task] + 0.5)
             self._state.buffer_size[task] = max(1, size)
-
-    def _allocation(self, sigma_hat: tuple[float, ...] | None) -> Allocation:
-        state = self._state
-        return Allocation(
-            state.time,
-            state.num_arrivals,
-            tuple(state.num_active),
-            tuple(state.buffer_size),
-            sigma_hat,
-        )
-
-    def _close_round(self, task: int) -> None:
-        rounds, state = self.rounds[task], self._state
-        state.num_buffered[task] = 0
-        rounds.end.append(len(rounds.arrived))
-        rounds.time.append(state.time)
-        rounds.event.append(state.num_arrivals)
-        if len(rounds.end) == self._last_round[task]:
-            self._stop(task)
 
     def _wake_starved(self, now: float) -> None:
         """Try again for tasks whose every dispatch was dropped: no arrival of theirs would."""

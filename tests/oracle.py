@@ -18,11 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from fedast_jax.config import Config, TaskConfig
-from fedast_jax.data import Partition
 from fedast_jax.delays import CHUNK, Dispatches, Stream, client_speeds, generator
 from fedast_jax.engine import INITIAL_MODEL, request_key
-from fedast_jax.local_train import AUGMENT, batch_orders
-from fedast_jax.task_data import TaskData, load_task_data
+from fedast_jax.local_train import AUGMENT, batch_samples
+from fedast_jax.task_data import Clients, TaskData, load_task_data
 from fedast_jax.tasks import Task, get_kind
 
 Model = Any
@@ -259,7 +258,7 @@ class RealLearner:
         self.settings = [task.settings for task in config.named_tasks]
         self.data = [load_data(one.kind) for one in self.settings]
         self.tasks = [built_task(one.kind) for one in self.settings]
-        self.partitions: dict[tuple[int, int], Partition] = {}
+        self.partitions: dict[tuple[int, int], Clients] = {}
 
     def initial(self, seed: int, task: int) -> Model:
         return self.tasks[task].init(key_of(seed, task, INITIAL_MODEL))
@@ -269,11 +268,11 @@ class RealLearner:
         samples = self.partition(seed, index).samples([request.client])[0]
         key = key_of(seed, index, request.number)
         x, step = model, sgd_step(settings.kind)
-        for number, places in enumerate(np.asarray(orders(settings.work, key))):
+        for number, rows in enumerate(np.asarray(orders(settings.work, samples, key))):
             x = step(
                 x,
                 self.data[index].on_device.train,
-                samples[places],
+                rows,
                 jax.random.fold_in(key, AUGMENT + number),
                 settings.client_lr,
                 settings.weight_decay,
@@ -296,17 +295,11 @@ class RealLearner:
         )
         return float(np.sum(correct)) / total, float(np.mean(np.asarray(loss, np.float64)))
 
-    def partition(self, seed: int, task: int) -> Partition:
+    def partition(self, seed: int, task: int) -> Clients:
         """Which samples each client holds."""
         if (seed, task) not in self.partitions:
-            settings, data = self.settings[task], self.data[task]
-            self.partitions[seed, task] = Partition(
-                data.labels,
-                data.shape.num_classes,
-                self.config.num_clients,
-                settings.samples_per_client,
-                settings.dirichlet_alpha,
-                (seed, Stream.PARTITION, task),
+            self.partitions[seed, task] = self.data[task].partition(
+                self.settings[task], self.config.num_clients, (seed, Stream.PARTITION, task)
             )
         return self.partitions[seed, task]
 
@@ -371,7 +364,7 @@ def whole_test(kind: str):
     return jax.jit(lambda x, data, places: task.score(x, task.take(data, places, None)))
 
 
-orders = jax.jit(batch_orders, static_argnums=0)
+orders = jax.jit(batch_samples, static_argnums=0)
 compiled_key = jax.jit(request_key)
 
 

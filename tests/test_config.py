@@ -19,7 +19,6 @@ from fedast_jax.config import (
     Config,
     ConfigError,
     DelayConfig,
-    TaskConfig,
     load_config,
     make_config,
 )
@@ -307,18 +306,15 @@ def test_a_configuration_is_frozen():
 
 def test_toml_holds_every_setting():
     """What is None has no place in TOML; everything else is written, defaults included."""
-    written = tomllib.loads(make_config(table({"time_limit": 3.0})).to_toml())
-    assert set(written) == set(Config.model_fields) - {
-        "max_active_clients",
-        "batch_width",
-        "memory_gib",
-    }
-    assert set(written["tasks"]["a"]) == set(TaskConfig.model_fields) - {
-        "dataset",
-        "max_rounds",
-        "local_steps",
-    }
-    assert set(written["delays"]) == set(DelayConfig.model_fields)
+    config = make_config(table({"time_limit": 3.0}))
+    written = tomllib.loads(config.to_toml())
+    for part, model in [
+        (written, config),
+        (written["tasks"]["a"], config.tasks["a"]),
+        (written["delays"], config.delays),
+    ]:
+        known = {name for name in type(model).model_fields if getattr(model, name) is not None}
+        assert set(part) == known
 
 
 def round_trip(config: Config, path) -> Config:

@@ -14,7 +14,8 @@ from scipy import stats
 
 from fedast_jax.config import make_config
 from fedast_jax.delays import CHUNK, LAWS, Dispatches, Stream, client_speeds, generator
-from fedast_jax.timeline import Limits, TaskPlan, Timeline
+from fedast_jax.events import Limits
+from fedast_jax.timeline import TaskPlan, Timeline
 
 SPEEDS, SHARES = (1.3, 1.0, 0.7), (0.25, 0.5, 0.25)
 
@@ -297,7 +298,7 @@ def test_rewinding_brings_the_same_events(drawn, first, more):
 
 
 @given(drawn_timelines(), st.integers(0, 60), st.integers(1, 5))
-def test_stop_after_ends_the_task_with_that_round(drawn, first, ahead):
+def test_last_round_ends_the_task_with_that_round(drawn, first, ahead):
     timeline = drawn.start()
     timeline.advance(first)
     task, due = 0, len(timeline.rounds[0]) + ahead
@@ -306,7 +307,7 @@ def test_stop_after_ends_the_task_with_that_round(drawn, first, ahead):
     reaches_it = len(timeline.rounds[task]) >= due
     event = timeline.rounds[task].event[due - 1] if reaches_it else None
     timeline.rewind(mark)
-    timeline.stop_after(task, due)
+    timeline.last_round[task] = due
     timeline.advance(1000)
     if reaches_it:
         assert timeline.is_stopped(task)
@@ -417,12 +418,24 @@ def test_clients_are_drawn_uniformly_and_independently():
         assert stats.chisquare(np.bincount(mine, minlength=40)).pvalue > 1e-3
 
 
+def many_clients(seed: int, num_clients: int, num_chunks: int) -> np.ndarray:
+    """The clients of the first dispatches of a seed."""
+    classes = client_speeds(seed, num_clients, SPEEDS, SHARES)
+    stream = Dispatches(seed, num_clients, "constant", classes, SPEEDS)
+    return np.concatenate([stream.chunk(index)[0] for index in range(num_chunks)])
+
+
+@pytest.mark.parametrize("num_clients", [3, 40, 1000])
+def test_many_client_draws_are_uniform(num_clients):
+    """Enough draws to see a client that is one per cent too frequent."""
+    clients = many_clients(8, num_clients, 200)
+    counts = np.bincount(clients, minlength=num_clients)
+    assert stats.chisquare(counts).pvalue > 1e-3
+
+
 def test_a_clients_speed_and_its_draws_are_independent():
     """Slow clients are not drawn more or less often, although they are busy for longer."""
-    classes = client_speeds(2, 1000, SPEEDS, SHARES)
-    clients = np.concatenate(
-        [Dispatches(2, 1000, "constant", classes, SPEEDS).chunk(index)[0] for index in range(10)]
-    )
+    classes, clients = client_speeds(2, 1000, SPEEDS, SHARES), many_clients(2, 1000, 10)
     counts = np.bincount(classes[clients], minlength=3)
     assert stats.chisquare(counts, len(clients) * np.array(SHARES)).pvalue > 1e-3
 

@@ -1,4 +1,4 @@
-"""Algorithms by name: each lays out a replicate's timeline; the engine never knows which it runs."""
+"""Algorithms by name: each lays out a replicate's events; the engine never knows which it runs."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import difflib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..timeline import Timeline
+from ..events import EventLog
 from . import fedast
 
 if TYPE_CHECKING:
     from ..config import Config
 
-MakeTimeline = Callable[["Config", int], Timeline]
+MakeTimeline = Callable[["Config", int], EventLog]
 
 ALGORITHMS: dict[str, MakeTimeline] = {"fedast": fedast.make_timeline}
 """``(config, seed) -> timeline`` of one replicate at time 0, by the name in the configuration."""

@@ -1,11 +1,13 @@
-"""FedAST with a static allocation (Askin et al., UAI 2024, Algorithm 2, option S)."""
+"""FedAST (Askin et al., UAI 2024, Algorithm 2), options S and D."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..allocation import PERIOD
 from ..delays import Dispatches, client_speeds
-from ..timeline import Limits, TaskPlan, Timeline
+from ..events import Limits
+from ..timeline import TaskPlan, Timeline
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -26,4 +28,5 @@ def make_timeline(config: Config, seed: int) -> Timeline:
         for _, task in config.named_tasks
     ]
     limits = Limits(config.max_updates, config.time_limit, config.max_active_clients)
-    return Timeline(seed, plans, limits, dispatches)
+    period = PERIOD if config.allocation == "dynamic" else None
+    return Timeline(seed, plans, limits, dispatches, period)

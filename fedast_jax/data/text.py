@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,9 +21,7 @@ import numpy as np
 from .errors import DataError
 from .partition import check_clients, stream
 
-SYMBOLS = (
-    "\n !\"&'(),-.0123456789:;>?ABCDEFGHIJKLMNOPQRSTUVWXYZ[]abcdefghijklmnopqrstuvwxyz}"
-)
+SYMBOLS = "\n !\"&'(),-.0123456789:;>?ABCDEFGHIJKLMNOPQRSTUVWXYZ[]abcdefghijklmnopqrstuvwxyz}"
 WINDOW = 80  # characters that a prediction is made from
 SHORTEST_TEXT = 160  # characters that make a role a client: 64 training samples, one batch
 TRAIN_PERCENT = 80
@@ -168,9 +166,10 @@ class Roles:
         check_clients(clients, self.num_clients)
         return self._spans[clients]
 
-    def all_samples(self) -> Iterable[np.ndarray]:
-        """The spans of all clients in order, ``int32[clients, 2]``, as one block."""
-        return (self._spans,)
+    def all_samples(self) -> Iterator[np.ndarray]:
+        """The windows of each client in order, ``int32[1, windows]``."""
+        for first, number in self._spans.tolist():
+            yield np.arange(first, first + number, dtype=np.int32)[None]
 
 
 def check_num_clients(dataset: TextDataset, num_clients: int) -> None:

@@ -188,7 +188,10 @@ def _leaf_client(
     user: str, train: dict[str, tuple[str, np.ndarray]], test: dict[str, tuple[str, np.ndarray]]
 ) -> ClientText:
     none = "", np.zeros(0, np.int64)
-    (train_text, train_starts), (test_text, test_starts) = train.get(user, none), test.get(user, none)
+    (train_text, train_starts), (test_text, test_starts) = (
+        train.get(user, none),
+        test.get(user, none),
+    )
     return ClientText(user, train_text + test_text, train_starts, test_starts + len(train_text))
 
 

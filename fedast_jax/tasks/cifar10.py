@@ -20,8 +20,8 @@ class CNN(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
         x = to_batch_innermost(images)
-        x = max_pool(nn.relu(Conv(64, 5)(x)))
-        x = max_pool(nn.relu(Conv(64, 5, form="rows")(x)))
+        x = nn.relu(max_pool(Conv(64, 5)(x)))
+        x = nn.relu(max_pool(Conv(64, 5, form="rows")(x)))
         x = flatten(x)
         x = nn.relu(Dense(384)(x))
         x = nn.relu(Dense(192)(x))

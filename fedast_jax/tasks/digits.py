@@ -32,7 +32,7 @@ class SmallCNN(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
         x = to_batch_innermost(images)
-        x = max_pool(nn.relu(Conv(8, 3, padding=1)(x)))
+        x = nn.relu(max_pool(Conv(8, 3, padding=1)(x)))
         x = nn.relu(Conv(16, 3, padding=1)(x))
         return Dense(self.num_classes)(flatten(x))
 

@@ -20,8 +20,8 @@ class LeNet5(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
         x = to_batch_innermost(images)
-        x = max_pool(nn.relu(Conv(6, 5)(x)))
-        x = max_pool(nn.relu(Conv(16, 5)(x)))
+        x = nn.relu(max_pool(Conv(6, 5)(x)))
+        x = nn.relu(max_pool(Conv(16, 5)(x)))
         x = flatten(x)
         x = nn.relu(Dense(120)(x))
         x = nn.relu(Dense(84)(x))

@@ -25,7 +25,7 @@ class AdaptiveCNN(nn.Module):
         x = to_batch_innermost(images)
         channels = self.first_channels
         while min(x.shape[1:3]) >= SMALLEST_IMAGE:
-            x = max_pool(nn.relu(Conv(channels, 3, padding=1)(x)))
+            x = nn.relu(max_pool(Conv(channels, 3, padding=1)(x)))
             channels = min(2 * channels, 128)
         x = nn.relu(Dense(128)(flatten(x)))
         return Dense(self.num_classes)(x)

@@ -1,0 +1,247 @@
+"""What every algorithm lays out: requests, arrivals, rounds, and points to come back to."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from array import array
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from typing import Generic, NamedTuple, Self, TypeVar
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Where a replicate ends, whatever its tasks have reached."""
+
+    max_updates: int | None = None  # arrivals
+    time_limit: float | None = None  # simulated time; an arrival at the limit still counts
+    max_active_clients: int | None = None
+
+
+@dataclass
+class Requests:
+    """Columns of one replicate's requests, numbered in order of dispatch."""
+
+    task: array = field(default_factory=lambda: array("q"))
+    client: array = field(default_factory=lambda: array("q"))
+    dispatched_at: array = field(default_factory=lambda: array("d"))
+    started_at: array = field(default_factory=lambda: array("d"))
+    arrives_at: array = field(default_factory=lambda: array("d"))
+    base_round: array = field(default_factory=lambda: array("q"))  # version at dispatch
+
+    def __len__(self) -> int:
+        return len(self.task)
+
+    def truncate(self, length: int) -> None:
+        """Forget the requests from number ``length`` on."""
+        for column in vars(self).values():
+            del column[length:]
+
+
+@dataclass
+class Rounds:
+    """One task's arrivals in order, and the aggregations they were used in."""
+
+    arrived: array = field(default_factory=lambda: array("q"))  # request numbers
+    end: array = field(default_factory=lambda: array("q"))  # arrivals in when round k closed
+    time: array = field(default_factory=lambda: array("d"))
+    event: array = field(default_factory=lambda: array("q"))  # arrivals of the whole replicate
+
+    def __len__(self) -> int:
+        return len(self.end)
+
+    @property
+    def num_used(self) -> int:
+        """Arrivals that an aggregation has used."""
+        return self.end[-1] if self.end else 0
+
+    def truncate(self, num_arrived: int, num_rounds: int) -> None:
+        """Go back to an earlier point."""
+        del self.arrived[num_arrived:]
+        for column in (self.end, self.time, self.event):
+            del column[num_rounds:]
+
+
+@dataclass
+class State:
+    """What continues from one event to the next, besides the logs; algorithms add to it."""
+
+    num_active: list[int]  # R_m
+    buffer_size: list[int]  # b_m
+    stopped: list[bool]
+    num_arrivals: int = 0  # c
+    time: float = 0.0
+    end_reason: str | None = None
+
+    def fork(self) -> Self:
+        """An independent copy."""
+        other = copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, list | dict):
+                setattr(other, name, value.copy())
+        return other
+
+
+S = TypeVar("S", bound=State)
+
+
+class Allocation(NamedTuple):
+    """R_m and b_m of every task from one event on."""
+
+    time: float
+    arrivals: int
+    num_active: tuple[int, ...]
+    buffer_size: tuple[int, ...]
+    sigma_hat: tuple[float, ...] | None  # what it was worked out from, if it was
+
+
+@dataclass(frozen=True)
+class Mark(Generic[S]):
+    """A point to come back to."""
+
+    state: S
+    num_requests: int
+    num_arrived: tuple[int, ...]
+    num_rounds: tuple[int, ...]
+    num_allocations: int
+
+
+class EventLog(ABC, Generic[S]):
+    """One replicate's events: laid out ahead by ``advance``, taken back by ``rewind`` and ``cut``.
+
+    What an algorithm must add: ``advance`` and ``pending``, and that a task ends with the round
+    that ``last_round`` names.
+    """
+
+    def __init__(self, state: S, last_round: Sequence[int | None]) -> None:
+        self._state = state
+        self.last_round = list(last_round)
+        self.requests = Requests()
+        self.rounds = [Rounds() for _ in last_round]
+        self.allocations: list[Allocation] = []
+
+    @abstractmethod
+    def advance(self, until: int) -> None:
+        """Lay out events until ``until`` arrivals are in, the timeline waits or it ends."""
+
+    @abstractmethod
+    def pending(self, task: int) -> list[int]:
+        """Requests of the task that may yet be used, in order of arrival."""
+
+    @property
+    def num_kept_updates(self) -> int:
+        """V: a task's last updates that the next reallocation is worked out from."""
+        return 0
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an arrival waits for ``reallocate``."""
+        return False
+
+    def reallocate(self, sigma_hat: Sequence[float]) -> None:
+        """Share the requests out in proportion to ``sigma_hat``, where the algorithm does that."""
+        raise NotImplementedError
+
+    @property
+    def time(self) -> float:
+        """Simulated time of the last event, or of the limit that ended the replicate."""
+        return self._state.time
+
+    @property
+    def num_arrivals(self) -> int:
+        """Arrivals so far, all tasks together (c in Algorithm 2)."""
+        return self._state.num_arrivals
+
+    @property
+    def end_reason(self) -> str | None:
+        """Why no event can follow, or None."""
+        return self._state.end_reason
+
+    @property
+    def num_active(self) -> list[int]:
+        """R_m of every task as it stands (0 once a task has stopped)."""
+        return list(self._state.num_active)
+
+    @property
+    def buffer_size(self) -> list[int]:
+        """b_m of every task as it stands."""
+        return list(self._state.buffer_size)
+
+    def is_stopped(self, task: int) -> bool:
+        """Whether the task takes no more updates."""
+        return self._state.stopped[task]
+
+    def is_cancelled(self, task: int) -> np.ndarray:
+        """Which of all requests, had they not arrived, would never: ``bool[requests]``."""
+        mine = np.asarray(self.requests.task, np.int64) == task
+        return mine & self.is_stopped(task)
+
+    def buffered(self, task: int) -> list[int]:
+        """Requests that have arrived and that no aggregation has used yet."""
+        rounds = self.rounds[task]
+        return rounds.arrived[rounds.num_used :].tolist()
+
+    def end(self, reason: str) -> None:
+        """No event follows the current one."""
+        self._state.end_reason = reason
+
+    def mark(self) -> Mark[S]:
+        """The present point, for ``rewind``."""
+        return Mark(
+            self._state.fork(),
+            len(self.requests),
+            tuple(len(rounds.arrived) for rounds in self.rounds),
+            tuple(len(rounds) for rounds in self.rounds),
+            len(self.allocations),
+        )
+
+    def rewind(self, mark: Mark[S]) -> None:
+        """Forget everything after ``mark``; the same events follow when it is advanced again."""
+        self._state = mark.state.fork()
+        self.requests.truncate(mark.num_requests)
+        for rounds, arrived, closed in zip(
+            self.rounds, mark.num_arrived, mark.num_rounds, strict=True
+        ):
+            rounds.truncate(arrived, closed)
+        del self.allocations[mark.num_allocations :]
+
+    def cut(self, mark: Mark[S], event: int, last_rounds: Mapping[int, int]) -> int:
+        """Go back to an event at which tasks met their targets, and let them end there.
+
+        Args:
+            mark: a point before the event.
+            event: arrivals of the replicate when the rounds closed.
+            last_rounds: the tasks that end, and with which round.
+        Returns:
+            How many requests were dispatched before that event: they are as they were.
+        """
+        self.rewind(mark)
+        self.advance(event - 1)
+        num_requests = len(self.requests)
+        for task, number in last_rounds.items():
+            self.last_round[task] = number
+        self.advance(event)
+        return num_requests
+
+    def _log_allocation(self, sigma_hat: Sequence[float] | None = None) -> None:
+        state = self._state
+        self.allocations.append(
+            Allocation(
+                state.time,
+                state.num_arrivals,
+                tuple(state.num_active),
+                tuple(state.buffer_size),
+                None if sigma_hat is None else tuple(sigma_hat),
+            )
+        )
+
+    def _close_round(self, task: int) -> bool:
+        """Close the task's round at the present event; whether it was its last."""
+        rounds, state = self.rounds[task], self._state
+        rounds.end.append(len(rounds.arrived))
+        rounds.time.append(state.time)
+        rounds.event.append(state.num_arrivals)
+        return len(rounds.end) == self.last_round[task]
