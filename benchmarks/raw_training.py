@@ -1,10 +1,11 @@
 """How fast is bare local training, and how does it compare with plain PyTorch steps?
 
-Both sides do the same work: SGD steps of the same batch on the same model, 27 steps an update (5 for
-CIFAR-100), on random data held in memory, without a data loader, without tests and aggregation.  The JAX side runs as
-in the engine (a scan over batches of 16 slots, micro-batches inside).  The two alternate several
+Both sides do the same work: SGD steps of the same batch on the same model, 27 steps an update, on
+random data held in memory, without a data loader, without tests and aggregation.  The JAX side runs
+as in the engine (a scan over batches of 16 slots, micro-batches inside).  The two alternate several
 times in one process, because machines of one kind differ by up to 1.7 and other work comes and
-goes: read the ratio, not the rate.
+goes: read the ratio, not the rate, and only on a machine with nothing else to do (PyTorch's threads
+wait for each other, so that a busy core slows it by far more than its share).
 
 Hardware: any CPU; both sides use all cores the process may use.  Results are in
 docs/benchmarks.md with the machine they were taken on.

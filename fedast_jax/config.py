@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from .algorithms import ALGORITHMS, Algorithm, get_algorithm
 from .delays import check_delays
 from .local_train import LocalWork
 from .tasks import Kind, get_kind
@@ -61,6 +62,7 @@ class TaskConfig(_Table):
     server_lr: Rate  # eta_s
     server_optimizer: ServerOptimizer = "sgd"
     weight_decay: NonNegative
+    sync_weight: Rate = 1.0  # synchronous algorithms: share of the active clients, relative
     batch_size: Count | Literal["all"]
     local_epochs: Count | None = None
     local_steps: Count | None = None
@@ -134,6 +136,7 @@ class Config(_Table):
     name: str = "run"
     algorithm: str = "fedast"
     allocation: Literal["static", "dynamic"] = "static"  # options S and D
+    keep_first: Count = 30  # k of sync_st: arrivals of a task that a round keeps
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     num_seeds: Count = 1
     num_clients: Count = 1000
@@ -151,16 +154,18 @@ class Config(_Table):
     def _fill_in_kinds(cls, table: Any) -> Any:
         if not isinstance(table, Mapping) or not isinstance(table.get("tasks"), Mapping):
             return table
-        tasks = {name: _with_defaults(name, task) for name, task in table["tasks"].items()}
+        algorithm = ALGORITHMS.get(table.get("algorithm", "fedast"), ALGORITHMS["fedast"])
+        tasks = {
+            name: _with_defaults(name, task, algorithm) for name, task in table["tasks"].items()
+        }
         return {**table, "tasks": tasks}
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        from .algorithms import get_algorithm
-
-        get_algorithm(self.algorithm)
+        algorithm = get_algorithm(self.algorithm)
         if not self.tasks:
             raise ValueError("at least one [tasks.NAME] table is needed")
+        algorithm.check(self)
         if self.max_active_clients and self.max_active_clients > self.num_clients:
             raise ValueError(
                 f"max_active_clients must be at most num_clients={self.num_clients}, "
@@ -197,7 +202,7 @@ class Config(_Table):
         return tomli_w.dumps(self.to_dict())
 
 
-def _with_defaults(name: str, task: Any) -> Any:
+def _with_defaults(name: str, task: Any, algorithm: Algorithm) -> Any:
     if isinstance(task, TaskConfig):
         return task
     if not isinstance(task, Mapping):
@@ -205,11 +210,14 @@ def _with_defaults(name: str, task: Any) -> Any:
     kind_name = task.get("kind", name)
     if not isinstance(kind_name, str):
         raise ValueError(f"tasks.{name}.kind must be a string, got {kind_name!r}")
-    return {"kind": kind_name, **_kind_defaults(get_kind(kind_name), task), **task}
+    defaults = _kind_defaults(get_kind(kind_name), task, algorithm)
+    return {"kind": kind_name, **defaults, **task}
 
 
-def _kind_defaults(kind: Kind, given: Mapping[str, Any]) -> dict[str, Any]:
+def _kind_defaults(kind: Kind, given: Mapping[str, Any], algorithm: Algorithm) -> dict[str, Any]:
     defaults = {key: value for key, value in asdict(kind.defaults).items() if value is not None}
+    synchronous = defaults.pop("synchronous")
+    defaults |= synchronous if algorithm.is_synchronous else algorithm.defaults
     if "local_steps" in given or "local_epochs" in given:
         defaults.pop("local_steps", None)
         defaults.pop("local_epochs", None)

@@ -203,7 +203,7 @@ class Driver:
         return self.pools[self.pool_of[lane.task]]
 
     def _new_replicate(self, index: int, seed: int) -> Replicate:
-        timeline = get_algorithm(self.config.algorithm)(self.config, seed)
+        timeline = get_algorithm(self.config.algorithm).make_timeline(self.config, seed)
         lanes = [
             Lane(
                 replicate=index,

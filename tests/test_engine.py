@@ -200,10 +200,8 @@ def programs(engine: Engine, num_rounds: int, num_requests: int) -> list[Program
         weight_decay=np.array([0.0]),
         server_lr=np.array([1.0]),
     )
-    samples = np.random.default_rng(0).integers(
-        0, 1000, (plan.num_slots, SETTINGS.work.num_samples)
-    )
-    shapes = Shapes(engine.spec.steps, 4, SETTINGS.work.num_samples, 8)
+    samples = np.random.default_rng(0).integers(0, 1000, (plan.num_slots, SETTINGS.work.row_length))
+    shapes = Shapes(engine.spec.steps, 4, SETTINGS.work.row_length, 8)
     return list(pack(plan, columns, samples.astype(np.int32), shapes, np.dtype("float32")))
 
 

@@ -19,29 +19,31 @@ WHOLE = LocalWork(batch_size=11, local_epochs=3, local_steps=None, num_samples=1
 WORKS = {"epochs": EPOCHS, "steps": STEPS, "few samples": FEW, "whole": WHOLE}
 
 
+TASK = TASKS["digits"].build(Shape((8, 8, 1), 10))
+GRADIENT = jax.jit(jax.grad(lambda x, data, rows: TASK.loss(x, TASK.take(data, rows, None))))
+
+
 def digits(num_examples: int = 40):
-    """The digits task on random pixels: the task, its data and its first parameters."""
+    """Random digits, and the first parameters of their task."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 17, (num_examples, 8, 8, 1), dtype=np.uint8)
     labels = rng.integers(0, 10, num_examples, dtype=np.int32)
-    task = TASKS["digits"].build(Shape((8, 8, 1), 10))
     data = {"images": jnp.asarray(images), "labels": jnp.asarray(labels)}
-    return task, data, task.init(jax.random.key(0))
+    return data, TASK.init(jax.random.key(0))
 
 
 def samples_of(work: LocalWork, first: int = 5) -> jax.Array:
     return jnp.arange(first, first + work.num_samples, dtype=jnp.int32)
 
 
-def one_step_at_a_time(task: Task, work, data, params, samples, key, client_lr, weight_decay):
-    """Algorithm 1 as printed, without optax: ``x <- x - eta_c (grad + lambda x)``."""
-    x = params
-    for number, positions in enumerate(np.asarray(batch_orders(work, key))):
-        rows = jnp.asarray(np.asarray(samples)[positions])
-        batch = task.take(data, rows, jax.random.fold_in(key, AUGMENT + number))
-        gradient = jax.grad(task.loss)(x, batch)
+def one_step_at_a_time(work, data, params, samples, key, client_lr, weight_decay):
+    """Algorithm 1 as printed, in NumPy: ``x <- x - eta_c (grad + lambda x)``."""
+    x = params = jax.tree.map(np.asarray, params)
+    for positions in np.asarray(batch_orders(work, key)):
+        gradient = GRADIENT(x, data, np.asarray(samples)[positions])
+        gradient = jax.tree.map(np.asarray, gradient)
         x = jax.tree.map(lambda p, g: p - client_lr * (g + weight_decay * p), x, gradient)
-    return jax.tree.map(lambda a, b: a - b, params, x)
+    return jax.tree.map(np.subtract, params, x)
 
 
 def assert_trees_close(ours, theirs, **tolerance):
@@ -52,10 +54,10 @@ def assert_trees_close(ours, theirs, **tolerance):
 def test_training_is_the_plain_loop(name):
     work = WORKS[name]
     with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
-        task, data, params = digits()
+        data, params = digits()
         args = (data, params, samples_of(work), jax.random.key(3), 0.3, 0.01)
-        ours = jax.jit(lambda *a: local_train(task, work, *a))(*args)
-        theirs = one_step_at_a_time(task, work, *args)
+        ours = jax.jit(lambda *a: local_train(TASK, work, *a))(*args)
+        theirs = one_step_at_a_time(work, *args)
         assert_trees_close(ours, theirs, rtol=1e-9, atol=1e-12)
         assert {leaf.dtype for leaf in jax.tree.leaves(ours)} == {jnp.dtype(jnp.float64)}
 
@@ -76,16 +78,16 @@ def test_weight_decay_shrinks_parameters_that_have_no_gradient():
 
 
 def test_learning_rate_and_decay_may_differ_between_clients_of_one_program():
-    task, data, params = digits()
+    data, params = digits()
     rates, decays = jnp.array([0.1, 0.3]), jnp.array([0.0, 0.1])
     args = (samples_of(EPOCHS), jax.random.key(3))
 
     def train(rate, decay):
-        return local_train(task, EPOCHS, data, params, *args, rate, decay)
+        return local_train(TASK, EPOCHS, data, params, *args, rate, decay)
 
     both = jax.jit(jax.vmap(train))(rates, decays)
     for i, (rate, decay) in enumerate([(0.1, 0.0), (0.3, 0.1)]):
-        alone = one_step_at_a_time(task, EPOCHS, data, params, *args, rate, decay)
+        alone = one_step_at_a_time(EPOCHS, data, params, *args, rate, decay)
         assert_trees_close(
             jax.tree.map(lambda leaf, i=i: leaf[i], both), alone, rtol=1e-4, atol=1e-6
         )
@@ -155,14 +157,14 @@ def test_every_position_is_equally_likely_everywhere(monkeypatch, largest_packed
 
 
 def test_the_same_key_gives_the_same_bits_wherever_the_client_stands():
-    task, data, params = digits()
+    data, params = digits()
     keys = jax.random.split(jax.random.key(5), 4)
     samples = jnp.stack([samples_of(EPOCHS, first) for first in range(4)])
 
     @jax.jit
     def train(samples, keys):
         return jax.vmap(
-            lambda s, k: ravel_pytree(local_train(task, EPOCHS, data, params, s, k, 0.1, 1e-3))[0]
+            lambda s, k: ravel_pytree(local_train(TASK, EPOCHS, data, params, s, k, 0.1, 1e-3))[0]
         )(samples, keys)
 
     place = np.array([2, 0, 3, 1])

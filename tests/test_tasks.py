@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from fedast_jax.tasks import TASKS, Defaults, Kind, Shape, get_kind, register
+from fedast_jax.tasks import TASKS, Defaults, Kind, Shape, Task, get_kind, register
 
 SHAPES = {
     "mnist": Shape((28, 28, 1), 10),
@@ -32,70 +35,96 @@ def random_data(shape: Shape) -> dict[str, jax.Array]:
     return {"images": jnp.asarray(images), "labels": jnp.asarray(labels)}
 
 
-def task_and_batch(name: str):
-    task, data = TASKS[name].build(shape_of(name)), random_data(shape_of(name))
-    return task, task.init(jax.random.key(0)), task.take(data, jnp.arange(2, 8), None)
+class Computed(NamedTuple):
+    """What one compiled program says of a kind, at the parameters of key 0."""
+
+    batch: Any
+    loss: jax.Array
+    gradient: jax.Array
+    correct: jax.Array
+    each_loss: jax.Array
 
 
-@pytest.fixture
-def strict():
-    """No silent change of rank or type anywhere in a task."""
-    with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
-        yield
+@cache
+def task_of(name: str) -> Task:
+    return TASKS[name].build(shape_of(name))
 
 
-@pytest.mark.usefixtures("strict")
+@cache
+def initial(name: str, seed: int = 0) -> Any:
+    """The first parameters, in float32."""
+    return jax.device_get(task_of(name).init(jax.random.key(seed)))
+
+
+@cache
+def compute(name: str, x64: bool) -> Computed:
+    """Train and score once, forbidding silent changes of rank and type."""
+    task = task_of(name)
+
+    def program(params, data, index):
+        batch = task.take(data, index, None)
+        loss, gradient = jax.value_and_grad(task.loss)(params, batch)
+        return Computed(batch, loss, ravel_pytree(gradient)[0], *task.score(params, batch))
+
+    strict_rank, strict_type = (
+        jax.numpy_rank_promotion("raise"),
+        jax.numpy_dtype_promotion("strict"),
+    )
+    with jax.enable_x64(x64), strict_rank, strict_type:
+        params = jax.tree.map(lambda p: jnp.asarray(p, float), initial(name))
+        return jax.device_get(
+            jax.jit(program)(params, random_data(shape_of(name)), jnp.arange(2, 8))
+        )
+
+
 @pytest.mark.parametrize("x64", [False, True])
 @pytest.mark.parametrize("name", IMAGE_KINDS)
 def test_loss_score_and_gradient_have_the_right_shapes_and_types(name, x64):
-    with jax.enable_x64(x64):
-        task, params, batch = task_and_batch(name)
-        loss, gradient = jax.jit(jax.value_and_grad(task.loss))(params, batch)
-        correct, each_loss = jax.jit(task.score)(params, batch)
-        dtype = jnp.dtype(jnp.float64 if x64 else jnp.float32)
-        flat = ravel_pytree(gradient)[0]
-        assert loss.shape == ()
-        assert correct.shape == each_loss.shape == (6,)
-        assert {loss.dtype, correct.dtype, each_loss.dtype, flat.dtype} == {dtype}
-        assert np.isfinite(flat).all()
-        assert np.isfinite(loss)
-        assert set(np.unique(correct)) <= {0.0, 1.0}
-        np.testing.assert_allclose(loss, each_loss.mean(), rtol=1e-5)
+    _, loss, gradient, correct, each_loss = compute(name, x64)
+    assert loss.shape == ()
+    assert correct.shape == each_loss.shape == (6,)
+    dtypes = {values.dtype for values in (loss, gradient, correct, each_loss)}
+    assert dtypes == {jnp.dtype(jnp.float64 if x64 else jnp.float32)}
+    assert np.isfinite(gradient).all()
+    assert np.isfinite(loss)
+    assert set(np.unique(correct)) <= {0.0, 1.0}
+    np.testing.assert_allclose(loss, np.mean(each_loss), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", IMAGE_KINDS)
+def test_float32_and_float64_agree(name):
+    single, double = compute(name, False), compute(name, True)
+    np.testing.assert_allclose(single.each_loss, double.each_loss, rtol=1e-4)
+    scale = np.abs(double.gradient).max()
+    np.testing.assert_allclose(single.gradient, double.gradient, atol=1e-3 * scale)
 
 
 @pytest.mark.parametrize("name", IMAGE_KINDS)
 def test_initial_parameters_depend_on_the_key_only(name):
-    init = TASKS[name].build(shape_of(name)).init
-    first, again, other = (ravel_pytree(init(jax.random.key(seed)))[0] for seed in (0, 0, 1))
+    again = jax.device_get(task_of(name).init(jax.random.key(0)))
+    first, again, other = (
+        ravel_pytree(params)[0] for params in (initial(name), again, initial(name, seed=1))
+    )
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
 @pytest.mark.parametrize("name", IMAGE_KINDS)
-def test_float32_and_float64_agree(name):
-    def loss_in(x64: bool) -> float:
-        with jax.enable_x64(x64):
-            task, _, batch = task_and_batch(name)
-            params = jax.tree.map(lambda p: jnp.asarray(p, jnp.zeros(()).dtype), start)
-            return float(jax.jit(task.loss)(params, batch))
-
-    start = jax.tree.map(np.asarray, task_and_batch(name)[1])
-    assert loss_in(False) == pytest.approx(loss_in(True), rel=1e-5)
-
-
-@pytest.mark.parametrize("name", IMAGE_KINDS)
-def test_model_computes_in_the_type_of_its_parameters(name):
+def test_model_follows_the_default_float_and_computes_in_its_parameters_type(name):
     with jax.enable_x64(True):
-        task, params, batch = task_and_batch(name)
-        single = jax.tree.map(lambda p: p.astype(jnp.float32), params)
-        assert jax.eval_shape(task.loss, single, batch).dtype == jnp.float32
+        task, data = task_of(name), random_data(shape_of(name))
+        params = jax.eval_shape(task.init, jax.random.key(0))
+        assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype(jnp.float64)}
+        batch = jax.eval_shape(lambda data: task.take(data, jnp.arange(6), None), data)
+        loss = jax.eval_shape(task.loss, initial(name), batch)
+        assert loss.dtype == jnp.float32
 
 
 @pytest.mark.parametrize(
     ("name", "count"), [("mnist", 199_210), ("fashion_mnist", 44_426), ("cifar10", 797_962)]
 )
 def test_number_of_parameters_is_the_papers(name, count):
-    params = jax.eval_shape(TASKS[name].build(shape_of(name)).init, jax.random.key(0))
+    params = jax.eval_shape(task_of(name).init, jax.random.key(0))
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == count
 
 
@@ -120,18 +149,20 @@ def test_pixels_are_normalised_as_the_paper_says(name, low, high):
 
 
 def test_taking_the_same_examples_twice_is_allowed():
-    task = TASKS["digits"].build(shape_of("digits"))
+    task = task_of("digits")
     batch = task.take(random_data(shape_of("digits")), jnp.array([3, 3]), jax.random.key(0))
     np.testing.assert_array_equal(batch.images[0], batch.images[1])
 
 
-@pytest.mark.parametrize("size", [1, 7, 8, 15, 16, 33, 64])
+@pytest.mark.parametrize("size", [1, 7, 8, 15, 33])
 def test_users_data_of_any_size_gets_a_model(size):
     task = TASKS["tfds"].build(Shape((size, size, 3), 5))
-    params = task.init(jax.random.key(0))
+    params = jax.eval_shape(task.init, jax.random.key(0))
     data = {"images": jnp.zeros((2, size, size, 3), jnp.uint8), "labels": jnp.zeros(2, jnp.int32)}
-    loss = jax.jit(task.loss)(params, task.take(data, jnp.arange(2), None))
-    assert np.isfinite(loss)
+    batch = jax.eval_shape(lambda data: task.take(data, jnp.arange(2), None), data)
+    gradient = jax.eval_shape(jax.grad(task.loss), params, batch)
+    assert jax.tree.leaves(gradient) == jax.tree.leaves(params)
+    assert sum(leaf.size for leaf in jax.tree.leaves(params)) < 500_000
 
 
 @pytest.mark.parametrize("name", sorted(TASKS))
@@ -181,12 +212,13 @@ def torch_forward(images: np.ndarray, weights) -> np.ndarray:
 @pytest.mark.parametrize(("name", "num_conv"), [("mnist", 0), ("fashion_mnist", 2), ("cifar10", 2)])
 def test_losses_agree_with_pytorch(name, num_conv):
     torch = pytest.importorskip("torch")
-    task, params, batch = task_and_batch(name)
+    params, computed = initial(name), compute(name, False)
     names = [f"Conv_{i}" for i in range(num_conv)] + [f"Dense_{i}" for i in range(3)]
     assert set(names) == set(params)
-    logits = torch_forward(np.asarray(batch.images), torch_weights(params, names))
-    labels = torch.from_numpy(np.array(batch.labels)).long()
-    expected = torch.nn.functional.cross_entropy(torch.from_numpy(logits), labels, reduction="none")
-    correct, losses = jax.jit(task.score)(params, batch)
-    np.testing.assert_allclose(losses, expected.numpy(), rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(correct, logits.argmax(1) == np.asarray(batch.labels))
+    images, labels = (np.array(values) for values in computed.batch)
+    logits = torch_forward(images, torch_weights(params, names))
+    expected = torch.nn.functional.cross_entropy(
+        torch.from_numpy(logits), torch.from_numpy(labels).long(), reduction="none"
+    )
+    np.testing.assert_allclose(computed.each_loss, expected.numpy(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(computed.correct, logits.argmax(1) == labels)

@@ -3,22 +3,43 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from ..events import EventLog
-from . import fedast
+from . import fedast, sync
 
 if TYPE_CHECKING:
     from ..config import Config
 
-MakeTimeline = Callable[["Config", int], EventLog]
 
-ALGORITHMS: dict[str, MakeTimeline] = {"fedast": fedast.make_timeline}
-"""``(config, seed) -> timeline`` of one replicate at time 0, by the name in the configuration."""
+@dataclass(frozen=True)
+class Algorithm:
+    """A registry entry."""
+
+    make_timeline: Callable[[Config, int], EventLog]
+    """``(config, seed) -> events`` of one replicate at time 0."""
+    check: Callable[[Config], None] = lambda config: None
+    """Raises ValueError where the configuration does not suit the algorithm."""
+    is_synchronous: bool = False  # which of a kind's defaults apply
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of every task where the user names none, before the kind's own."""
 
 
-def get_algorithm(name: str) -> MakeTimeline:
+NO_BUFFER = {"buffer_size": 1, "server_lr": 0.038}
+
+ALGORITHMS: dict[str, Algorithm] = {
+    "fedast": Algorithm(fedast.make_timeline),
+    "fedast_nobuffer": Algorithm(fedast.no_buffer, defaults=NO_BUFFER),
+    "async_fl": Algorithm(fedast.no_buffer, fedast.check_single_task, defaults=NO_BUFFER),
+    "fedbuff": Algorithm(fedast.make_timeline, fedast.check_single_task),
+    "sync_st": Algorithm(sync.first_k, sync.check, is_synchronous=True),
+    "sync_st_no_mitigation": Algorithm(sync.no_mitigation, sync.check, is_synchronous=True),
+}
+
+
+def get_algorithm(name: str) -> Algorithm:
     """The algorithm of this name.
 
     Raises:

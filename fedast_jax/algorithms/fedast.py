@@ -15,15 +15,34 @@ if TYPE_CHECKING:
 
 def make_timeline(config: Config, seed: int) -> Timeline:
     """Lay out one replicate: R_m requests of every task over one pool of clients."""
+    return _make_timeline(config, seed, has_buffer=True)
+
+
+def no_buffer(config: Config, seed: int) -> Timeline:
+    """FedAST-NoBuffer: every arrival is a round, whatever R_m becomes."""
+    return _make_timeline(config, seed, has_buffer=False)
+
+
+def check_single_task(config: Config) -> None:
+    """Raise ValueError where there is more than one task."""
+    if len(config.named_tasks) > 1:
+        raise ValueError(
+            f"algorithm {config.algorithm!r} trains one task, got {len(config.named_tasks)}; "
+            f"choose 'fedast' or 'fedast_nobuffer' for several"
+        )
+
+
+def _make_timeline(config: Config, seed: int, *, has_buffer: bool) -> Timeline:
     delays = config.delays
     classes = client_speeds(seed, config.num_clients, delays.speeds, delays.shares)
     dispatches = Dispatches(seed, config.num_clients, delays.law, classes, delays.speeds)
     plans = [
         TaskPlan(
-            task.num_active,
-            task.buffer_size,
-            task.max_rounds,
-            task.work.num_steps * task.step_time,
+            num_active=task.num_active,
+            buffer_size=task.buffer_size if has_buffer else 1,
+            max_rounds=task.max_rounds,
+            duration_scale=task.work.num_steps * task.step_time,
+            keeps_buffer_size=not has_buffer,
         )
         for _, task in config.named_tasks
     ]

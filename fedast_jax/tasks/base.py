@@ -26,6 +26,9 @@ class Task(NamedTuple):
     """``(params, batch) -> (correct[B], loss[B])``: per example, correct being 0 or 1."""
 
 
+SYNCHRONOUS = {"server_lr": 1.0, "test_every": 1}  # with a round's many clients, per round
+
+
 @dataclass(frozen=True)
 class Defaults:
     """Hyperparameters of a kind where the user names none (spec: the paper's Appendix C)."""
@@ -44,6 +47,12 @@ class Defaults:
     test_every: int = 4
     num_active: int = 96  # R_m
     buffer_size: int = 3  # b_m
+    synchronous: Mapping[str, float] = field(default_factory=dict)
+    """What differs for synchronous algorithms, beside ``SYNCHRONOUS``."""
+
+    def __post_init__(self) -> None:
+        """Complete what synchronous algorithms use."""
+        object.__setattr__(self, "synchronous", {**SYNCHRONOUS, **self.synchronous})
 
 
 class Shape(NamedTuple):

@@ -37,7 +37,13 @@ KIND = Kind(
     name="cifar10",
     dataset="cifar10",
     build=build,
-    defaults=Defaults(client_lr=0.1, weight_decay=7e-4, step_time=0.114, target_accuracy=0.63),
+    defaults=Defaults(
+        synchronous={"weight_decay": 3e-4, "sync_weight": 48.0},
+        client_lr=0.1,
+        weight_decay=7e-4,
+        step_time=0.114,
+        target_accuracy=0.63,
+    ),
     micro_batch={"cpu": 1},
     test_chunk=250,
 )

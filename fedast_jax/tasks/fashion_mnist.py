@@ -37,7 +37,13 @@ KIND = Kind(
     name="fashion_mnist",
     dataset="fashion_mnist",
     build=build,
-    defaults=Defaults(client_lr=0.06, weight_decay=3e-4, step_time=0.120, target_accuracy=0.82),
+    defaults=Defaults(
+        synchronous={"sync_weight": 84.0},
+        client_lr=0.06,
+        weight_decay=3e-4,
+        step_time=0.120,
+        target_accuracy=0.82,
+    ),
     micro_batch={"cpu": 4},
     test_chunk=1000,
 )

@@ -36,7 +36,13 @@ KIND = Kind(
     name="mnist",
     dataset="mnist",
     build=build,
-    defaults=Defaults(client_lr=0.1, weight_decay=3e-4, step_time=0.074, target_accuracy=0.93),
+    defaults=Defaults(
+        synchronous={"client_lr": 0.2, "sync_weight": 100.0},
+        client_lr=0.1,
+        weight_decay=3e-4,
+        step_time=0.074,
+        target_accuracy=0.93,
+    ),
     micro_batch={"cpu": 16},
     test_chunk=1000,
 )

@@ -36,6 +36,7 @@ KIND = Kind(
     data="text",
     build=build,
     defaults=Defaults(
+        synchronous={"sync_weight": 68.0},
         client_lr=7.0,
         weight_decay=7e-5,
         step_time=0.2775,

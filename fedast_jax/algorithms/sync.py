@@ -1,0 +1,231 @@
+"""Sync-ST: simultaneous synchronous training (Bhuyan et al. 2023; Askin et al. 2024, Section 5).
+
+Every round a fresh random partition of the active clients over the unfinished tasks, in proportion
+to given weights. Each task keeps its first k arrivals; all tasks' rounds end together, at the last
+arrival that is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..allocation import share_out
+from ..delays import LAWS, Stream, client_speeds, generator
+from ..events import EventLog, Limits, Mark, State
+
+if TYPE_CHECKING:
+    from ..config import Config
+
+
+@dataclass(frozen=True)
+class SyncTask:
+    """What the rounds must know of one task."""
+
+    weight: float  # share of the active clients, relative to the other tasks
+    max_rounds: int | None
+    duration_scale: float  # tau_m * beta_m
+
+
+@dataclass(frozen=True)
+class Clients:
+    """Who there is, and how fast."""
+
+    num_clients: int
+    num_active: int  # of them take part in a round
+    speeds: np.ndarray  # per client
+    law: str
+
+
+@dataclass
+class _State(State):
+    free_at: dict[int, float] = field(default_factory=dict)  # clients busy beyond their round
+    num_rounds: int = 0  # of all tasks together
+
+
+class SyncTimeline(EventLog[_State]):
+    """Rounds of all unfinished tasks side by side; b_m is the number of arrivals kept.
+
+    A client whose work is discarded stays busy until it would have ended. A round is laid out as a
+    whole; arrivals are counted one by one in order of time, ties by request number, so that the
+    limits are exact to the event.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        tasks: Sequence[SyncTask],
+        limits: Limits,
+        clients: Clients,
+        keep_first: int | None,
+    ) -> None:
+        """Prepare the first round.
+
+        Args:
+            seed: of the replicate.
+            tasks, limits, clients: what to lay out.
+            keep_first: k: arrivals of a task that a round keeps at most; None: all.
+        """
+        self._seed, self._tasks, self._limits = seed, tasks, limits
+        self._clients, self._keep_first = clients, keep_first
+        super().__init__(
+            _State([0] * len(tasks), [0] * len(tasks), [False] * len(tasks)),
+            [task.max_rounds for task in tasks],
+        )
+        self._share_clients_out()
+
+    def advance(self, until: int) -> None:
+        """Lay out whole rounds until ``until`` arrivals are in or the replicate ends."""
+        state = self._state
+        while state.num_arrivals < until and state.end_reason is None:
+            self._play_round()
+
+    def cut(self, mark: Mark[_State], event: int, last_rounds: Mapping[int, int]) -> int:
+        """As in ``EventLog``; rounds are laid out whole, so nothing is dispatched at their end."""
+        self.rewind(mark)
+        for task, number in last_rounds.items():
+            self.last_round[task] = number
+        self.advance(event)
+        return len(self.requests)
+
+    def pending(self, task: int) -> list[int]:
+        """Nothing: no request outlives its round."""
+        del task
+        return []
+
+    def is_cancelled(self, task: int) -> np.ndarray:
+        """What a closed round discarded."""
+        mine = np.asarray(self.requests.task, np.int64) == task
+        return mine & (np.asarray(self.requests.base_round, np.int64) < len(self.rounds[task]))
+
+    def _play_round(self) -> None:
+        state = self._state
+        first = len(self.requests)
+        self._dispatch_round()
+        kept = self._kept(first)
+        for request in kept:
+            if not self._receive(request):
+                return
+        state.num_rounds += 1
+        ended = [task for task in self._open_tasks() if self._close_round(task)]
+        for task in ended:
+            state.stopped[task] = True
+        if not self._open_tasks():
+            state.end_reason = "finished"
+        elif ended:
+            self._share_clients_out()
+        if state.num_arrivals == self._limits.max_updates and state.end_reason is None:
+            state.end_reason = "max_updates"
+
+    def _dispatch_round(self) -> None:
+        state, requests, tasks = self._state, self.requests, self._open_tasks()
+        random = generator(self._seed, Stream.DISPATCH, state.num_rounds)
+        chosen = random.choice(self._clients.num_clients, sum(state.num_active), replace=False)
+        task_of = np.repeat(tasks, [state.num_active[task] for task in tasks])
+        steps = LAWS[self._clients.law](np.clip(random.random(len(chosen)), 2.0**-54, None))
+        scale = np.array([self._tasks[task].duration_scale for task in task_of])
+        durations = steps * self._clients.speeds[chosen] * scale
+        for task, client, duration in zip(
+            task_of.tolist(), chosen.tolist(), durations.tolist(), strict=True
+        ):
+            start = max(state.time, state.free_at.get(client, 0.0))
+            requests.task.append(task)
+            requests.client.append(client)
+            requests.dispatched_at.append(state.time)
+            requests.started_at.append(start)
+            requests.arrives_at.append(start + duration)
+            requests.base_round.append(len(self.rounds[task]))
+
+    def _kept(self, first: int) -> list[int]:
+        """The round's requests that count, in order of arrival; notes who stays busy beyond it."""
+        state, arrives_at = self._state, self.requests.arrives_at
+        order = sorted(range(first, len(self.requests)), key=lambda one: (arrives_at[one], one))
+        left = list(state.buffer_size)
+        kept = []
+        for request in order:
+            task = self.requests.task[request]
+            if left[task]:
+                left[task] -= 1
+                kept.append(request)
+        end = arrives_at[kept[-1]]
+        state.free_at = {client: time for client, time in state.free_at.items() if time > end} | {
+            self.requests.client[request]: arrives_at[request]
+            for request in order
+            if arrives_at[request] > end
+        }
+        return kept
+
+    def _receive(self, request: int) -> bool:
+        """Count one arrival; False where the replicate ends before the round does."""
+        state, limits = self._state, self._limits
+        arrival = self.requests.arrives_at[request]
+        if limits.time_limit is not None and arrival > limits.time_limit:
+            state.time, state.end_reason = limits.time_limit, "time_limit"
+            return False
+        if state.num_arrivals == limits.max_updates:
+            state.end_reason = "max_updates"
+            return False
+        state.time = arrival
+        state.num_arrivals += 1
+        self.rounds[self.requests.task[request]].arrived.append(request)
+        return True
+
+    def _open_tasks(self) -> list[int]:
+        return [task for task, stopped in enumerate(self._state.stopped) if not stopped]
+
+    def _share_clients_out(self) -> None:
+        """The active clients over the unfinished tasks, in proportion to their weights."""
+        state, tasks = self._state, self._open_tasks()
+        shares = share_out([self._tasks[task].weight for task in tasks], self._clients.num_active)
+        state.num_active = [0] * len(self._tasks)
+        state.buffer_size = [0] * len(self._tasks)
+        for task, share in zip(tasks, shares, strict=True):
+            state.num_active[task] = share
+            state.buffer_size[task] = min(share, self._keep_first or share)
+        self._log_allocation()
+
+
+def check(config: Config) -> None:
+    """Raise ValueError where a task has fewer clients than its rounds keep, or none."""
+    tasks, num_active = config.named_tasks, config.max_active_clients or config.num_clients
+    if num_active < len(tasks):
+        raise ValueError(
+            f"{len(tasks)} tasks need at least as many active clients, got {num_active}"
+        )
+    shares = share_out([task.settings.sync_weight for task in tasks], num_active)
+    for task, share in zip(tasks, shares, strict=True):
+        if config.algorithm == "sync_st" and share < config.keep_first:
+            raise ValueError(
+                f"keep_first={config.keep_first} is more than the {share} clients of task "
+                f"{task.name!r} in a round; lower keep_first or raise max_active_clients"
+            )
+
+
+def first_k(config: Config, seed: int) -> SyncTimeline:
+    """Lay out one replicate of Sync-ST: every task keeps its first k arrivals."""
+    return _make_timeline(config, seed, config.keep_first)
+
+
+def no_mitigation(config: Config, seed: int) -> SyncTimeline:
+    """Lay out one replicate of Sync-ST-NoStragMit: every arrival is kept."""
+    return _make_timeline(config, seed, None)
+
+
+def _make_timeline(config: Config, seed: int, keep_first: int | None) -> SyncTimeline:
+    delays = config.delays
+    classes = client_speeds(seed, config.num_clients, delays.speeds, delays.shares)
+    tasks = [
+        SyncTask(task.sync_weight, task.max_rounds, task.work.num_steps * task.step_time)
+        for _, task in config.named_tasks
+    ]
+    clients = Clients(
+        config.num_clients,
+        config.max_active_clients or config.num_clients,
+        np.asarray(delays.speeds, np.float64)[classes],
+        delays.law,
+    )
+    limits = Limits(config.max_updates, config.time_limit, None)
+    return SyncTimeline(seed, tasks, limits, clients, keep_first)
