@@ -30,6 +30,7 @@ class Lane:
     num_clients: int
     data: TaskData
     timeline: EventLog
+    pending: list[int] = field(default_factory=list)  # as of the last ``work``
     rows: LaneRows = field(default_factory=lambda: LaneRows(0, {}, {}))
 
     @cached_property
@@ -42,8 +43,8 @@ class Lane:
         """What the lane does between its version ``start`` and the timeline's present event."""
         rounds = self.timeline.rounds[self.task]
         used = rounds.end[start.version - 1] if start.version else 0
-        requests = rounds.arrived[used : rounds.num_used].tolist()
-        requests += self.timeline.pending(self.task)
+        self.pending = self.timeline.pending(self.task)
+        requests = rounds.arrived[used : rounds.num_used].tolist() + self.pending
         base_round = self.timeline.requests.base_round
         ends = [end - used for end in rounds.end[start.version :]]
         needed = len(rounds.arrived) - used if self.timeline.is_waiting else 0
@@ -133,9 +134,10 @@ class LanePool:
             lane: a lane of this pool, whose timeline may have been cut.
             num_requests: with a cut, updates of requests from this number on are dropped.
         """
-        pending = lane.timeline.pending(lane.task)
+        is_cut = num_requests is not None
+        pending = lane.timeline.pending(lane.task) if is_cut else lane.pending
         base_round = lane.timeline.requests.base_round
-        limit = len(lane.timeline.requests) if num_requests is None else num_requests
+        limit = num_requests if num_requests is not None else len(lane.timeline.requests)
         old, version = lane.rows, len(lane.timeline.rounds[lane.task])
         updates = {
             request: old.updates[request]

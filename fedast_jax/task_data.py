@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import NamedTuple, Protocol
@@ -39,37 +40,41 @@ class Clients(Protocol):
         ...
 
 
-class TaskData(Protocol):
+class TaskData(ABC):
     """The data of one kind."""
 
     shape: Shape
     num_tests: int
 
-    @property
-    def num_bytes(self) -> int:
-        """Bytes on the device."""
-        ...
-
-    @property
-    def train_shapes(self) -> Data:
-        """Shapes and types of the training data on the device."""
-        ...
-
-    @property
+    @cached_property
     def on_device(self) -> Splits:
         """The arrays on the device, put there when this is first asked for."""
-        ...
+        return self.put()
+
+    @property
+    @abstractmethod
+    def num_bytes(self) -> int:
+        """Bytes on the device."""
+
+    @property
+    @abstractmethod
+    def train_shapes(self) -> Data:
+        """Shapes and types of the training data on the device."""
+
+    @abstractmethod
+    def put(self) -> Splits:
+        """Put the arrays on the device."""
+
+    @abstractmethod
+    def partition(self, settings: TaskConfig, num_clients: int, seed: Sequence[int]) -> Clients:
+        """Divide the data over clients; a function of the arguments alone."""
 
     def check_num_clients(self, num_clients: int) -> None:
         """Raise DataError if the data cannot be divided over so many clients."""
-        ...
-
-    def partition(self, settings: TaskConfig, num_clients: int, seed: Sequence[int]) -> Clients:
-        """Divide the data over clients; a function of the arguments alone."""
-        ...
+        del num_clients  # any number will do
 
 
-class ImageData:
+class ImageData(TaskData):
     """Images and labels; a Dirichlet partition over the classes."""
 
     def __init__(self, dataset: Dataset, test_samples: int | None = None) -> None:
@@ -94,20 +99,16 @@ class ImageData:
             "labels": jax.ShapeDtypeStruct(self.labels.shape, jnp.int32),
         }
 
-    @cached_property
-    def on_device(self) -> Splits:
-        """The arrays on the device."""
+    def put(self) -> Splits:
+        """Put the arrays on the device."""
         dataset, tests = self.dataset, self.tests
         return Splits(
             _put(images=dataset.train_images, labels=dataset.train_labels),
             _put(images=dataset.test_images[tests], labels=dataset.test_labels[tests]),
         )
 
-    def check_num_clients(self, num_clients: int) -> None:
-        """Any number will do: class pools start over when they run out."""
-
     def partition(self, settings: TaskConfig, num_clients: int, seed: Sequence[int]) -> Partition:
-        """A Dirichlet partition."""
+        """A Dirichlet partition, for any number of clients: class pools start over."""
         assert settings.samples_per_client is not None
         assert settings.dirichlet_alpha is not None
         return Partition(
@@ -120,7 +121,7 @@ class ImageData:
         )
 
 
-class TextData:
+class TextData(TaskData):
     """One array of characters, and where each window starts; a client is a speaking role.
 
     Tests use windows of *all* roles, whichever are clients, so that every replicate and method is
@@ -147,9 +148,8 @@ class TextData:
         arrays = {"text": self.dataset.text, "starts": self.dataset.train_starts}
         return {name: jax.ShapeDtypeStruct(one.shape, one.dtype) for name, one in arrays.items()}
 
-    @cached_property
-    def on_device(self) -> Splits:
-        """The arrays on the device."""
+    def put(self) -> Splits:
+        """Put the arrays on the device."""
         train = _put(text=self.dataset.text, starts=self.dataset.train_starts)
         return Splits(train, {**train, **_put(starts=self.test_starts)})
 

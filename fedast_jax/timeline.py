@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heapreplace
 
 import numpy as np
 
@@ -93,36 +93,99 @@ class Timeline(EventLog[_State]):
 
     def advance(self, until: int) -> None:
         """Lay out events until ``until`` arrivals are in, the timeline waits or it ends."""
-        state, requests = self._state, self.requests
+        state = self._state
         if state.decision is not None and state.num_arrivals <= until:
             self._resume()
-        heap, last, in_flight = state.heap, state.last_request, state.in_flight
-        stopped, task_of, client_of = state.stopped, requests.task, requests.client
-        num_buffered = state.num_buffered
         latest = np.inf if self._limits.time_limit is None else self._limits.time_limit
-        realloc_at = self._next_realloc()
         while state.num_arrivals < until and state.end_reason is None and state.waiting is None:
-            if not heap or heap[0][0] > latest:
+            self._refill(until, latest)
+            if state.num_arrivals == until:
+                return
+            if not state.heap or state.heap[0][0] > latest:
                 state.time, state.end_reason = latest, "time_limit"
                 return
-            now, request = heappop(heap)
+            self._take_event()
+
+    def _refill(self, until: int, latest: float) -> None:
+        """Lay out events as long as each is an arrival that one request of its task replaces.
+
+        Nearly all are, and this loop is what planning costs: it does in local names what
+        ``_take_event`` and ``_dispatch`` would, and leaves all else to them.
+        """
+        state, requests, heap = self._state, self.requests, self._state.heap
+        if self._limits.max_active_clients is not None:
+            return
+        task_of, client_of, arrives_at = requests.task, requests.client, requests.arrives_at
+        add_task, add_client, add_dispatch, add_start, add_arrival, add_base = self._append
+        last, num_buffered, in_flight = state.last_request, state.num_buffered, state.in_flight
+        num_active, buffer_size, scales = state.num_active, state.buffer_size, self._scale
+        ends = [rounds.end for rounds in self.rounds]
+        count, attempts, chunk_start = state.num_arrivals, state.num_attempts, self._chunk_start
+        limit = min(until, self._next_special() - 1)
+        while count < limit:
+            now, request = heap[0]
             task, client = task_of[request], client_of[request]
+            size = buffer_size[task]
+            if (
+                now > latest
+                or in_flight[task] != num_active[task]
+                or num_buffered[task] >= size
+                or len(ends[task]) + 1 == self.last_round[task]
+                or not num_active[task]
+            ):
+                break
             if last[client] == request:
                 del last[client]
-            if stopped[task]:  # it was cancelled: only its client was still busy
-                self._wake_starved(now)
-                continue
-            state.time = now
-            state.num_arrivals += 1
-            in_flight[task] -= 1
+            count += 1
             self._buffer[task](request)
             num_buffered[task] += 1
-            if state.num_arrivals >= realloc_at:
-                state.waiting = task
-            else:
-                self._finish_arrival(task)
-                if self._realloc_period is not None:
-                    realloc_at = self._next_realloc()
+            if num_buffered[task] == size:
+                num_buffered[task] = 0
+                state.time, state.num_arrivals = now, count
+                self._close_round(task)
+            place = attempts - chunk_start
+            if not 0 <= place < CHUNK:
+                place = self._turn_to_chunk(attempts)
+                chunk_start = self._chunk_start
+            attempts += 1
+            client = self._clients[place]
+            start = arrives_at[last[client]] if client in last else now
+            request, arrival = len(arrives_at), start + scales[task] * self._steps[place]
+            add_task(task)
+            add_client(client)
+            add_dispatch(now)
+            add_start(start)
+            add_arrival(arrival)
+            add_base(len(ends[task]))
+            last[client] = request
+            heapreplace(heap, (arrival, request))
+            state.time = now
+        state.num_arrivals, state.num_attempts = count, attempts
+
+    def _take_event(self) -> None:
+        """One arrival, or the end of a cancelled request's work."""
+        state = self._state
+        now, request = heappop(state.heap)
+        task, client = self.requests.task[request], self.requests.client[request]
+        if state.last_request[client] == request:
+            del state.last_request[client]
+        if state.stopped[task]:  # it was cancelled: only its client was still busy
+            self._wake_starved(now)
+            return
+        state.time = now
+        state.num_arrivals += 1
+        state.in_flight[task] -= 1
+        state.num_buffered[task] += 1
+        self._buffer[task](request)
+        if state.num_arrivals >= self._next_realloc():
+            state.waiting = task
+        else:
+            self._finish_arrival(task)
+
+    def _next_special(self) -> float:
+        """The number of the next arrival that the allocation or the limits hang on."""
+        most = self._limits.max_updates
+        return min(np.ceil(self._next_realloc()), np.inf if most is None else most)
 
     @property
     def num_kept_updates(self) -> int:

@@ -33,6 +33,13 @@ def images(channels: int, size: int, batch: int = 3) -> jax.Array:
     return jax.random.normal(jax.random.key(0), (channels, size, size, batch))
 
 
+def applied(module: nn.Module, params, x: jax.Array) -> jax.Array:
+    """What a module makes of an image."""
+    out = jax.jit(module.apply)(params, x)
+    assert isinstance(out, jax.Array)
+    return out
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("size", [4, 5])
 @pytest.mark.parametrize("x64", [False, True])
@@ -43,14 +50,14 @@ def test_convolutions_are_laxs(stride, size, x64):
         expected = lax.conv_general_dilated(
             x, kernel, (stride, stride), ((1, 1), (1, 1)), dimension_numbers=order
         )
-        ours = conv3x3(x, kernel, stride)
+        ours = jax.jit(conv3x3, static_argnums=2)(x, kernel, stride)
         assert ours.dtype == x.dtype
         np.testing.assert_allclose(ours, expected, atol=1e-9 if x64 else 1e-4)
         params = {"params": {"kernel": kernel[:1, :1]}}
         expected = lax.conv_general_dilated(
             x, kernel[:1, :1], (stride, stride), "VALID", dimension_numbers=order
         )
-        ours = Conv1x1(6, stride).apply(params, x)
+        ours = applied(Conv1x1(6, stride), params, x)
         np.testing.assert_allclose(ours, expected, atol=1e-9 if x64 else 1e-4)
 
 
@@ -59,15 +66,15 @@ def test_group_normalisation_is_flaxs():
         x = 3 + images(8, 5)
         scale, bias = jax.random.normal(jax.random.key(2), (2, 8))
         params = {"params": {"scale": scale, "bias": bias}}
-        ours = GroupNorm(2).apply(params, x)
-        theirs = nn.GroupNorm(2, epsilon=1e-5).apply(params, x.transpose(3, 1, 2, 0))
+        ours = applied(GroupNorm(2), params, x)
+        theirs = applied(nn.GroupNorm(2, epsilon=1e-5), params, x.transpose(3, 1, 2, 0))
         np.testing.assert_allclose(ours, theirs.transpose(3, 1, 2, 0), atol=1e-10)
 
 
 def test_a_block_halves_the_image_and_widens_it():
     x = images(4, 6)
-    params = Block(8, 2, 2).init(jax.random.key(0), x)
-    assert Block(8, 2, 2).apply(params, x).shape == (8, 3, 3, 3)
+    params = jax.jit(Block(8, 2, 2).init)(jax.random.key(0), x)
+    assert applied(Block(8, 2, 2), params, x).shape == (8, 3, 3, 3)
     assert set(params["params"]) == {
         "Conv3x3_0", "Conv3x3_1", "Conv1x1_0", "GroupNorm_0", "GroupNorm_1", "GroupNorm_2",
     }  # fmt: skip

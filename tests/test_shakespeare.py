@@ -65,7 +65,9 @@ def test_clients_with_their_own_weights_train_side_by_side():
         both_symbols = jnp.stack([symbols, symbols[::-1]])
 
         def gradient(table, kernel, symbols):
-            total = lambda *w: (last_state(*w, symbols) * weight).sum()  # noqa: E731
+            def total(table, kernel):
+                return (last_state(table, kernel, symbols) * weight).sum()
+
             return jax.grad(total, (0, 1))(table, kernel)
 
         both = jax.vmap(gradient)(tables, kernels, both_symbols)

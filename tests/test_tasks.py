@@ -17,10 +17,17 @@ SHAPES = {
     "mnist": Shape((28, 28, 1), 10),
     "fashion_mnist": Shape((28, 28, 1), 10),
     "cifar10": Shape((32, 32, 3), 10),
+    "cifar100": Shape((32, 32, 3), 100),
+    "shakespeare": Shape((80,), 80),
     "digits": Shape((8, 8, 1), 10),
     None: Shape((12, 10, 3), 7),
 }
-IMAGE_KINDS = sorted(name for name, kind in TASKS.items() if kind.dataset in SHAPES)
+SLOW = {"cifar100"}  # kinds that take many seconds to compile
+KINDS = [
+    pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
+    for name, kind in sorted(TASKS.items())
+    if kind.dataset in SHAPES
+]
 NUM_EXAMPLES = 12
 
 
@@ -30,6 +37,9 @@ def shape_of(name: str) -> Shape:
 
 def random_data(shape: Shape) -> dict[str, jax.Array]:
     rng = np.random.default_rng(0)
+    if len(shape.input_shape) == 1:
+        text = rng.integers(0, shape.num_classes, 120, dtype=np.uint8)
+        return {"text": jnp.asarray(text), "starts": jnp.arange(NUM_EXAMPLES, dtype=jnp.int32)}
     images = rng.integers(0, 256, (NUM_EXAMPLES, *shape.input_shape), dtype=np.uint8)
     labels = rng.integers(0, shape.num_classes, NUM_EXAMPLES, dtype=np.int32)
     return {"images": jnp.asarray(images), "labels": jnp.asarray(labels)}
@@ -78,7 +88,7 @@ def compute(name: str, x64: bool) -> Computed:
 
 
 @pytest.mark.parametrize("x64", [False, True])
-@pytest.mark.parametrize("name", IMAGE_KINDS)
+@pytest.mark.parametrize("name", KINDS)
 def test_loss_score_and_gradient_have_the_right_shapes_and_types(name, x64):
     _, loss, gradient, correct, each_loss = compute(name, x64)
     assert loss.shape == ()
@@ -91,7 +101,7 @@ def test_loss_score_and_gradient_have_the_right_shapes_and_types(name, x64):
     np.testing.assert_allclose(loss, np.mean(each_loss), rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", IMAGE_KINDS)
+@pytest.mark.parametrize("name", KINDS)
 def test_float32_and_float64_agree(name):
     single, double = compute(name, False), compute(name, True)
     np.testing.assert_allclose(single.each_loss, double.each_loss, rtol=1e-4)
@@ -99,7 +109,7 @@ def test_float32_and_float64_agree(name):
     np.testing.assert_allclose(single.gradient, double.gradient, atol=1e-3 * scale)
 
 
-@pytest.mark.parametrize("name", IMAGE_KINDS)
+@pytest.mark.parametrize("name", KINDS)
 def test_initial_parameters_depend_on_the_key_only(name):
     again = jax.device_get(task_of(name).init(jax.random.key(0)))
     first, again, other = (
@@ -109,7 +119,7 @@ def test_initial_parameters_depend_on_the_key_only(name):
     assert not np.array_equal(first, other)
 
 
-@pytest.mark.parametrize("name", IMAGE_KINDS)
+@pytest.mark.parametrize("name", KINDS)
 def test_model_follows_the_default_float_and_computes_in_its_parameters_type(name):
     with jax.enable_x64(True):
         task, data = task_of(name), random_data(shape_of(name))
@@ -121,7 +131,14 @@ def test_model_follows_the_default_float_and_computes_in_its_parameters_type(nam
 
 
 @pytest.mark.parametrize(
-    ("name", "count"), [("mnist", 199_210), ("fashion_mnist", 44_426), ("cifar10", 797_962)]
+    ("name", "count"),
+    [
+        ("mnist", 199_210),
+        ("fashion_mnist", 44_426),
+        ("cifar10", 797_962),
+        ("cifar100", 11_220_132),
+        ("shakespeare", 52_720),
+    ],
 )
 def test_number_of_parameters_is_the_papers(name, count):
     params = jax.eval_shape(task_of(name).init, jax.random.key(0))
