@@ -191,6 +191,9 @@ class Engine:
             some = jax.tree.map(
                 lambda column: lax.dynamic_slice_in_dim(column, index * micro, micro), slots
             )
+            # Without the barrier a single micro-batch does not depend on the index, and XLA would
+            # move it out of the loop: an empty step would cost as much as a full one.
+            _, some = lax.optimization_barrier((index, some))
             starts = pool.versions[some.base_row]
             trained = jax.vmap(partial(self._train_slot, data))(starts, some)
             return write_rows(updates, some.update_row, trained)

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from oracle import Request, SymbolicLearner, load_data
+from oracle import Request, SymbolicLearner, load_data, shared_out
 
 from fedast_jax import executor
 from fedast_jax.config import Config, TaskConfig, make_config
@@ -290,6 +290,12 @@ class SymbolicDevice:
             scores.append(Score(*self.learner.score(test.lane.task, row.content)))
         return scores
 
+    def spread(self, pool: LanePool, rows: Sequence[int]) -> float:
+        updates = [self.updates[id(pool), row] for row in rows]
+        assert len({(row.lane, row.number) for row in updates}) == len(rows)
+        assert len({row.lane for row in updates}) == 1
+        return self.learner.spread([row.content for row in updates])
+
     def model(self, pool: LanePool, row: int) -> int:
         return self.versions[id(pool), row].content
 
@@ -358,10 +364,14 @@ def scenarios(
     capacities: Sequence[tuple[int, int]] = ((1, 1), (6, 4), (30, 9), (150, 150)),
     most_active: int = 10,
     most_updates: int = 120,
+    most_tasks: int = 4,
     **top: Any,
 ) -> Scenario:
-    """Small runs in which much happens: ties, caps, stops, few rows, tiny windows."""
-    names = ["a", "b", "c", "d"][: draw(st.integers(1, 4))]
+    """Small runs in which much happens: ties, caps, stops, few rows, tiny windows.
+
+    What ``top`` sets is as it says, or drawn where it says a list.
+    """
+    names = ["a", "b", "c", "d"][: draw(st.integers(1, most_tasks))]
     tasks = {name: draw(task_tables(targets, most_active)) for name in names}
     if len(names) == 2 and draw(st.booleans()):
         tasks["b"]["copies"] = 2
@@ -374,17 +384,36 @@ def scenarios(
         "max_updates": draw(st.integers(1, most_updates)),
         "batch_width": draw(st.sampled_from(widths)),
         "delays": draw(st.sampled_from(DELAYS)),
-    } | top
+    }
+    for name, value in top.items():
+        table[name] = draw(st.sampled_from(value)) if isinstance(value, list) else value
     if draw(st.booleans()):
         table["max_active_clients"] = draw(st.integers(1, min(num_clients, 8)))
     if draw(st.booleans()):
         table["time_limit"] = draw(st.sampled_from([2.0, 9.0, 30.0]))
+    if str(table.get("algorithm")).startswith("sync_"):
+        draw(sync_settings(table))
     return Scenario(
         make_config(table),
         capacity=draw(st.sampled_from(capacities)),
         num_resident=draw(st.integers(1, 3)),
         window=draw(st.sampled_from([1, 3, 10, 50])),
     )
+
+
+@st.composite
+def sync_settings(draw, table: dict[str, Any]) -> None:
+    """Give a scenario's table what synchronous algorithms need: clients for every task."""
+    weights = []
+    for task in table["tasks"].values():
+        task["sync_weight"] = draw(st.sampled_from([1.0, 1.0, 2.0, 3.5, 0.1]))
+        weights += [task["sync_weight"]] * task.get("copies", 1)
+    table["num_clients"] = max(table["num_clients"], len(weights))
+    num_active = draw(st.integers(len(weights), min(table["num_clients"], 16)))
+    table["max_active_clients"] = num_active
+    if num_active == table["num_clients"]:
+        del table["max_active_clients"]  # it is the default
+    table["keep_first"] = draw(st.integers(1, min(shared_out(weights, num_active))))
 
 
 EQUAL = {"speeds": [1.0], "shares": [1.0]}

@@ -1,7 +1,8 @@
-"""Algorithm 2 with option S, one event at a time: slow, plain, and sharing no code with the engine.
+"""The algorithms one event at a time: slow, plain, and sharing no code with the engine.
 
-Written from the specification (spec sections 1 and 2). It has its own heap, its own loop and its
-own bookkeeping; only the random draws, the data and the functions of a task are the package's.
+Written from the specification (spec sections 1 and 2): Algorithm 2 with options S and D, and
+Sync-ST. It has its own heap, its own loops and its own bookkeeping; only the random draws, the
+data and the functions of a task are the package's.
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from fedast_jax.config import Config, TaskConfig
-from fedast_jax.delays import CHUNK, Dispatches, Stream, client_speeds, generator
+from fedast_jax.delays import CHUNK, LAWS, Dispatches, Stream, client_speeds, generator
 from fedast_jax.engine import INITIAL_MODEL, request_key
 from fedast_jax.local_train import AUGMENT, batch_samples
 from fedast_jax.task_data import Clients, TaskData, load_task_data
@@ -26,6 +29,8 @@ from fedast_jax.tasks import Task, get_kind
 
 Model = Any
 Update = Any
+MOST_UPDATES = 8  # V
+PERIOD = 0.75  # c_period / (unfinished tasks * sum of R)
 
 
 @dataclass
@@ -55,12 +60,23 @@ class TaskState:
     versions: list[Model]  # all models so far; the last one is the current one
     in_flight: int = 0  # A_m
     buffer: list[tuple[Request, Update]] = field(default_factory=list)  # B_m
+    arrived: list[Update] = field(default_factory=list)  # the last V of them
     is_stopped: bool = False
 
     @property
     def round(self) -> int:
         """t_m."""
         return len(self.versions) - 1
+
+
+class Allocation(NamedTuple):
+    """Who has how much from one event on."""
+
+    time: float
+    arrivals: int
+    num_active: tuple[int, ...]
+    buffer_size: tuple[int, ...]
+    sigma_hat: tuple[float, ...] | None = None
 
 
 class Learner(Protocol):
@@ -82,22 +98,23 @@ class Learner(Protocol):
         """Accuracy and loss on the test set."""
         ...
 
+    def spread(self, updates: list[Update]) -> float:
+        """``(1/V) sum ||u_i - mean||^2 / ||mean||^2``."""
+        ...
 
-class Oracle:
-    """One replicate. After ``run`` its attributes say everything that happened."""
 
-    def __init__(self, config: Config, seed: int, learner: Learner, dispatches=None) -> None:
+class OneReplicate:
+    """What all algorithms record. Afterwards the attributes say everything that happened."""
+
+    def __init__(self, config: Config, seed: int, learner: Learner) -> None:
         self.config, self.seed, self.learner = config, seed, learner
-        self.dispatches = dispatches or dispatch_stream(config, seed)
-        self.num_attempts = 0
         self.num_arrivals = 0  # c
         self.now = 0.0
         self.end_reason: str | None = None
         self.requests: list[Request] = []
         self.evaluations: list[tuple[str, int, float, int, float, float]] = []
         self.target_times: dict[str, float] = {}
-        self.heap: list[tuple[float, int]] = []
-        self.unfinished: Counter[int] = Counter()  # client -> its requests, cancelled ones too
+        self.allocations: list[Allocation] = []
         self.free_at: dict[int, float] = {}  # client -> end of its queue
         self.tasks = [
             TaskState(
@@ -111,52 +128,31 @@ class Oracle:
             for index, task in enumerate(config.named_tasks)
         ]
 
-    def run(self) -> Oracle:
-        """From the first dispatch to the end."""
-        for task in self.tasks:
-            self.dispatch(task, task.num_active)
-        while self.end_reason is None:
-            self.next_event()
-        return self
+    @property
+    def open_tasks(self) -> list[TaskState]:
+        """Those that have not stopped."""
+        return [task for task in self.tasks if not task.is_stopped]
 
-    def next_event(self) -> None:
-        """The earliest end of a request; of equal times the one dispatched first."""
-        limit = self.config.time_limit
-        if limit is not None and self.heap[0][0] > limit:
-            self.end_reason = "time_limit"
-            return
-        self.now, number = heapq.heappop(self.heap)
-        request = self.requests[number]
-        self.unfinished[request.client] -= 1
-        if request.status != "cancelled":
-            self.arrive(request)
-        self.retry_starved()
-
-    def arrive(self, request: Request) -> None:
-        """Step 3 of the algorithm."""
+    def receive(self, request: Request) -> TaskState:
+        """Count an arrival and put its update into its task's buffer."""
         task = self.tasks[request.task]
         self.num_arrivals += 1
-        task.in_flight -= 1
         request.status = "buffered"
         start = task.versions[request.base_round]
-        task.buffer.append((request, self.learner.train(self.seed, request, start)))
-        if len(task.buffer) >= task.buffer_size:
-            self.aggregate(task)
-        if self.num_arrivals == self.config.max_updates:
-            self.end_reason = self.end_reason or "max_updates"
-        if not task.is_stopped:
-            self.dispatch(task, min(2, task.num_active - task.in_flight))
+        update = self.learner.train(self.seed, request, start)
+        task.buffer.append((request, update))
+        task.arrived = [*task.arrived, update][-MOST_UPDATES:]
+        return task
 
-    def aggregate(self, task: TaskState) -> None:
-        """One round; test; stop at the target or after the last round."""
+    def close_round(self, task: TaskState) -> bool:
+        """One round, and its test; whether the target is met or the round was the last."""
         updates = [update for _, update in task.buffer]
         for request, _ in task.buffer:
             request.status, request.used_round = "used", task.round
         task.buffer = []
         task.versions.append(self.learner.aggregate(task.index, task.versions[-1], updates))
         is_met = task.round % task.settings.test_every == 0 and self.test(task)
-        if is_met or task.round == task.settings.max_rounds:
-            self.stop(task)
+        return is_met or task.round == task.settings.max_rounds
 
     def test(self, task: TaskState) -> bool:
         """Whether the target is met."""
@@ -172,13 +168,134 @@ class Oracle:
             self.target_times[task.name] = self.now
         return is_met
 
+    def send(self, task: TaskState, client: int, step_time: float) -> Request:
+        """A new request with the current version; its client begins when it is free."""
+        start = max(self.now, self.free_at.get(client, 0.0))
+        work = task.settings.work.num_steps * task.settings.step_time
+        self.free_at[client] = start + work * step_time
+        request = Request(
+            len(self.requests),
+            task.index,
+            client,
+            self.now,
+            start,
+            self.free_at[client],
+            task.round,
+        )
+        self.requests.append(request)
+        return request
+
+    def log_allocation(self, sigma_hat: Sequence[float] | None = None) -> None:
+        """Write down who has how much now."""
+        self.allocations.append(
+            Allocation(
+                self.now,
+                self.num_arrivals,
+                tuple(task.num_active for task in self.tasks),
+                tuple(task.buffer_size for task in self.tasks),
+                None if sigma_hat is None else tuple(sigma_hat),
+            )
+        )
+
+    def final_model(self, name: str) -> Model:
+        """The last version of a task."""
+        return next(task.versions[-1] for task in self.tasks if task.name == name)
+
+
+class Oracle(OneReplicate):
+    """Algorithm 2; ``fedast_nobuffer`` is the same with b = 1."""
+
+    def __init__(self, config: Config, seed: int, learner: Learner, dispatches=None) -> None:
+        super().__init__(config, seed, learner)
+        self.dispatches = dispatches or dispatch_stream(config, seed)
+        self.num_attempts = 0
+        self.last_realloc = 0  # c at the last reallocation
+        self.heap: list[tuple[float, int]] = []
+        self.unfinished: Counter[int] = Counter()  # client -> its requests, cancelled ones too
+        self.is_dynamic = config.allocation == "dynamic"
+        self.has_buffer = config.algorithm in ("fedast", "fedbuff")
+        if not self.has_buffer:
+            for task in self.tasks:
+                task.buffer_size = 1
+
+    def run(self) -> Oracle:
+        """From the first dispatch to the end."""
+        for task in self.tasks:
+            self.dispatch(task, task.num_active)
+        self.log_allocation()
+        while self.end_reason is None:
+            self.next_event()
+        return self
+
+    def next_event(self) -> None:
+        """The earliest end of a request; of equal times the one dispatched first."""
+        limit = self.config.time_limit
+        if limit is not None and self.heap[0][0] > limit:
+            self.now, self.end_reason = limit, "time_limit"
+            return
+        self.now, number = heapq.heappop(self.heap)
+        request = self.requests[number]
+        self.unfinished[request.client] -= 1
+        if request.status != "cancelled":
+            self.arrive(request)
+        self.retry_starved()
+
+    def arrive(self, request: Request) -> None:
+        """Step 3 of the algorithm."""
+        task = self.receive(request)
+        task.in_flight -= 1
+        if self.is_realloc_due():
+            self.reallocate()
+        if len(task.buffer) >= task.buffer_size and self.close_round(task):
+            self.stop(task)
+        if self.num_arrivals == self.config.max_updates:
+            self.end_reason = self.end_reason or "max_updates"
+        if not task.is_stopped:
+            self.dispatch(task, self.num_missing(task))
+
+    def is_realloc_due(self) -> bool:
+        """Every c_period arrivals, while there is anything to share."""
+        num_open, total = len(self.open_tasks), sum(task.num_active for task in self.tasks)
+        due = self.last_realloc + PERIOD * num_open * total
+        return self.is_dynamic and num_open > 1 and self.num_arrivals >= due
+
+    def reallocate(self) -> None:
+        """Algorithms 3 and 4."""
+        self.last_realloc = self.num_arrivals
+        sigma_hat = [0.0 if task.is_stopped else self.estimate(task) for task in self.tasks]
+        total = sum(task.num_active for task in self.tasks)
+        shares = shared_out([sigma_hat[task.index] for task in self.open_tasks], total)
+        for task, share in zip(self.open_tasks, shares, strict=True):
+            self.set_active(task, share)
+        self.log_allocation(sigma_hat)
+
+    def estimate(self, task: TaskState) -> float:
+        """sigma_hat; not a number where one update or none has arrived."""
+        if len(task.arrived) < 2:
+            return math.nan
+        one = task.settings
+        factor = one.client_lr * one.server_lr * one.work.num_steps
+        return math.sqrt(factor * self.learner.spread(task.arrived))
+
+    def set_active(self, task: TaskState, num_active: int) -> None:
+        """R_m, and b_m with it."""
+        task.num_active = num_active
+        if self.has_buffer:
+            ratio = task.settings.num_active / task.settings.buffer_size
+            task.buffer_size = max(1, int(num_active / ratio + 0.5))
+
+    def num_missing(self, task: TaskState) -> int:
+        """K."""
+        spare = sum(one.num_active - one.in_flight for one in self.tasks)
+        return max(0, min(2, task.num_active - task.in_flight, spare))
+
     def stop(self, task: TaskState) -> None:
         """Cancel its requests and hand its R_m on."""
         freed, task.num_active, task.in_flight, task.is_stopped = task.num_active, 0, 0, True
         for request in self.requests:
             if request.task == task.index and request.status == "in_flight":
                 request.status = "cancelled"
-        others = [other for other in self.tasks if not other.is_stopped]
+        others = self.open_tasks
         if not others:
             self.end_reason = self.end_reason or "finished"
             return
@@ -188,10 +305,10 @@ class Oracle:
         for index in order[: freed - sum(extras)]:
             extras[index] += 1
         for other, extra in zip(others, extras, strict=True):
-            other.num_active += extra
-            ratio = other.settings.num_active / other.settings.buffer_size
-            other.buffer_size = max(1, int(other.num_active / ratio + 0.5))
-            self.dispatch(other, extra)
+            self.set_active(other, other.num_active + extra)
+            if not self.is_dynamic:
+                self.dispatch(other, extra)
+        self.log_allocation()
 
     def dispatch(self, task: TaskState, count: int) -> None:
         """Send requests with the current version to random clients."""
@@ -201,18 +318,10 @@ class Oracle:
             most = self.config.max_active_clients
             if wakes and most is not None and self.num_awake() >= most:
                 continue
-            start = max(self.now, self.free_at.get(client, 0.0))
-            work = task.settings.work.num_steps * task.settings.step_time
-            self.free_at[client] = start + work * step_time
+            request = self.send(task, client, step_time)
             self.unfinished[client] += 1
             task.in_flight += 1
-            number = len(self.requests)
-            self.requests.append(
-                Request(
-                    number, task.index, client, self.now, start, self.free_at[client], task.round
-                )
-            )
-            heapq.heappush(self.heap, (self.free_at[client], number))
+            heapq.heappush(self.heap, (request.arrived_at, request.number))
 
     def num_awake(self) -> int:
         """Clients with unfinished requests."""
@@ -220,9 +329,9 @@ class Oracle:
 
     def retry_starved(self) -> None:
         """A task with nothing in flight (all was dropped) would never be served again."""
-        for task in self.tasks:
-            if not task.is_stopped and task.in_flight == 0:
-                self.dispatch(task, min(2, task.num_active))
+        for task in self.open_tasks:
+            if task.in_flight == 0:
+                self.dispatch(task, self.num_missing(task))
 
     def draw(self) -> tuple[int, float]:
         """The next entry of the dispatch stream: a client, and the time of one of its steps."""
@@ -231,9 +340,104 @@ class Oracle:
         clients, step_times = self.dispatches.chunk(chunk)
         return clients[offset], step_times[offset]
 
-    def final_model(self, name: str) -> Model:
-        """The last version of a task."""
-        return next(task.versions[-1] for task in self.tasks if task.name == name)
+
+class SyncOracle(OneReplicate):
+    """Sync-ST with the first k arrivals of each task, or with all of them."""
+
+    def __init__(self, config: Config, seed: int, learner: Learner) -> None:
+        super().__init__(config, seed, learner)
+        delays = config.delays
+        classes = client_speeds(seed, config.num_clients, delays.speeds, delays.shares)
+        self.speeds = [delays.speeds[one] for one in classes]
+        self.num_rounds = 0  # of all tasks together
+
+    def run(self) -> SyncOracle:
+        """Round after round."""
+        self.share_clients()
+        while self.end_reason is None:
+            self.play_round()
+        return self
+
+    def share_clients(self) -> None:
+        """n_m clients for every unfinished task, of which the round keeps some."""
+        config = self.config
+        weights = [task.settings.sync_weight for task in self.open_tasks]
+        shares = iter(shared_out(weights, config.max_active_clients or config.num_clients))
+        for task in self.open_tasks:
+            task.num_active = task.buffer_size = next(shares)
+            if config.algorithm == "sync_st":
+                task.buffer_size = min(task.num_active, config.keep_first)
+        self.log_allocation()
+
+    def play_round(self) -> None:
+        """From the dispatch to the last arrival that is kept."""
+        sent = self.dispatch()
+        for request in sorted(sent, key=lambda one: (one.arrived_at, one.number)):
+            task = self.tasks[request.task]
+            if len(task.buffer) == task.buffer_size:
+                continue  # too late: discarded
+            if self.config.time_limit is not None and request.arrived_at > self.config.time_limit:
+                self.now, self.end_reason = self.config.time_limit, "time_limit"
+                return
+            self.now = request.arrived_at
+            self.receive(request)
+            if all(len(one.buffer) == one.buffer_size for one in self.open_tasks):
+                break
+            if self.num_arrivals == self.config.max_updates:
+                self.end_reason = "max_updates"
+                return
+        self.end_round(sent)
+
+    def dispatch(self) -> list[Request]:
+        """Fresh clients for the round, task after task."""
+        total = sum(task.num_active for task in self.tasks)
+        random = generator(self.seed, Stream.DISPATCH, self.num_rounds)
+        clients = iter(random.choice(self.config.num_clients, total, replace=False).tolist())
+        uniforms = iter(np.clip(random.random(total), 2.0**-54, None))
+        law, sent = LAWS[self.config.delays.law], []
+        for task in self.tasks:
+            for _ in range(task.num_active):
+                client = next(clients)
+                time = float(law(np.array([next(uniforms)]))[0]) * self.speeds[client]
+                sent.append(self.send(task, client, time))
+        return sent
+
+    def end_round(self, sent: list[Request]) -> None:
+        """Discard what is left, aggregate, test, stop."""
+        for request in sent:
+            if request.status == "in_flight":
+                request.status = "cancelled"
+        self.num_rounds += 1
+        ended = [task for task in self.open_tasks if self.close_round(task)]
+        for task in ended:
+            task.is_stopped, task.num_active, task.buffer_size = True, 0, 0
+        if not self.open_tasks:
+            self.end_reason = self.end_reason or "finished"
+        elif ended:
+            self.share_clients()
+        if self.num_arrivals == self.config.max_updates:
+            self.end_reason = self.end_reason or "max_updates"
+
+
+def shared_out(weights: Sequence[float], total: int) -> list[int]:
+    """Whole numbers near ``total * weight / sum``: exact fractions, largest remainders first.
+
+    Who would get nothing takes one from whoever has most; of equals, the first.
+    """
+    known = all(math.isfinite(weight) and weight >= 0 for weight in weights)
+    if not known or not any(weights):
+        weights = [1.0] * len(weights)
+    parts = [Fraction(weight) for weight in weights]
+    exact = [part * total / sum(parts) for part in parts]
+    counts = [math.floor(one) for one in exact]
+    by_remainder = sorted(range(len(parts)), key=lambda one: (counts[one] - exact[one], one))
+    for one in by_remainder[: total - sum(counts)]:
+        counts[one] += 1
+    for one in range(len(counts)):
+        if counts[one] == 0:
+            counts[counts.index(max(counts))] -= 1
+            counts[one] = 1
+    return counts
 
 
 class CachedChunks:
@@ -295,6 +499,13 @@ class RealLearner:
         )
         return float(np.sum(correct)) / total, float(np.mean(np.asarray(loss, np.float64)))
 
+    def spread(self, updates: list[Update]) -> float:
+        rows = [np.concatenate([np.ravel(x) for x in jax.tree.leaves(one)]) for one in updates]
+        mean = sum(rows) / len(rows)
+        return sum(float(np.sum((row - mean) ** 2)) for row in rows) / (
+            len(rows) * float(np.sum(mean**2))
+        )
+
     def partition(self, seed: int, task: int) -> Clients:
         """Which samples each client holds."""
         if (seed, task) not in self.partitions:
@@ -324,12 +535,19 @@ class SymbolicLearner:
         is_bad = self.diverging is not None and (model >> 20) % self.diverging == 0
         return model % 1000 / 1000, math.nan if is_bad else float(model % 77)
 
+    def spread(self, updates: list[int]) -> float:
+        """Anything from 0 to 10; now and then nothing that requests can be shared out by."""
+        number = hash((4, *updates))
+        rare = {0: 0.0, 1: math.inf, 2: math.nan}
+        return rare.get((number >> 8) % 40, (number >> 20) % 997 / 100)
 
-def simulate_one_by_one(config: Config, learner: Learner | None = None) -> list[Oracle]:
-    """Every replicate of a configuration, one after another."""
+
+def simulate_one_by_one(config: Config, learner: Learner | None = None) -> list[Any]:
+    """Every replicate of a configuration, one after another: what its algorithm's oracle says."""
+    make = SyncOracle if config.algorithm.startswith("sync_") else Oracle
     with jax.enable_x64(config.precision == "float64"):
         learner = learner or RealLearner(config)
-        return [Oracle(config, seed, learner).run() for seed in config.seeds]
+        return [make(config, seed, learner).run() for seed in config.seeds]
 
 
 @cache

@@ -17,9 +17,10 @@ import pandas as pd
 import pytest
 from conftest import Ran, Scenario, SymbolicDevice, scenarios
 from hypothesis import event, given, settings
-from oracle import Oracle, SymbolicLearner, simulate_one_by_one
+from oracle import OneReplicate, SymbolicLearner, simulate_one_by_one
 
 from fedast_jax.config import Config, make_config
+from fedast_jax.events import EventLog
 from fedast_jax.executor import Device
 
 TOLERANCE = 1e-9
@@ -37,7 +38,7 @@ REQUEST_COLUMNS = [
 ]
 
 
-def request_table(config: Config, oracles: list[Oracle]) -> pd.DataFrame:
+def request_table(config: Config, oracles: list[OneReplicate]) -> pd.DataFrame:
     """The oracle's requests with the columns of ``requests.parquet``."""
     names = [task.name for task in config.named_tasks]
     rows = [
@@ -54,7 +55,7 @@ def columns(request) -> list:
     return [getattr(request, name) for name in REQUEST_COLUMNS[3:]]
 
 
-def evaluation_table(oracles: list[Oracle]) -> pd.DataFrame:
+def evaluation_table(oracles: list[OneReplicate]) -> pd.DataFrame:
     """The oracle's tests with the columns of ``evaluations.parquet``."""
     rows = [
         (index, oracle.seed, *test)
@@ -65,7 +66,7 @@ def evaluation_table(oracles: list[Oracle]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names)
 
 
-def assert_same_events(ran: Ran, config: Config, oracles: list[Oracle]) -> None:
+def assert_same_events(ran: Ran, config: Config, oracles: list[OneReplicate]) -> None:
     """The request table equal in every bit, and every replicate's end."""
     same = partial(pd.testing.assert_frame_equal, check_dtype=False, check_exact=True)
     same(ran.requests.loc[:, REQUEST_COLUMNS], request_table(config, oracles))
@@ -75,10 +76,22 @@ def assert_same_events(ran: Ran, config: Config, oracles: list[Oracle]) -> None:
         assert timeline.num_arrivals == theirs.num_arrivals
         assert timeline.num_active == [task.num_active for task in theirs.tasks]
         assert timeline.buffer_size == [task.buffer_size for task in theirs.tasks]
+        assert timeline.time == theirs.now
         assert ours.target_times == theirs.target_times
+        assert_same_allocations(timeline, theirs)
 
 
-def assert_same_tests(ran: Ran, oracles: list[Oracle], tolerance: float) -> None:
+def assert_same_allocations(timeline: EventLog, theirs: OneReplicate) -> None:
+    """The integers equal; what they were worked out from within the tolerance."""
+    assert len(timeline.allocations) == len(theirs.allocations)
+    for one, other in zip(timeline.allocations, theirs.allocations, strict=True):
+        assert one[:4] == other[:4]
+        assert (one.sigma_hat is None) == (other.sigma_hat is None)
+        if one.sigma_hat is not None and other.sigma_hat is not None:
+            np.testing.assert_allclose(one.sigma_hat, other.sigma_hat, rtol=TOLERANCE)
+
+
+def assert_same_tests(ran: Ran, oracles: list[OneReplicate], tolerance: float) -> None:
     """The accuracies equal in every bit, the losses within the tolerance."""
     theirs = evaluation_table(oracles)
     assert len(ran.evaluations) == len(theirs)
@@ -89,7 +102,7 @@ def assert_same_tests(ran: Ran, oracles: list[Oracle], tolerance: float) -> None
     )
 
 
-def assert_same_models(ran: Ran, oracles: list[Oracle], tolerance: float) -> None:
+def assert_same_models(ran: Ran, oracles: list[OneReplicate], tolerance: float) -> None:
     """Every leaf within the tolerance, relative to the leaf's largest number."""
     for ours, theirs in zip(by_index(ran), oracles, strict=True):
         for task in theirs.tasks:
@@ -112,7 +125,7 @@ def by_index(ran: Ran) -> list:
     return sorted(ran.driver.done, key=lambda one: one.index)
 
 
-def check_for_real(scenario: Scenario, tolerance: float = TOLERANCE) -> tuple[Ran, list[Oracle]]:
+def check_for_real(scenario: Scenario, tolerance: float = TOLERANCE) -> tuple[Ran, list[OneReplicate]]:
     """Train a scenario both ways and compare everything."""
     step_updates = 16 if _largest_buffer(scenario.config) <= 16 else 64
     ran = scenario.run(Device(), step_updates=step_updates)
@@ -124,34 +137,32 @@ def check_for_real(scenario: Scenario, tolerance: float = TOLERANCE) -> tuple[Ra
 
 
 def _largest_buffer(config: Config) -> float:
+    if config.algorithm == "sync_st":
+        return config.keep_first
+    if config.algorithm == "sync_st_no_mitigation":
+        return config.max_active_clients or config.num_clients
     settings_of = [task.settings for task in config.named_tasks]
     total = sum(one.num_active for one in settings_of)
     return 1 + max(total * one.buffer_size / one.num_active for one in settings_of)
 
 
-def note(oracles: list[Oracle]) -> None:
+def note(oracles: list[OneReplicate]) -> None:
     """For ``--hypothesis-show-statistics``: what happened in the examples."""
     event(f"ends: {sorted({str(oracle.end_reason) for oracle in oracles})}")
     event(f"targets met: {sum(len(oracle.target_times) for oracle in oracles)}")
-    dropped = any(oracle.num_attempts > len(oracle.requests) for oracle in oracles)
-    event(f"dispatches dropped: {dropped}")
+    event(f"dispatches dropped: {any(_num_dropped(oracle) for oracle in oracles)}")
+    allocations = [one for oracle in oracles for one in oracle.allocations]
+    event(f"shared out anew: {sum(one.sigma_hat is not None for one in allocations)}")
 
 
-@given(scenarios())
-@settings(max_examples=3 * settings().max_examples)
-def test_histories_equal_the_oracle(scenario):
-    ran = scenario.run(SymbolicDevice())
-    oracles = simulate_one_by_one(scenario.config, SymbolicLearner())
-    note(oracles)
-    assert_same_events(ran, scenario.config, oracles)
-    assert_same_tests(ran, oracles, 0.0)
-    assert_same_symbols(ran, oracles)
+def _num_dropped(oracle: OneReplicate) -> int:
+    return getattr(oracle, "num_attempts", len(oracle.requests)) - len(oracle.requests)
 
 
-@given(scenarios())
-def test_histories_equal_the_oracle_where_replicates_diverge(scenario):
-    learner = SymbolicLearner(diverging=9)
-    ran = scenario.run(SymbolicDevice(learner))
+def check_symbols(scenario: Scenario, diverging: int | None = None, **more) -> None:
+    """Go through a scenario on symbols both ways and compare everything."""
+    learner = SymbolicLearner(diverging)
+    ran = scenario.run(SymbolicDevice(learner), **more)
     oracles = simulate_one_by_one(scenario.config, learner)
     note(oracles)
     assert_same_events(ran, scenario.config, oracles)
@@ -159,7 +170,61 @@ def test_histories_equal_the_oracle_where_replicates_diverge(scenario):
     assert_same_symbols(ran, oracles)
 
 
-def assert_same_symbols(ran: Ran, oracles: list[Oracle]) -> None:
+@given(scenarios())
+@settings(max_examples=3 * settings().max_examples)
+def test_histories_equal_the_oracle(scenario):
+    check_symbols(scenario)
+
+
+@given(scenarios())
+def test_histories_equal_the_oracle_where_replicates_diverge(scenario):
+    check_symbols(scenario, diverging=9)
+
+
+WITH_BUFFER_OR_NOT = ["fedast", "fedast", "fedast_nobuffer"]
+DYNAMIC = {"allocation": "dynamic", "algorithm": WITH_BUFFER_OR_NOT}
+
+
+@given(scenarios(most_active=5, most_updates=200, **DYNAMIC))
+@settings(max_examples=2 * settings().max_examples)
+def test_histories_equal_the_oracle_with_option_d(scenario):
+    check_symbols(scenario)
+
+
+@given(scenarios(most_active=3, most_updates=100, **DYNAMIC))
+@settings(max_examples=settings().max_examples // 2)
+def test_option_d_where_replicates_diverge(scenario):
+    check_symbols(scenario, diverging=9)
+
+
+@given(scenarios(algorithm="fedast_nobuffer"))
+@settings(max_examples=settings().max_examples // 2)
+def test_histories_equal_the_oracle_without_buffers(scenario):
+    check_symbols(scenario)
+
+
+@given(scenarios(algorithm=["async_fl", "fedbuff"], most_tasks=1))
+@settings(max_examples=settings().max_examples // 4)
+def test_histories_equal_the_oracle_with_a_single_task(scenario):
+    check_symbols(scenario)
+
+
+SYNCHRONOUS = ["sync_st", "sync_st", "sync_st_no_mitigation"]
+
+
+@given(scenarios(algorithm=SYNCHRONOUS))
+@settings(max_examples=2 * settings().max_examples)
+def test_histories_equal_the_oracle_in_rounds(scenario):
+    check_symbols(scenario, step_updates=16)
+
+
+@given(scenarios(algorithm=SYNCHRONOUS))
+@settings(max_examples=settings().max_examples // 2)
+def test_rounds_where_replicates_diverge(scenario):
+    check_symbols(scenario, diverging=9, step_updates=16)
+
+
+def assert_same_symbols(ran: Ran, oracles: list[OneReplicate]) -> None:
     for ours, theirs in zip(by_index(ran), oracles, strict=True):
         assert ours.final_models == {task.name: task.versions[-1] for task in theirs.tasks}
 
@@ -177,6 +242,41 @@ def assert_same_symbols(ran: Ran, oracles: list[Oracle]) -> None:
 )
 @settings(max_examples=settings().max_examples * 2 // 5)
 def test_models_equal_the_oracle(scenario):
+    _, oracles = check_for_real(scenario)
+    note(oracles)
+
+
+@pytest.mark.usefixtures("shared_engines")
+@given(
+    scenarios(
+        targets=("none", 0.1, 0.15, 0.25, 0.4),
+        widths=(4,),
+        capacities=((150, 150),),
+        most_active=4,
+        most_updates=80,
+        precision="float64",
+        **DYNAMIC,
+    )
+)
+@settings(max_examples=settings().max_examples // 8)
+def test_models_equal_the_oracle_with_option_d(scenario):
+    _, oracles = check_for_real(scenario)
+    note(oracles)
+
+
+@pytest.mark.usefixtures("shared_engines")
+@given(
+    scenarios(
+        targets=("none", 0.1, 0.15, 0.25, 0.4),
+        widths=(4,),
+        capacities=((150, 150),),
+        most_updates=60,
+        precision="float64",
+        algorithm=SYNCHRONOUS,
+    )
+)
+@settings(max_examples=settings().max_examples // 8)
+def test_models_equal_the_oracle_in_rounds(scenario):
     _, oracles = check_for_real(scenario)
     note(oracles)
 
@@ -220,6 +320,25 @@ def test_two_tasks_end_at_the_same_time(buffer_size):
     ends = [rounds.time[-1] for rounds in by_index(ran)[0].timeline.rounds]
     assert ends[0] == ends[1] or ends[1] == ends[2]
     assert by_index(ran)[0].timeline.end_reason == "finished"
+
+
+@pytest.mark.usefixtures("shared_engines")
+@pytest.mark.parametrize("algorithm", ["fedast", "fedast_nobuffer"])
+def test_option_d_with_tasks_of_two_kinds(algorithm):
+    """Two estimates or more are made of trained updates, with and without all tasks open."""
+    tasks = {
+        "softmax": {"num_active": 3, "buffer_size": 1, "max_rounds": 24},
+        "tanh": {"num_active": 4, "buffer_size": 2, "copies": 2, "client_lr": 0.3},
+    }
+    scenario = fixed_scenario(
+        tasks=tasks, algorithm=algorithm, allocation="dynamic", max_updates=130, window=20
+    )
+    ran, oracles = check_for_real(scenario)
+    made = [one for one in oracles[0].allocations if one.sigma_hat is not None]
+    assert len(made) >= 3
+    assert len({one.num_active for one in made}) > 1
+    assert 0.0 in made[-1].sigma_hat
+    assert by_index(ran)[0].timeline.is_stopped(0)
 
 
 def test_digits_with_relu():

@@ -45,5 +45,5 @@ KIND = Kind(
         target_accuracy=0.63,
     ),
     micro_batch={"cpu": 1},
-    test_chunk=250,
+    test_chunk=50,
 )

@@ -45,5 +45,5 @@ KIND = Kind(
         target_accuracy=0.82,
     ),
     micro_batch={"cpu": 4},
-    test_chunk=1000,
+    test_chunk=50,
 )

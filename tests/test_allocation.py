@@ -1,0 +1,315 @@
+"""Option D: how requests are shared out, worked by hand, and what always holds (section 1)."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import engine_spec, pools_of
+from hypothesis import given
+from hypothesis import strategies as st
+from oracle import shared_out
+
+from fedast_jax.allocation import share_out, sigma_hat
+from fedast_jax.config import ConfigError, make_config
+from fedast_jax.delays import LAWS, Dispatches, client_speeds
+from fedast_jax.driver import Driver
+from fedast_jax.engine import Engine
+from fedast_jax.events import Limits
+from fedast_jax.executor import Device, PlanOnly
+from fedast_jax.timeline import TaskPlan, Timeline
+
+SPEEDS, SHARES = (1.3, 1.0, 0.7), (0.25, 0.5, 0.25)
+NAN, INF = math.nan, math.inf
+
+
+@pytest.mark.parametrize(
+    ("weights", "total", "shares"),
+    [
+        ([1.0], 5, [5]),
+        ([1.0, 3.0], 8, [2, 6]),
+        ([1.0, 1.0, 1.0], 10, [4, 3, 3]),  # remainders 1/3 each: the first
+        ([5.0, 3.0, 2.0], 7, [4, 2, 1]),  # 3.5, 2.1, 1.4: the first has the largest remainder
+        ([1.0, 1.0, 2.0], 6, [2, 1, 3]),  # 1.5, 1.5, 3: a tie
+        ([1.0, 1.0, 7.0], 12, [2, 1, 9]),  # 4/3, 4/3, 28/3: a tie of three
+        ([1.0, 1.0, 100.0], 10, [1, 1, 8]),  # 0.1, 0.1, 9.8 -> 0, 0, 10: two short of 1
+        ([0.0, 1.0], 4, [1, 3]),
+        ([0.0, 0.0, 0.0], 7, [3, 2, 2]),  # nothing is known: equal
+        ([NAN, 9.0], 4, [2, 2]),
+        ([INF, 1.0, 1.0], 3, [1, 1, 1]),
+        ([100.0, 84.0, 48.0, 68.0], 300, [100, 84, 48, 68]),  # Sync-ST in the paper
+    ],
+)
+def test_shares_by_hand(weights, total, shares):
+    assert share_out(weights, total) == shares
+    assert shared_out(weights, total) == shares
+
+
+@given(
+    st.lists(st.integers(0, 9) | st.floats(0, 1e3), min_size=1, max_size=6), st.integers(0, 400)
+)
+def test_shares_are_largest_remainders_in_exact_fractions(weights, more):
+    total = len(weights) + more
+    shares = share_out([float(weight) for weight in weights], total)
+    assert shares == shared_out(weights, total)
+    assert sum(shares) == total
+    assert min(shares) >= 1
+
+
+def test_too_few_requests_for_the_tasks():
+    with pytest.raises(ValueError, match="3 tasks one of 2 requests"):
+        share_out([1.0, 1.0, 1.0], 2)
+
+
+def test_sigma_hat_by_hand():
+    """sqrt(0.1 * 0.5 * 20 * 4) = sqrt(4)."""
+    assert sigma_hat(4.0, client_lr=0.1, server_lr=0.5, num_steps=20) == pytest.approx(2.0)
+    assert math.isnan(sigma_hat(NAN, 0.1, 0.5, 20))
+
+
+# Updates whose first two numbers are (1, 0), (3, 0), (2, 3): mean (2, 1); squared distances
+# 1+1, 1+1, 0+4: (2 + 2 + 4) / 3; squared mean 5. The spread is (8/3) / 5 = 8/15.
+UPDATES = [(1.0, 0.0), (3.0, 0.0), (2.0, 3.0)]
+
+
+@pytest.mark.parametrize("rows", [[0, 1, 2], [5, 3, 7]])
+def test_spread_by_hand(rows):
+    """Whichever rows the updates lie in, and whatever the other rows hold."""
+    config = make_config({"tasks": {"softmax": {}}, "max_updates": 1, "batch_width": 1})
+    engine = Engine(engine_spec(config, config.named_tasks[0].settings))
+    updates = np.full((9, engine.num_params), 1e6, np.float32)
+    updates[rows] = 0.0
+    updates[rows, :2] = UPDATES
+    padded = np.zeros(8, np.int32)
+    padded[:3] = rows
+    assert float(engine.spread(jnp.asarray(updates), padded, np.int32(3))) == pytest.approx(8 / 15)
+
+
+def test_the_device_asks_for_the_updates_of_its_rows():
+    config = make_config({"tasks": {"softmax": {}}, "max_updates": 1, "batch_width": 1})
+    (pool,), _ = pools_of(config)
+    pool.grow(1, 8)
+    device = Device()
+    assert math.isnan(device.spread(pool, [4, 2]))  # rows of zeros: their mean has no length
+    loaded = device._load(pool)
+    rows = np.zeros(loaded.arrays.updates.shape, np.float32)
+    rows[[4, 2], 0] = 1.0, 3.0  # mean 2, distances 1 and 1: 1 / 4
+    loaded.arrays = loaded.arrays._replace(updates=jax.device_put(rows))
+    assert device.spread(pool, [4, 2]) == pytest.approx(0.25)
+
+
+class Listed(Dispatches):
+    """A dispatch stream that is written down: every request has a client of its own."""
+
+    def __init__(self, steps: list[float]) -> None:
+        self.steps = steps
+
+    def chunk(self, index: int) -> tuple[list[int], list[float]]:
+        assert index == 0
+        return list(range(len(self.steps))), self.steps
+
+
+# Tasks A (R=1, b=1) and B (R=3, b=3, three rounds); both ratios R/b are 1. The period is 0.25, so
+# the first reallocation is at arrival 0.25 * 2 * 4 = 2. Requests 0 (A) and 1, 2, 3 (B) at t=0.
+#
+#   t=1   1 arrives: B has 1 of 3. K = 1: request 4 (B), takes 9 -> 10
+#   t=2   2 arrives, c=2: sigma_hat (3, 1) makes R = b = (3, 1). B has 2 >= 1: round 1 = {1, 2}.
+#         B has 2 in flight and may have 1: K = 0
+#   t=3   3 arrives: B's round 2 = {3}. In flight A 1, B 1: K = min(2, 1 - 1) = 0
+#   t=10  0 arrives (tie with 4; dispatched first), c=4 = 2 + 2: sigma_hat is not known for A:
+#         R = b = (2, 2). A has 1 of 2. K = min(2, 2 - 0, 4 - 1) = 2: 5 -> 15 and 6 -> 16
+#   t=10  4 arrives: B has 1 of 2. K = min(2, 2 - 0, 4 - 2) = 2: 7 -> 11 and 8 -> 12
+#   t=11  7 arrives, c=6 = 4 + 2: sigma_hat (1, 3) makes R = b = (1, 3). B has 2 of 3.
+#         In flight A 2, B 1: K = min(2, 3 - 1, 4 - 3) = 1: 9 -> 15
+#   t=12  8 arrives, c=7: B's round 3 = {4, 7, 8}, its last. Its R goes to A: R_A = b_A = 4, and
+#         nothing is dispatched. 9 is cancelled. One task is left: no more reallocations
+#   t=15  5 arrives (9 ends, too, and changes nothing), c=8: A has 2 of 4. In flight 1:
+#         K = min(2, 4 - 1, 4 - 1) = 2: requests 10 and 11
+def test_two_tasks_by_hand():
+    steps = [10.0, 1.0, 2.0, 3.0, 9.0, 5.0, 6.0, 1.0, 2.0, 4.0, 99.0, 99.0]
+    plans = [TaskPlan(1, 1, None, 1.0), TaskPlan(3, 3, 3, 1.0)]
+    timeline = Timeline(0, plans, Limits(max_updates=8), Listed(steps), realloc_period=0.25)
+    estimates = {2: [3.0, 1.0], 4: [NAN, 1.0], 6: [1.0, 3.0]}
+    while timeline.end_reason is None:
+        timeline.advance(100)
+        if timeline.is_waiting:
+            timeline.reallocate(estimates.pop(timeline.num_arrivals))
+    assert not estimates
+    assert [one[:4] for one in timeline.allocations] == [
+        (0, 0, (1, 3), (1, 3)),
+        (2, 2, (3, 1), (3, 1)),
+        (10, 4, (2, 2), (2, 2)),
+        (11, 6, (1, 3), (1, 3)),
+        (12, 7, (4, 0), (4, 3)),
+    ]
+    assert timeline.requests.task.tolist() == [0, 1, 1, 1, 1, 0, 0, 1, 1, 1, 0, 0]
+    sent = [0, 0, 0, 0, 1, 10, 10, 10, 10, 11, 15, 15]
+    assert timeline.requests.dispatched_at.tolist() == sent
+    assert timeline.requests.base_round.tolist() == [0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 0, 0]
+    first, second = timeline.rounds
+    assert (first.arrived.tolist(), len(first)) == ([0, 5], 0)
+    assert second.arrived.tolist() == [1, 2, 3, 4, 7, 8]
+    assert (second.end.tolist(), second.time.tolist()) == ([2, 3, 6], [2, 3, 12])
+
+
+class Drawn(NamedTuple):
+    """What a timeline with option D is made of."""
+
+    seed: int
+    plans: list[TaskPlan]
+    limits: Limits
+    num_clients: int
+    law: str
+    period: float
+
+    def start(self) -> Timeline:
+        """A new timeline at time 0."""
+        classes = client_speeds(self.seed, self.num_clients, SPEEDS, SHARES)
+        dispatches = Dispatches(self.seed, self.num_clients, self.law, classes, SPEEDS)
+        return Timeline(self.seed, self.plans, self.limits, dispatches, self.period)
+
+    @property
+    def total(self) -> int:
+        """The sum of R."""
+        return sum(plan.num_active for plan in self.plans)
+
+
+@st.composite
+def drawn_timelines(draw) -> Drawn:
+    has_buffer, num_clients = draw(st.booleans()), draw(st.sampled_from([2, 3, 5, 30]))
+    plans = []
+    for _ in range(draw(st.integers(2, 4))):
+        num_active = draw(st.integers(1, 5))
+        size = draw(st.integers(1, num_active)) if has_buffer else 1
+        most = draw(st.none() | st.integers(1, 12))
+        scale = draw(st.sampled_from([1.0, 1.0, 0.3]))
+        plans.append(TaskPlan(num_active, size, most, scale, not has_buffer))
+    cap = draw(st.none() | st.integers(1, min(num_clients, 6)))
+    return Drawn(
+        draw(st.integers(0, 1000)),
+        plans,
+        Limits(draw(st.integers(20, 150)), None, cap),
+        num_clients,
+        draw(st.sampled_from(sorted(LAWS))),
+        draw(st.sampled_from([0.1, 0.3, 0.75])),
+    )
+
+
+def go_on(timeline: Timeline, until: int) -> None:
+    """Advance; where the timeline waits, share out by weights that belong to the event."""
+    while timeline.num_arrivals < until and timeline.end_reason is None:
+        timeline.advance(until)
+        if timeline.is_waiting:
+            random = np.random.default_rng(timeline.num_arrivals)
+            timeline.reallocate((random.random(len(timeline.rounds)) ** 4).tolist())
+
+
+@given(drawn_timelines())
+def test_the_requests_in_flight_never_exceed_their_sum(drawn):
+    timeline = drawn.start()
+    while timeline.end_reason is None:
+        go_on(timeline, timeline.num_arrivals + 1)
+        if not timeline.is_waiting:
+            pending = [set(timeline.pending(task)) for task in range(len(drawn.plans))]
+            buffered = [timeline.buffered(task) for task in range(len(drawn.plans))]
+            in_flight = sum(map(len, pending)) - sum(map(len, buffered))
+            assert timeline.end_reason or in_flight <= drawn.total
+
+
+@given(drawn_timelines())
+def test_allocations_keep_the_sum_and_give_every_task_something(drawn):
+    timeline = drawn.start()
+    go_on(timeline, 1000)
+    for _, arrivals, num_active, buffer_size, sigma in timeline.allocations:
+        assert sum(num_active) == drawn.total
+        assert min(buffer_size) >= 1
+        open_tasks = [active for active in num_active if active]
+        rounds = [[event <= arrivals for event in one.event] for one in timeline.rounds]
+        ended = [sum(one) == plan.max_rounds for one, plan in zip(rounds, drawn.plans, strict=True)]
+        assert len(open_tasks) >= ended.count(False)
+        assert sigma is None or len(open_tasks) > 1
+        for plan, active, size in zip(drawn.plans, num_active, buffer_size, strict=True):
+            if plan.keeps_buffer_size:
+                assert size == 1
+            elif active:
+                exact = active * plan.buffer_size / plan.num_active
+                assert size == max(1, math.floor(exact + 0.5 + 1e-12))
+
+
+@given(drawn_timelines())
+def test_reallocations_are_a_period_apart(drawn):
+    timeline = drawn.start()
+    go_on(timeline, 1000)
+    last, num_open = 0, len(drawn.plans)
+    for one in timeline.allocations:
+        if one.sigma_hat is not None:
+            period = drawn.period * num_open * drawn.total
+            assert one.arrivals - last >= period - 1e-9
+            last = one.arrivals
+        num_open = len(drawn.plans) - one.num_active.count(0)
+
+
+@given(drawn_timelines(), st.lists(st.integers(1, 30), max_size=20), st.integers(0, 80))
+def test_pieces_and_rewinding_change_nothing(drawn, pieces, first):
+    whole, cut = drawn.start(), drawn.start()
+    go_on(whole, 1000)
+    go_on(cut, first)
+    mark = cut.mark()
+    for piece in pieces:
+        go_on(cut, cut.num_arrivals + piece)
+    cut.rewind(mark)
+    go_on(cut, 1000)
+    for name, column in vars(whole.requests).items():
+        assert column == getattr(cut.requests, name)
+    assert whole.rounds == cut.rounds
+    assert whole.allocations == cut.allocations
+
+
+def test_no_reallocation_with_option_s_or_a_single_task():
+    plans = [TaskPlan(4, 2, None, 1.0)]
+    drawn = Drawn(0, plans, Limits(200), 30, "constant", 0.1)
+    timeline = drawn.start()
+    timeline.advance(200)
+    assert timeline.end_reason == "max_updates"
+    assert len(timeline.allocations) == 1
+    assert drawn.start().num_kept_updates == 8
+    static = Timeline(0, plans, Limits(200), Dispatches(0, 30, "constant", np.zeros(30, int), [1]))
+    assert static.num_kept_updates == 0
+
+
+@pytest.mark.parametrize("algorithm", ["async_fl", "fedbuff"])
+def test_algorithms_of_a_single_task(algorithm):
+    table = {"tasks": {"softmax": {}}, "max_updates": 50, "batch_width": 2}
+    several = {"tasks": {"softmax": {"copies": 2}}}
+    with pytest.raises(ConfigError, match=f"{algorithm}' trains one task, got 2; choose 'fedast'"):
+        make_config({**table, **several, "algorithm": algorithm})
+    make_config({**table, **several, "algorithm": "fedast_nobuffer"})
+    general = {"async_fl": "fedast_nobuffer", "fedbuff": "fedast"}[algorithm]
+    one, other = (planned({**table, "algorithm": name}) for name in (algorithm, general))
+    assert vars(one.requests) == vars(other.requests)
+    assert one.rounds == other.rounds
+
+
+def planned(table: dict) -> Timeline:
+    """The only replicate's events."""
+    config = make_config(table)
+    pools, pool_of = pools_of(config)
+    driver = Driver(config, pools, pool_of, PlanOnly())
+    driver.run(1, 20)
+    timeline = driver.done[0].timeline
+    assert isinstance(timeline, Timeline)
+    return timeline
+
+
+def test_without_buffers_every_arrival_is_a_round():
+    tasks = {"softmax": {"num_active": 6, "buffer_size": 3, "max_rounds": 9}, "tanh": {}}
+    table = {"tasks": tasks, "max_updates": 60, "batch_width": 2, "algorithm": "fedast_nobuffer"}
+    timeline = planned(table)
+    for rounds in timeline.rounds:
+        assert rounds.end.tolist() == list(range(1, len(rounds.arrived) + 1))
+    assert timeline.num_active == [0, 12]
+    assert timeline.buffer_size == [1, 1]
