@@ -8,7 +8,7 @@ goes: read the ratio, not the rate, and only on a machine with nothing else to d
 wait for each other, so that a busy core slows it by far more than its share).
 
 Hardware: any CPU; both sides use all cores the process may use.  Results are in
-docs/benchmarks.md with the machine they were taken on.
+benchmarks/README.md with the machine they were taken on.
 
 Command: python benchmarks/raw_training.py [--kinds mnist shakespeare] [--rounds 5]
 """

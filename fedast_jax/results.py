@@ -90,6 +90,24 @@ class Result:
         names = [task.name for task in self.config.named_tasks]
         return pd.concat([_requests(one, names) for one in self.replicates], ignore_index=True)
 
+    def allocations(self) -> pd.DataFrame:
+        """R_m and b_m whenever they changed: a row per replicate, change and task."""
+        rows = [
+            {
+                "replicate": replicate.index,
+                "time": change.time,
+                "arrivals": change.arrivals,
+                "task": task.name,
+                "num_active": change.num_active[number],
+                "buffer_size": change.buffer_size[number],
+                "sigma_hat": change.sigma_hat[number] if change.sigma_hat else np.nan,
+            }
+            for replicate in self.replicates
+            for change in replicate.timeline.allocations
+            for number, task in enumerate(self.config.named_tasks)
+        ]
+        return pd.DataFrame(rows)
+
     def partition(self) -> Iterator[pd.DataFrame]:
         """Rows (replicate, task, client, sample), in blocks of clients."""
         for replicate in self.replicates:

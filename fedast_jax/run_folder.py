@@ -91,6 +91,7 @@ def _write_folder(result: Result, folder: Path, extras: Iterable[str]) -> Path:
 def _write_files(result: Result, folder: Path) -> None:
     (folder / "config.toml").write_text(result.config.to_toml())
     pq.write_table(_table(result.evaluations), folder / "evaluations.parquet")
+    pq.write_table(_table(result.allocations()), folder / "allocations.parquet")
     _write_json(result.summary(), folder / "summary.json")
     (folder / "figures").mkdir()
     result.plot().savefig(folder / "figures" / "accuracy.png", dpi=150)

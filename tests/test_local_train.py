@@ -33,6 +33,7 @@ def digits(num_examples: int = 40):
 
 
 def samples_of(work: LocalWork, first: int = 5) -> jax.Array:
+    assert work.num_samples is not None
     return jnp.arange(first, first + work.num_samples, dtype=jnp.int32)
 
 
@@ -119,6 +120,7 @@ def test_orders_have_the_promised_shape_and_range(name):
     orders = batch_orders(work, jax.random.key(1))
     assert orders.shape == (work.num_steps, work.batch_size)
     assert orders.dtype == jnp.int32
+    assert work.num_samples is not None
     assert 0 <= orders.min() <= orders.max() < work.num_samples
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from jax import lax
+from oracle import simulate_one_by_one
 from test_text import speech
 
 from fedast_jax.config import make_config
@@ -136,15 +138,34 @@ def torch_pairs(params, embedding, lstm, dense):
     ]
 
 
-def test_two_rounds_on_a_small_text(tmp_path, monkeypatch):
+@pytest.fixture
+def small_text(tmp_path, monkeypatch):
+    """A play of five roles as the data."""
     monkeypatch.setenv("FEDAST_DATA_DIR", str(tmp_path))
     plays = tmp_path / "shakespeare" / "plays"
     plays.mkdir(parents=True)
     (plays / "a.txt").write_text("".join(speech(f"R{i}", 700 + i) for i in range(5)))
+
+
+def small_run(**top):
     task = {"num_active": 3, "buffer_size": 2, "max_rounds": 2, "local_steps": 2, "batch_size": 8}
-    result = simulate(
-        make_config({"num_clients": 4, "batch_width": 2, "tasks": {"shakespeare": task}})
-    )
-    assert result.status == "finished"
+    return make_config({"num_clients": 4, "batch_width": 2, "tasks": {"shakespeare": task}, **top})
+
+
+@pytest.mark.usefixtures("small_text")
+def test_a_run_is_the_oracles():
+    config = small_run(precision="float64")
+    result, (oracle,) = simulate(config, keep_models=True), simulate_one_by_one(config)
+    theirs = jax.tree.map(np.asarray, oracle.final_model("shakespeare"))
+    ours = result.replicates[0].final_models["shakespeare"]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), ours, theirs)
     (loss,) = result.evaluations["loss"]
+    assert loss == pytest.approx(oracle.evaluations[0][-1], rel=1e-9)
     assert 0 < loss < 6  # ln 80 = 4.4 before training
+
+
+@pytest.mark.usefixtures("small_text")
+def test_the_partition_lists_every_window_once():
+    (table,) = [pd.concat(simulate(small_run(max_updates=1)).partition())]
+    assert len(set(table["client"])) == 4
+    assert len(set(table["sample"])) == len(table)

@@ -399,3 +399,29 @@ def test_the_plays_have_1054_clients(monkeypatch):
     assert len(dataset.clients) == 1054
     assert dataset.num_windows.min() == 64
     assert len(dataset.train_starts) == 3_374_033
+
+
+def test_tfds_tiny_shakespeare_is_one_play_in_three_parts(tmp_path):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    text = speech("First Citizen", 900) + speech("All", 500) + speech("Servant", 30)
+
+    class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # pyright: ignore
+        name, VERSION = "tiny_shakespeare", tfds.core.Version("1.0.0")
+
+        def _info(self):
+            features = tfds.features.FeaturesDict({"text": tfds.features.Text()})
+            return tfds.core.DatasetInfo(builder=self, features=features)
+
+        def _split_generators(self, dl_manager):
+            parts = {"train": text[:700], "validation": text[700:800], "test": text[800:]}
+            return {name: [(0, {"text": part})] for name, part in parts.items()}
+
+        def _generate_examples(self):
+            raise NotImplementedError
+
+    tfds.disable_progress_bar()
+    Builder(data_dir=tmp_path / "TFDS_DATA_DIR", file_format="array_record").download_and_prepare()
+    dataset = load_shakespeare()
+    assert dataset.clients == ("tiny_shakespeare/First Citizen", "tiny_shakespeare/All")
+    assert windows(dataset, dataset.train_starts[:1])[0] == speech("X", 900)[3 : 3 + 81]
+    assert "TFDS" in dataset.source

@@ -1,0 +1,221 @@
+"""The command line as a user meets it: what it leaves, what it says, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import fedast_jax as fx
+from fedast_jax import cli, run_folder
+
+SMALL = """
+num_clients = 20
+max_updates = 24
+num_seeds = 2
+[tasks.digits]
+num_active = 6
+buffer_size = 2
+test_every = 2
+samples_per_client = 20
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL)
+    return path
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    """The exit code of ``fedast ARGUMENTS`` in this process."""
+    monkeypatch.setattr(sys, "argv", ["fedast", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    code = ended.value.code
+    assert code is None or isinstance(code, int)
+    return code or 0
+
+
+def test_run_leaves_a_complete_folder_that_runs_again_to_the_same_bits(
+    monkeypatch, tmp_path, config, capsys
+):
+    first, again = tmp_path / "first", tmp_path / "again"
+    everything = "requests,models,partition"
+    assert run(monkeypatch, "run", config, "--out", first, "--save", everything) == 0
+    assert "digits" in capsys.readouterr().out
+    assert run(monkeypatch, "run", first / "config.toml", "--out", again, "--save", everything) == 0
+    names = {
+        "config.toml",
+        "manifest.json",
+        "summary.json",
+        "evaluations.parquet",
+        "allocations.parquet",
+        "requests.parquet",
+        "partition.parquet",
+        "models.npz",
+        "figures",
+    }
+    assert {path.name for path in first.iterdir()} == names
+    for name in ("config.toml", "evaluations.parquet", "requests.parquet", "partition.parquet"):
+        assert (first / name).read_bytes() == (again / name).read_bytes()
+    ours, theirs = np.load(first / "models.npz"), np.load(again / "models.npz")
+    assert set(ours) == set(theirs)
+    for key in ours:
+        np.testing.assert_array_equal(ours[key], theirs[key])
+
+
+def test_columns_of_the_tables(monkeypatch, tmp_path, config):
+    out = tmp_path / "out"
+    assert run(monkeypatch, "run", config, "--out", out, "--save", "requests,partition") == 0
+    tests = pd.read_parquet(out / "evaluations.parquet")
+    assert list(tests) == [
+        "replicate", "seed", "task", "round", "time", "arrivals", "accuracy", "loss",
+    ]  # fmt: skip
+    assert (tests["round"] % 2 == 0).all()
+    assert tests.groupby("replicate").time.is_monotonic_increasing.all()
+    requests = pd.read_parquet(out / "requests.parquet")
+    used = requests[requests.status == "used"]
+    assert (used.used_round >= used.base_round).all()
+    assert requests[requests.status != "used"].used_round.isna().all()
+    assert set(requests.status) <= {"used", "buffered", "in_flight", "cancelled"}
+    assert (requests.groupby("replicate").size() == 24 + 6).all()  # every arrival is replaced
+    held = pd.read_parquet(out / "partition.parquet")
+    assert (held.groupby(["replicate", "client"]).size() == 20).all()
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["status"] == "finished"
+    assert manifest["counts"]["arrivals"] == 48
+    assert set(manifest["seconds"]) == {"plan", "compile", "train", "test", "wall"}
+
+
+def test_plan_as_json(monkeypatch, config, capsys):
+    assert run(monkeypatch, "plan", config, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["events"] == 48
+    assert 0 < report["fill"] <= 1
+    assert report["batches"] * report["batch_width"] * report["fill"] >= 44
+    assert report["memory_bytes"] == sum(row["bytes"] for row in report["rows"])
+    assert report["mean_wave_width"] > 1
+
+
+def test_bench_as_json(monkeypatch, capsys):
+    assert run(monkeypatch, "bench", "digits", "--updates", 16, "--json") == 0
+    found = json.loads(capsys.readouterr().out)["digits"]
+    assert found["updates_per_second"] > 0
+    assert 0 < found["fraction"] < 1
+    assert found["gflops"] == pytest.approx(found["fraction"] * found["peak_gflops"])
+
+
+def test_version(monkeypatch, capsys):
+    assert run(monkeypatch, "version") == 0
+    assert "jaxlib" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--set", "tasks.digits.bufer_size=1"], ["tasks.digits.bufer_size", "buffer_size"]),
+        (["--set", "tasks.digits.buffer_size=7"], ["num_active=6", "got 7"]),
+        (["--set", "delays.law=gamma"], ["unknown delay law 'gamma'"]),
+        (["--set", "algorithm=fedasst"], ["'fedast'"]),
+        (["--set", "num_clients=0"], ["num_clients", "got 0"]),
+        (["--seeds", "0"], ["num_seeds", "got 0"]),
+        (["--save", "everything"], ["requests, models, partition", "'everything'"]),
+        (["--set", "memory_gib=1e-6"], ["GiB", "num_active=6", "memory_gib"]),
+    ],
+)
+def test_bad_input_is_one_sentence_and_leaves_nothing(
+    monkeypatch, tmp_path, config, capsys, arguments, words
+):
+    out = tmp_path / "out"
+    assert run(monkeypatch, "run", config, "--out", out, *arguments) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    for word in words:
+        assert word in said
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["nothing.toml", "quikstart"])
+def test_missing_configuration(monkeypatch, name, capsys):
+    assert run(monkeypatch, "run", name) == 2
+    assert name in capsys.readouterr().err
+
+
+def test_missing_data_says_which_files_go_where(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("FEDAST_DATA_DIR", str(tmp_path / "empty"))
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "none"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert run(monkeypatch, "run", "mnist", "--out", tmp_path / "out") == 2
+    said = capsys.readouterr().err
+    assert "train-images-idx3-ubyte" in said
+    assert "FEDAST_DATA_DIR" in said
+
+
+def test_an_existing_folder_is_not_touched(monkeypatch, tmp_path, config, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "mine").write_text("mine")
+    assert run(monkeypatch, "run", config, "--out", out) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert [path.name for path in out.iterdir()] == ["mine"]
+
+
+def test_a_full_disk_loses_nothing(monkeypatch, tmp_path, config):
+    result = fx.simulate(fx.load_config(config))
+    rescue, wanted = tmp_path / "rescue", tmp_path / "full" / "out"
+    rescue.mkdir()
+    real = run_folder._write_files
+
+    def fill_up(result, folder):
+        if folder.parent == wanted.parent:
+            (folder / "config.toml").write_text("half")
+            raise OSError(28, "No space left on device")
+        real(result, folder)
+
+    monkeypatch.setattr(run_folder, "_write_files", fill_up)
+    monkeypatch.setattr(run_folder.tempfile, "gettempdir", lambda: str(rescue))
+    with pytest.raises(run_folder.OutputError, match="No space left on device; the results are in"):
+        run_folder.save(result, wanted)
+    assert list(wanted.parent.iterdir()) == []
+    (saved,) = rescue.iterdir()
+    assert len(pd.read_parquet(saved / "evaluations.parquet")) == len(result.evaluations)
+
+
+def test_ctrl_c_ends_the_run_in_order(tmp_path, config):
+    out = tmp_path / "out"
+    settings = ["--set", "max_updates=10000000", "--set", "tasks.digits.target_accuracy=none"]
+    command = [sys.executable, "-m", "fedast_jax.cli", "run", str(config), "--out", str(out)]
+    process = subprocess.Popen(
+        command + settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    process.stdout.readline()  # the first line of progress: something has been measured
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert json.loads((out / "manifest.json").read_text())["status"] == "interrupted"
+    assert len(pd.read_parquet(out / "evaluations.parquet")) > 0
+
+
+def test_a_killed_run_leaves_no_folder(tmp_path, config):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "fedast_jax.cli", "run", str(config), "--out", str(out)]
+    process = subprocess.Popen([*command, "--set", "max_updates=10000000"], env={**os.environ})
+    time.sleep(3)
+    process.kill()
+    process.wait()
+    assert not out.exists()
