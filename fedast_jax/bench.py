@@ -14,7 +14,7 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 
 from .flops import gemm_peak, step_flops
-from .local_train import LocalWork, local_train
+from .local_train import LocalWork, local_train, side_by_side
 from .tasks import Kind, Shape, Task, get_kind
 from .tasks.base import Data
 
@@ -106,7 +106,7 @@ def train_batches(
     """The engine's inner loops: a scan over batches, a loop of micro-batches in each.
 
     Args:
-        micro: slots trained side by side by ``vmap``; divides ``SLOTS``.
+        micro: slots trained side by side; divides ``SLOTS``.
         versions, updates: ``float[rows, parameters]``.
         samples: ``int32[batches, SLOTS, row length]``, what the clients hold.
     Returns:
@@ -125,7 +125,8 @@ def train_batches(
         def train_micro(i: jax.Array, updates: jax.Array) -> jax.Array:
             slots = i * micro + jnp.arange(micro)
             rows = (number * SLOTS + slots) % NUM_ROWS
-            trained = jax.vmap(train_slot)(versions[rows], clients[slots], number * SLOTS + slots)
+            train = side_by_side(train_slot, micro)
+            trained = train(versions[rows], clients[slots], number * SLOTS + slots)
             return updates.at[rows].set(trained)
 
         num_micro = jnp.where(number >= 0, SLOTS // micro, 0)  # traced, as in the engine

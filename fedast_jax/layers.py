@@ -122,7 +122,9 @@ def uniform_fan_in(fan_in: int):
     bound = 1.0 / math.sqrt(fan_in)
 
     def init(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-        return jax.random.uniform(key, shape, default_float(), -bound, bound)
+        # drawn in one dimension: many compile eight times as long, and a model has many of these
+        values = jax.random.uniform(key, (math.prod(shape),), default_float(), -bound, bound)
+        return values.reshape(shape)
 
     return init
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -139,3 +140,19 @@ def local_train(
     start = (params, optimizer.init(params))
     (trained, _), _ = lax.scan(step, start, (jnp.arange(work.num_steps), index))
     return jax.tree.map(jnp.subtract, params, trained)
+
+
+def side_by_side(function: Callable[..., Any], width: int) -> Callable[..., Any]:
+    """``jax.vmap`` over ``width`` slots, but a single slot runs without it.
+
+    The products of a batch of one are slower than plain ones: by a fifth for the CIFAR-10 model on
+    two CPU cores, by two fifths for LeNet-5.
+    """
+    if width > 1:
+        return jax.vmap(function)
+
+    def one(*args: Any) -> Any:
+        first = jax.tree.map(lambda leaf: leaf[0], args)
+        return jax.tree.map(lambda leaf: leaf[None], function(*first))
+
+    return one

@@ -363,15 +363,15 @@ def scenarios(
     widths: Sequence[int] = (1, 2, 3, 8),
     capacities: Sequence[tuple[int, int]] = ((1, 1), (6, 4), (30, 9), (150, 150)),
     most_active: int = 10,
-    most_updates: int = 120,
-    most_tasks: int = 4,
+    num_updates: tuple[int, int] = (1, 120),
+    num_tasks: tuple[int, int] = (1, 4),
     **top: Any,
 ) -> Scenario:
     """Small runs in which much happens: ties, caps, stops, few rows, tiny windows.
 
     What ``top`` sets is as it says, or drawn where it says a list.
     """
-    names = ["a", "b", "c", "d"][: draw(st.integers(1, most_tasks))]
+    names = ["a", "b", "c", "d"][: draw(st.integers(*num_tasks))]
     tasks = {name: draw(task_tables(targets, most_active)) for name in names}
     if len(names) == 2 and draw(st.booleans()):
         tasks["b"]["copies"] = 2
@@ -381,7 +381,7 @@ def scenarios(
         "seed": draw(st.integers(0, 9)),
         "num_seeds": draw(st.integers(1, 3)),
         "num_clients": num_clients,
-        "max_updates": draw(st.integers(1, most_updates)),
+        "max_updates": draw(st.integers(*num_updates)),
         "batch_width": draw(st.sampled_from(widths)),
         "delays": draw(st.sampled_from(DELAYS)),
     }

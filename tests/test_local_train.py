@@ -9,7 +9,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from fedast_jax import local_train as module
-from fedast_jax.local_train import AUGMENT, LocalWork, batch_orders, local_train
+from fedast_jax.local_train import AUGMENT, LocalWork, batch_orders, local_train, side_by_side
 from fedast_jax.tasks import TASKS, Shape, Task
 
 EPOCHS = LocalWork(batch_size=4, local_epochs=2, local_steps=None, num_samples=11)
@@ -188,3 +188,14 @@ def test_each_step_augments_with_its_own_key():
     draws = [jax.random.uniform(jax.random.fold_in(key, AUGMENT + i)) for i in range(5)]
     assert len({float(draw) for draw in draws}) == 5
     np.testing.assert_allclose(update, sum(draws), rtol=1e-6)
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_side_by_side_keeps_the_slot_axis(width):
+    tree = {"a": jnp.arange(2.0 * width).reshape(width, 2), "b": jnp.arange(width)}
+    double = side_by_side(lambda tree, factor: jax.tree.map(lambda x: x * factor, tree), width)
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        double(tree, jnp.full(width, 2)),
+        jax.tree.map(lambda x: 2 * x, tree),
+    )

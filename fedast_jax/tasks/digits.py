@@ -13,7 +13,7 @@ from .mnist import MLP
 NORMALISE = Normalise(mean=0.0, std=1.0, scale=16.0)  # pixels are 0..16
 
 DEFAULTS = Defaults(
-    client_lr=0.1,
+    client_lr=0.3,
     weight_decay=1e-4,
     step_time=0.02,
     batch_size=10,
@@ -47,5 +47,5 @@ def build_cnn(shape: Shape) -> Task:
     return classification(SmallCNN(shape.num_classes), shape, NORMALISE)
 
 
-MLP_KIND = Kind("digits", "digits", build_mlp, DEFAULTS, micro_batch={"cpu": 16})
+MLP_KIND = Kind("digits", "digits", build_mlp, DEFAULTS, micro_batch={"cpu": 8})
 CNN_KIND = Kind("digits_cnn", "digits", build_cnn, DEFAULTS, micro_batch={"cpu": 4})

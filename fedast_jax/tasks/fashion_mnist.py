@@ -44,6 +44,6 @@ KIND = Kind(
         step_time=0.120,
         target_accuracy=0.82,
     ),
-    micro_batch={"cpu": 4},
+    micro_batch={"cpu": 2},
     test_chunk=50,
 )

@@ -43,6 +43,6 @@ KIND = Kind(
         step_time=0.074,
         target_accuracy=0.93,
     ),
-    micro_batch={"cpu": 16},
+    micro_batch={"cpu": 4},
     test_chunk=1000,
 )

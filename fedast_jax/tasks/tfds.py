@@ -11,7 +11,7 @@ from .classification import Normalise, classification
 from .mnist import MLP
 
 NORMALISE = Normalise(mean=0.5, std=0.5)
-SMALLEST_IMAGE = 8  # below this, pooling twice leaves too little for a convolutional net
+SMALLEST_IMAGE = 8  # below this, pooling leaves too little for a convolutional net
 
 
 class AdaptiveCNN(nn.Module):
@@ -43,6 +43,6 @@ KIND = Kind(
     dataset=None,
     build=build,
     defaults=Defaults(client_lr=0.05, weight_decay=3e-4, step_time=0.1),
-    micro_batch={"cpu": 4},
-    test_chunk=250,
+    micro_batch={"cpu": 1},
+    test_chunk=50,
 )
