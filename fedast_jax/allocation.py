@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
+from math import floor
 
 import numpy as np
 
@@ -31,13 +33,13 @@ def share_out(weights: Sequence[float], total: int) -> list[int]:
     """
     if total < len(weights):
         raise ValueError(f"cannot give each of {len(weights)} tasks one of {total} requests")
-    share = np.asarray(weights, np.float64)
-    if not np.all(np.isfinite(share)) or np.any(share < 0) or share.sum() <= 0:
-        share = np.ones(len(weights))
-    exact = share / share.sum() * total
-    counts = np.floor(exact).astype(np.int64)
-    left = total - int(counts.sum())
-    counts[np.argsort(counts - exact, kind="stable")[:left]] += 1
+    if not all(np.isfinite(weights)) or min(weights) < 0 or not any(weights):
+        weights = [1.0] * len(weights)
+    parts = [Fraction(weight) for weight in weights]  # exact: ties are ties
+    exact = [total * part / sum(parts) for part in parts]
+    counts = np.array([floor(share) for share in exact])
+    by_remainder = sorted(range(len(exact)), key=lambda one: counts[one] - exact[one])
+    counts[by_remainder[: total - int(counts.sum())]] += 1
     while counts.min() < 1:
         counts[counts.argmax()] -= 1
         counts[counts.argmin()] += 1

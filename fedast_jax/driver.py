@@ -166,7 +166,7 @@ class Driver:
             for test, score in zip(plan.tests, scores, strict=True):
                 found[test.lane.replicate].append((test, score))
         for scored in found.values():
-            scored.sort(key=lambda entry: entry[0].event)
+            scored.sort(key=lambda entry: (entry[0].event, entry[0].lane.task))
         return found
 
     def decide(self, segment: Segment, found: dict[int, Scored]) -> None:
@@ -279,8 +279,6 @@ def _is_decisive(test: Test, score: Score) -> bool:
 
 
 def _step_updates(config: Config, width: int) -> int:
-    """Most updates that one step may aggregate: bursts, and the largest buffer that can arise."""
-    total = sum(task.settings.num_active for task in config.named_tasks)
-    ratio = min(task.settings.num_active / task.settings.buffer_size for task in config.named_tasks)
-    largest = math.ceil(total / ratio) + 1
+    """Most updates that one step may aggregate: bursts, and the largest round that can arise."""
+    largest = get_algorithm(config.algorithm).largest_round(config)
     return max(4 * width, 1 << (largest - 1).bit_length())

@@ -100,6 +100,7 @@ def schedule(
         The steps, and the lanes' rows after them (nothing is freed within a segment).
     Raises:
         OutOfRows: ``free`` does not suffice; its lists are then spent.
+        ValueError: a round is larger than ``most_updates``.
     """
     planner = _Planner(works, lanes, free, most_updates)
     open_lanes = planner.close_rounds(range(len(works)))
@@ -178,7 +179,10 @@ class _Planner:
                 front += 1
             self._front[lane] = front
             while self._round[lane] < len(ends) and ends[self._round[lane]] <= front:
-                if len(self.plan.update_row) + self._round_size(lane) > most:
+                size = self._round_size(lane)
+                if size > self.most_updates:
+                    raise ValueError(f"a round of {size} updates, a step takes {self.most_updates}")
+                if len(self.plan.update_row) + size > most:
                     unfinished.add(lane)
                     break
                 self._close_round(lane)

@@ -285,7 +285,8 @@ class Timeline(EventLog[_State]):
         for task, stopped in enumerate(state.stopped):
             if not stopped and state.in_flight[task] == 0:
                 state.time = now
-                self._dispatch(task, min(2, state.num_active[task]))
+                spare = sum(state.num_active) - sum(state.in_flight)
+                self._dispatch(task, min(2, state.num_active[task], spare))
 
     def _dispatch(self, task: int, count: int) -> None:
         """Send ``count`` requests with the present version to clients drawn with replacement."""

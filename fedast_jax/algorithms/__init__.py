@@ -20,6 +20,8 @@ class Algorithm:
 
     make_timeline: Callable[[Config, int], EventLog]
     """``(config, seed) -> events`` of one replicate at time 0."""
+    largest_round: Callable[[Config], int]
+    """The most updates that one aggregation can ever take."""
     check: Callable[[Config], None] = lambda config: None
     """Raises ValueError where the configuration does not suit the algorithm."""
     is_synchronous: bool = False  # which of a kind's defaults apply
@@ -30,12 +32,16 @@ class Algorithm:
 NO_BUFFER = {"buffer_size": 1, "server_lr": 0.038}
 
 ALGORITHMS: dict[str, Algorithm] = {
-    "fedast": Algorithm(fedast.make_timeline),
-    "fedast_nobuffer": Algorithm(fedast.no_buffer, defaults=NO_BUFFER),
-    "async_fl": Algorithm(fedast.no_buffer, fedast.check_single_task, defaults=NO_BUFFER),
-    "fedbuff": Algorithm(fedast.make_timeline, fedast.check_single_task),
-    "sync_st": Algorithm(sync.first_k, sync.check, is_synchronous=True),
-    "sync_st_no_mitigation": Algorithm(sync.no_mitigation, sync.check, is_synchronous=True),
+    "fedast": Algorithm(fedast.make_timeline, fedast.largest_round),
+    "fedast_nobuffer": Algorithm(fedast.no_buffer, fedast.largest_round, defaults=NO_BUFFER),
+    "async_fl": Algorithm(
+        fedast.no_buffer, fedast.largest_round, fedast.check_single_task, defaults=NO_BUFFER
+    ),
+    "fedbuff": Algorithm(fedast.make_timeline, fedast.largest_round, fedast.check_single_task),
+    "sync_st": Algorithm(sync.first_k, sync.most_kept, sync.check_first_k, is_synchronous=True),
+    "sync_st_no_mitigation": Algorithm(
+        sync.no_mitigation, sync.num_active, sync.check, is_synchronous=True
+    ),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from ..allocation import PERIOD
@@ -21,6 +22,13 @@ def make_timeline(config: Config, seed: int) -> Timeline:
 def no_buffer(config: Config, seed: int) -> Timeline:
     """FedAST-NoBuffer: every arrival is a round, whatever R_m becomes."""
     return _make_timeline(config, seed, has_buffer=False)
+
+
+def largest_round(config: Config) -> int:
+    """The largest buffer that can arise: one task that has been given every request."""
+    tasks = [task.settings for task in config.named_tasks]
+    ratio = min(task.num_active / task.buffer_size for task in tasks)
+    return math.ceil(sum(task.num_active for task in tasks) / ratio) + 1
 
 
 def check_single_task(config: Config) -> None:

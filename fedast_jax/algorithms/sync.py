@@ -113,6 +113,7 @@ class SyncTimeline(EventLog[_State]):
         ended = [task for task in self._open_tasks() if self._close_round(task)]
         for task in ended:
             state.stopped[task] = True
+            state.num_active[task] = state.buffer_size[task] = 0
         if not self._open_tasks():
             state.end_reason = "finished"
         elif ended:
@@ -162,11 +163,11 @@ class SyncTimeline(EventLog[_State]):
         """Count one arrival; False where the replicate ends before the round does."""
         state, limits = self._state, self._limits
         arrival = self.requests.arrives_at[request]
-        if limits.time_limit is not None and arrival > limits.time_limit:
-            state.time, state.end_reason = limits.time_limit, "time_limit"
-            return False
         if state.num_arrivals == limits.max_updates:
             state.end_reason = "max_updates"
+            return False
+        if limits.time_limit is not None and arrival > limits.time_limit:
+            state.time, state.end_reason = limits.time_limit, "time_limit"
             return False
         state.time = arrival
         state.num_arrivals += 1
@@ -188,16 +189,32 @@ class SyncTimeline(EventLog[_State]):
         self._log_allocation()
 
 
+def num_active(config: Config) -> int:
+    """Clients that take part in a round: all, unless ``max_active_clients`` is given."""
+    return config.max_active_clients or config.num_clients
+
+
+def most_kept(config: Config) -> int:
+    """The most arrivals that a task keeps of one round."""
+    return min(num_active(config), config.keep_first)
+
+
 def check(config: Config) -> None:
-    """Raise ValueError where a task has fewer clients than its rounds keep, or none."""
-    tasks, num_active = config.named_tasks, config.max_active_clients or config.num_clients
-    if num_active < len(tasks):
+    """Raise ValueError where a task gets no client."""
+    if num_active(config) < len(config.named_tasks):
         raise ValueError(
-            f"{len(tasks)} tasks need at least as many active clients, got {num_active}"
+            f"{len(config.named_tasks)} tasks need at least as many active clients, "
+            f"got {num_active(config)}"
         )
-    shares = share_out([task.settings.sync_weight for task in tasks], num_active)
+
+
+def check_first_k(config: Config) -> None:
+    """As ``check``; also where a task has fewer clients than its rounds keep."""
+    check(config)
+    tasks = config.named_tasks
+    shares = share_out([task.settings.sync_weight for task in tasks], num_active(config))
     for task, share in zip(tasks, shares, strict=True):
-        if config.algorithm == "sync_st" and share < config.keep_first:
+        if share < config.keep_first:
             raise ValueError(
                 f"keep_first={config.keep_first} is more than the {share} clients of task "
                 f"{task.name!r} in a round; lower keep_first or raise max_active_clients"
@@ -223,7 +240,7 @@ def _make_timeline(config: Config, seed: int, keep_first: int | None) -> SyncTim
     ]
     clients = Clients(
         config.num_clients,
-        config.max_active_clients or config.num_clients,
+        num_active(config),
         np.asarray(delays.speeds, np.float64)[classes],
         delays.law,
     )
