@@ -9,3 +9,4 @@ from .results import PlanReport as PlanReport
 from .results import Result as Result
 from .simulate import plan as plan
 from .simulate import simulate as simulate
+from .simulate import simulate_together as simulate_together

@@ -12,14 +12,14 @@ NUM_UPDATES = 8  # V: updates that an estimate rests on
 PERIOD = 0.75  # c_period = PERIOD * unfinished tasks * sum of R, in arrivals
 
 
-def sigma_hat(spread: float, client_lr: float, server_lr: float, num_steps: int) -> float:
+def sigma_hat(spread: float, scale: float) -> float:
     """EstimateVariances (Algorithm 4): ``sqrt(eta_c eta_s tau * spread)``.
 
     Args:
         spread: ``(1/V) sum ||Delta_i - mean||^2 / ||mean||^2`` of a task's last V updates.
-        client_lr, server_lr, num_steps: eta_c, eta_s, tau.
+        scale: eta_c eta_s tau.
     """
-    return float(np.sqrt(client_lr * server_lr * num_steps * spread))
+    return float(np.sqrt(scale * spread))
 
 
 def share_out(weights: Sequence[float], total: int) -> list[int]:

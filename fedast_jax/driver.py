@@ -9,7 +9,6 @@ from itertools import groupby
 from typing import NamedTuple
 
 from .algorithms import get_algorithm
-from .allocation import sigma_hat
 from .config import Config
 from .engine import Params
 from .events import EventLog, Mark
@@ -31,12 +30,22 @@ class Evaluation(NamedTuple):
     loss: float
 
 
+class Setting(NamedTuple):
+    """One configuration of a run."""
+
+    config: Config
+    pool_of: Sequence[int]  # the pool of each task
+
+
 @dataclass
 class Replicate:
-    """One seed: its events, its lanes and what was measured."""
+    """One seed of one setting: its events, its lanes and what was measured."""
 
-    index: int
+    number: int  # among all of the run
+    setting: int
+    index: int  # among the seeds of its setting
     seed: int
+    config: Config
     timeline: EventLog
     lanes: list[Lane]
     evaluations: list[Evaluation] = field(default_factory=list)
@@ -72,13 +81,12 @@ Scored = list[tuple[Test, Score]]
 
 
 class Driver:
-    """Runs all replicates of a configuration through shared pools."""
+    """Runs all replicates of one or more configurations through shared pools."""
 
     def __init__(
         self,
-        config: Config,
+        settings: Sequence[Setting],
         pools: Sequence[LanePool],
-        pool_of: Sequence[int],
         executor: Executor,
         on_segment: Callable[[Driver], None] = lambda driver: None,
         keep_models: bool = False,
@@ -86,18 +94,19 @@ class Driver:
         """Prepare a run.
 
         Args:
-            config: what to run.
+            settings: what to run; all settings of the first seed come first.
             pools: with their capacity set.
-            pool_of: the pool of each task.
             executor: what trains and tests.
             on_segment: called after each segment.
             keep_models: whether to fetch every replicate's final models.
         """
-        self.config, self.pools, self.pool_of = config, pools, pool_of
+        self.settings, self.pools = list(settings), pools
         self.executor, self.on_segment, self.keep_models = executor, on_segment, keep_models
-        self.step_updates = _step_updates(config, max(pool.spec.width for pool in pools))
+        width = max(pool.spec.width for pool in pools)
+        self.step_updates = max(_step_updates(one.config, width) for one in settings)
         self.counts = Counts()
-        self.waiting = list(reversed(list(enumerate(config.seeds))))
+        self.waiting = _jobs([one.config for one in settings])[::-1]
+        self.num_begun = 0
         self.resident: list[Replicate] = []
         self.done: list[Replicate] = []
 
@@ -116,9 +125,8 @@ class Driver:
     def admit(self, num_resident: int) -> None:
         """Let waiting replicates in while there is room."""
         while self.waiting and len(self.resident) < num_resident:
-            index, seed = self.waiting.pop()
             with self.executor.seconds.measure("plan"):
-                replicate = self._new_replicate(index, seed)
+                replicate = self._new_replicate(*self.waiting.pop())
             self.resident.append(replicate)
             for lane in replicate.lanes:
                 pool = self.pool(lane)
@@ -136,7 +144,7 @@ class Driver:
         fits gets more rows.
         """
         with self.executor.seconds.measure("plan"):
-            marks = {one.index: one.timeline.mark() for one in self.resident}
+            marks = {one.number: one.timeline.mark() for one in self.resident}
             starts = {id(lane): lane.rows for one in self.resident for lane in one.lanes}
             while True:
                 for one in self.resident:
@@ -159,7 +167,7 @@ class Driver:
 
     def test(self, segment: Segment) -> dict[int, Scored]:
         """Test every version that is due, and sort the scores by replicate and event."""
-        found: dict[int, Scored] = {one.index: [] for one in self.resident}
+        found: dict[int, Scored] = {one.number: [] for one in self.resident}
         for pool, plan in zip(self.pools, segment.plans, strict=True):
             self._count(pool, plan)
             scores = self.executor.test(pool, plan.tests)
@@ -174,7 +182,7 @@ class Driver:
         with self.executor.seconds.measure("plan"):
             for replicate in self.resident:
                 num_requests = None
-                for event, tests in groupby(found[replicate.index], lambda entry: entry[0].event):
+                for event, tests in groupby(found[replicate.number], lambda entry: entry[0].event):
                     scored = list(tests)
                     for test, score in scored:
                         self._record(replicate, test, score)
@@ -184,7 +192,7 @@ class Driver:
                 for lane in replicate.lanes:
                     self.pool(lane).commit(lane, num_requests)
                 if replicate.timeline.is_waiting:
-                    replicate.timeline.reallocate([self._sigma_hat(one) for one in replicate.lanes])
+                    replicate.timeline.decide(_Measure(self, replicate))
 
     def retire(self) -> None:
         """Take ended replicates out of the pools."""
@@ -200,28 +208,32 @@ class Driver:
 
     def pool(self, lane: Lane) -> LanePool:
         """The pool that a lane belongs to."""
-        return self.pools[self.pool_of[lane.task]]
+        return self.pools[lane.pool]
 
-    def _new_replicate(self, index: int, seed: int) -> Replicate:
-        timeline = get_algorithm(self.config.algorithm).make_timeline(self.config, seed)
+    def _new_replicate(self, setting: int, index: int) -> Replicate:
+        config, pool_of = self.settings[setting]
+        number, seed = self.num_begun, config.seeds[index]
+        self.num_begun += 1
+        timeline = get_algorithm(config.algorithm).make_timeline(config, seed)
         lanes = [
             Lane(
-                replicate=index,
-                task=number,
+                replicate=number,
+                task=place,
+                pool=pool,
                 seed=seed,
                 name=task.name,
                 settings=task.settings,
-                num_clients=self.config.num_clients,
-                data=self.pools[self.pool_of[number]].data,
+                num_clients=config.num_clients,
+                data=self.pools[pool].data,
                 timeline=timeline,
             )
-            for number, task in enumerate(self.config.named_tasks)
+            for place, (task, pool) in enumerate(zip(config.named_tasks, pool_of, strict=True))
         ]
-        return Replicate(index, seed, timeline, lanes)
+        return Replicate(number, setting, index, seed, config, timeline, lanes)
 
     def _take_back(self, marks: dict[int, Mark], starts: dict[int, LaneRows]) -> None:
         for replicate in self.resident:
-            replicate.timeline.rewind(marks[replicate.index])
+            replicate.timeline.rewind(marks[replicate.number])
             for lane in replicate.lanes:
                 lane.rows = starts[id(lane)]
 
@@ -244,15 +256,6 @@ class Driver:
             )
         )
 
-    def _sigma_hat(self, lane: Lane) -> float:
-        """EstimateVariances (Algorithm 4) from the lane's last V updates; 0 once it has stopped."""
-        if lane.timeline.is_stopped(lane.task):
-            return 0.0
-        rows = [lane.rows.updates[request] for request in lane.last_updates()]
-        spread = self.executor.spread(self.pool(lane), rows) if len(rows) > 1 else math.nan
-        settings = lane.settings
-        return sigma_hat(spread, settings.client_lr, settings.server_lr, settings.work.num_steps)
-
     def _cut(self, replicate: Replicate, segment: Segment, event: int, scored: Scored) -> int:
         """Go back to an event whose tests end tasks, and let these end there.
 
@@ -267,10 +270,25 @@ class Driver:
                 last_rounds[test.lane.task] = test.round
                 rounds = timeline.rounds[test.lane.task]
                 replicate.target_times[test.lane.name] = rounds.time[test.round - 1]
-        num_requests = timeline.cut(segment.marks[replicate.index], event, last_rounds)
+        num_requests = timeline.cut(segment.marks[replicate.number], event, last_rounds)
         if replicate.diverged:
             timeline.end("diverged")
         return num_requests
+
+
+class _Measure:
+    """What one replicate's timeline may ask of the device."""
+
+    def __init__(self, driver: Driver, replicate: Replicate) -> None:
+        self._driver, self._replicate = driver, replicate
+
+    def spread(self, task: int, requests: Sequence[int]) -> float:
+        """``(1/V) sum ||update - mean||^2 / ||mean||^2``, no number for fewer than two."""
+        lane = self._replicate.lanes[task]
+        rows = [lane.rows.updates[request] for request in requests]
+        if len(rows) < 2:
+            return math.nan
+        return self._driver.executor.spread(self._driver.pool(lane), rows)
 
 
 def _is_decisive(test: Test, score: Score) -> bool:
@@ -282,3 +300,14 @@ def _step_updates(config: Config, width: int) -> int:
     """Most updates that one step may aggregate: bursts, and the largest round that can arise."""
     largest = get_algorithm(config.algorithm).largest_round(config)
     return max(4 * width, 1 << (largest - 1).bit_length())
+
+
+def _jobs(configs: Sequence[Config]) -> list[tuple[int, int]]:
+    """(setting, index of the seed), every setting's first seed before any second one."""
+    most = max(config.num_seeds for config in configs)
+    return [
+        (setting, index)
+        for index in range(most)
+        for setting, config in enumerate(configs)
+        if index < config.num_seeds
+    ]

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Generic, NamedTuple, Self, TypeVar
+from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -98,6 +98,14 @@ class Allocation(NamedTuple):
     sigma_hat: tuple[float, ...] | None  # what it was worked out from, if it was
 
 
+class Measure(Protocol):
+    """What an algorithm may ask of the updates that it has had kept."""
+
+    def spread(self, task: int, requests: Sequence[int]) -> float:
+        """``(1/V) sum ||update - mean||^2 / ||mean||^2``, no number for fewer than two."""
+        ...
+
+
 @dataclass(frozen=True)
 class Mark(Generic[S]):
     """A point to come back to."""
@@ -131,18 +139,18 @@ class EventLog(ABC, Generic[S]):
     def pending(self, task: int) -> list[int]:
         """Requests of the task that may yet be used, in order of arrival."""
 
-    @property
-    def num_kept_updates(self) -> int:
-        """V: a task's last updates that the next reallocation is worked out from."""
-        return 0
+    def kept_updates(self, task: int) -> list[int]:
+        """Requests whose updates the next decision is worked out from, though they are used."""
+        del task
+        return []
 
     @property
     def is_waiting(self) -> bool:
-        """Whether an arrival waits for ``reallocate``."""
+        """Whether nothing can follow before ``decide``."""
         return False
 
-    def reallocate(self, sigma_hat: Sequence[float]) -> None:
-        """Share the requests out in proportion to ``sigma_hat``, where the algorithm does that."""
+    def decide(self, measure: Measure) -> None:
+        """Decide by what was trained so far how to go on, where the algorithm does that."""
         raise NotImplementedError
 
     @property

@@ -22,8 +22,9 @@ from .task_data import Clients, TaskData
 class Lane:
     """One task of one replicate."""
 
-    replicate: int
+    replicate: int  # its number among all of the run
     task: int
+    pool: int
     seed: int
     name: str
     settings: TaskConfig
@@ -49,11 +50,6 @@ class Lane:
         ends = [end - used for end in rounds.end[start.version :]]
         needed = len(rounds.arrived) - used if self.timeline.is_waiting else 0
         return LaneWork(requests, [base_round[request] for request in requests], ends, needed)
-
-    def last_updates(self) -> list[int]:
-        """Requests whose updates are kept for the next estimate of the variances."""
-        count = self.timeline.num_kept_updates
-        return self.timeline.rounds[self.task].arrived[-count:].tolist() if count else []
 
 
 class Test(NamedTuple):
@@ -141,7 +137,7 @@ class LanePool:
         old, version = lane.rows, len(lane.timeline.rounds[lane.task])
         updates = {
             request: old.updates[request]
-            for request in dict.fromkeys(lane.last_updates() + pending)
+            for request in dict.fromkeys(lane.timeline.kept_updates(lane.task) + pending)
             if request < limit and request in old.updates
         }
         needed = {base_round[request] for request in pending if request not in updates}

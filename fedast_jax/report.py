@@ -116,12 +116,12 @@ def show_plan(report: PlanReport, console: Console) -> None:
 
 def _fraction(driver: Driver) -> float:
     total = len(driver.done) + len(driver.resident) + len(driver.waiting)
-    return (len(driver.done) + sum(_progress(driver, one) for one in driver.resident)) / total
+    return (len(driver.done) + sum(_progress(one) for one in driver.resident)) / total
 
 
-def _progress(driver: Driver, replicate: Replicate) -> float:
+def _progress(replicate: Replicate) -> float:
     """How much of a replicate is over for certain: the nearest of its limits counts."""
-    config, timeline = driver.config, replicate.timeline
+    config, timeline = replicate.config, replicate.timeline
     parts = []
     if config.max_updates:
         parts.append(timeline.num_arrivals / config.max_updates)
@@ -139,7 +139,7 @@ def _accuracies(replicates: list[Replicate]) -> dict[str, float]:
     latest: dict[str, dict[int, float]] = {}
     for replicate in replicates:
         for test in replicate.evaluations:
-            latest.setdefault(test.task, {})[replicate.index] = test.accuracy
+            latest.setdefault(test.task, {})[replicate.number] = test.accuracy
     return {name: sum(found.values()) / len(found) for name, found in latest.items()}
 
 

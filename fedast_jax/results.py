@@ -28,7 +28,7 @@ PACKAGES = ("fedast-jax", "jax", "jaxlib", "flax", "optax", "numpy", "pandas", "
 
 @dataclass
 class Result:
-    """One finished (or interrupted) run."""
+    """One setting of a finished (or interrupted) run."""
 
     config: Config
     replicates: list[Replicate]  # in order of their seeds; those never begun are missing
@@ -41,11 +41,14 @@ class Result:
     keeps_models: bool
 
     @classmethod
-    def collect(cls, driver: Driver, sizing: Sizing, status: str, wall_seconds: float) -> Result:
-        """Take from a driver what is to be kept."""
+    def collect(
+        cls, driver: Driver, setting: int, sizing: Sizing, status: str, wall_seconds: float
+    ) -> Result:
+        """Take one setting from a driver; counts and seconds are those of the whole run."""
+        mine = [one for one in driver.done + driver.resident if one.setting == setting]
         return cls(
-            driver.config,
-            sorted(driver.done + driver.resident, key=lambda one: one.index),
+            driver.settings[setting].config,
+            sorted(mine, key=lambda one: one.index),
             status,
             driver.counts,
             driver.executor.seconds,

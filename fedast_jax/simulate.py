@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
 import jax
 
-from .config import Config, TaskConfig
-from .driver import Driver
+from .config import Config, ConfigError, TaskConfig
+from .driver import Driver, Setting
 from .engine import Engine, EngineSpec
 from .executor import Device, Executor, Interrupted, PlanOnly
 from .flops import step_flops
 from .pool import LanePool
 from .results import PlanReport, Result
 from .schedule import mean_wave_width
-from .sizing import PoolNeeds, Sizing, batch_width, fit, memory_budget, window
+from .sizing import PoolNeeds, Sizing, batch_width, fit, memory_budget, most_resident, window
 from .task_data import TaskData, load_task_data
 from .tasks import get_kind
 
@@ -48,25 +48,54 @@ def simulate(
         ConfigError: the run cannot fit into the memory.
         DataError: data is missing or broken.
     """
+    return simulate_together(
+        [config], on_segment=on_segment, is_stopped=is_stopped, keep_models=keep_models
+    )[0]
+
+
+def simulate_together(
+    configs: Sequence[Config],
+    *,
+    on_segment: Callable[[Driver], None] = lambda driver: None,
+    is_stopped: Callable[[], bool] = lambda: False,
+    keep_models: bool = False,
+) -> list[Result]:
+    """Run several configurations in shared full batches: other methods, other numbers.
+
+    Seeds are taken in turn: the first of every configuration, the second of every configuration,
+    and so on. Equal seeds meet equal clients, data and initial models, and equal delays as far as
+    the methods dispatch alike.
+
+    Args:
+        configs: with the same ``precision``, ``batch_width`` and ``memory_gib``.
+        on_segment, is_stopped, keep_models: as for ``simulate``.
+    Returns:
+        A result for each configuration, in order; counts and seconds are those of the whole run.
+    Raises:
+        ConfigError: the run cannot fit into the memory, or the configurations not together.
+        DataError: data is missing or broken.
+    """
     start = time.perf_counter()
-    with _precision(config):
-        setup = prepare(config)
-        device = Device(is_stopped)
-        driver = setup.driver(config, device, on_segment, keep_models)
+    with _precision(configs):
+        setup = prepare(configs)
+        driver = setup.driver(Device(is_stopped), on_segment, keep_models)
         status = "finished"
         try:
             driver.run(setup.sizing.num_resident, setup.sizing.window)
         except (Interrupted, KeyboardInterrupt):
             status = "interrupted"
-        return Result.collect(driver, setup.sizing, status, time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        return [
+            Result.collect(driver, number, setup.sizing, status, seconds)
+            for number in range(len(configs))
+        ]
 
 
-def plan(config: Config) -> PlanReport:
+def plan(*configs: Config) -> PlanReport:
     """Plan a whole run without training: targets are never met, so it is the longest possible."""
-    with _precision(config):
-        setup = prepare(config)
-        executor, start = PlanOnly(), time.perf_counter()
-        driver = setup.driver(config, executor)
+    with _precision(configs):
+        setup = prepare(configs)
+        driver, start = setup.driver(PlanOnly()), time.perf_counter()
         driver.run(setup.sizing.num_resident, setup.sizing.window)
         seconds = time.perf_counter() - start
         return PlanReport.collect(driver, setup.sizing, seconds, _wave_width(driver))
@@ -76,12 +105,11 @@ class Setup(NamedTuple):
     """A run before its first event."""
 
     pools: list[LanePool]
-    pool_of: list[int]
+    settings: list[Setting]
     sizing: Sizing
 
     def driver(
         self,
-        config: Config,
         executor: Executor,
         on_segment: Callable[[Driver], None] = lambda driver: None,
         keep_models: bool = False,
@@ -89,10 +117,10 @@ class Setup(NamedTuple):
         """A driver over pools with the rows that the sizing gives them."""
         for pool, needs in zip(self.pools, self.sizing.needs, strict=True):
             pool.grow(*needs.rows(self.sizing.num_resident))
-        return Driver(config, self.pools, self.pool_of, executor, on_segment, keep_models)
+        return Driver(self.settings, self.pools, executor, on_segment, keep_models)
 
 
-def prepare(config: Config) -> Setup:
+def prepare(configs: Sequence[Config]) -> Setup:
     """Load the data, build the pools and choose how much is resident at once.
 
     Raises:
@@ -100,27 +128,35 @@ def prepare(config: Config) -> Setup:
         DataError: data is missing or broken.
     """
     data: dict[tuple, TaskData] = {}
-    for _, task in config.named_tasks:
-        source = _source(task)
-        if source not in data:
-            data[source] = load_task_data(get_kind(task.kind), task.dataset, task.test_samples)
+    for config in configs:
+        for _, task in config.named_tasks:
+            source = _source(task)
+            if source not in data:
+                data[source] = load_task_data(get_kind(task.kind), task.dataset, task.test_samples)
             data[source].check_num_clients(config.num_clients)
-    pools, pool_of = make_pools(config, data)
-    options = _sizings(config, pools, pool_of)
-    return Setup(pools, pool_of, fit(options, memory_budget(config), config))
+    pools, settings = make_pools(configs, data)
+    return Setup(
+        pools, settings, fit(_sizings(settings, pools), memory_budget(configs[0]), configs)
+    )
 
 
-def make_pools(config: Config, data: dict[tuple, TaskData]) -> tuple[list[LanePool], list[int]]:
-    """One pool for each combination of kind and shapes, and the pool of each task."""
+def make_pools(
+    configs: Sequence[Config], data: dict[tuple, TaskData]
+) -> tuple[list[LanePool], list[Setting]]:
+    """One pool for each combination of kind and shapes, and the pools of each configuration."""
     pools: dict[tuple, LanePool] = {}
-    pool_of = []
-    for _, task in config.named_tasks:
-        key = (task.kind, _source(task), task.work, task.server_optimizer)
-        if key not in pools:
-            loaded = data[_source(task)]
-            pools[key] = LanePool(_spec(config, task, loaded), loaded)
-        pool_of.append(list(pools).index(key))
-    return list(pools.values()), pool_of
+    width = batch_width(configs)
+    settings = []
+    for config in configs:
+        pool_of = []
+        for _, task in config.named_tasks:
+            key = (task.kind, _source(task), task.work, task.server_optimizer)
+            if key not in pools:
+                loaded = data[_source(task)]
+                pools[key] = LanePool(_spec(config, task, loaded, width), loaded)
+            pool_of.append(list(pools).index(key))
+        settings.append(Setting(config, pool_of))
+    return list(pools.values()), settings
 
 
 def _source(task: TaskConfig) -> tuple:
@@ -129,8 +165,8 @@ def _source(task: TaskConfig) -> tuple:
     return kind.data, kind.dataset or task.dataset, task.test_samples
 
 
-def _spec(config: Config, task: TaskConfig, data: TaskData) -> EngineSpec:
-    kind, backend, width = get_kind(task.kind), jax.default_backend(), batch_width(config)
+def _spec(config: Config, task: TaskConfig, data: TaskData, width: int) -> EngineSpec:
+    kind, backend = get_kind(task.kind), jax.default_backend()
     steps = MOST_STEPS
     if backend == "cpu":
         flops = step_flops(kind.build(data.shape), data.train_shapes, task.work.batch_size)
@@ -147,27 +183,41 @@ def _spec(config: Config, task: TaskConfig, data: TaskData) -> EngineSpec:
     )
 
 
-def _sizings(config: Config, pools: list[LanePool], pool_of: list[int]) -> Iterator[Sizing]:
+def _sizings(settings: Sequence[Setting], pools: list[LanePool]) -> Iterator[Sizing]:
     """Ways to run, the largest first: all replicates at once, half of them, ..., small windows."""
-    width, num_resident = pools[0].spec.width, config.num_seeds
+    width = pools[0].spec.width
+    total = sum(setting.config.num_seeds for setting in settings)
+    num_resident = min(total, most_resident(width))
     while True:
         events = window(width, len(pools), num_resident)
-        yield Sizing(num_resident, events, _needs(config, pools, pool_of, events, num_resident))
+        yield Sizing(num_resident, events, _needs(settings, pools, events, num_resident))
         if num_resident == 1:
             break
         num_resident = (num_resident + 1) // 2
     while events > 1:
         events //= 2
-        yield Sizing(1, events, _needs(config, pools, pool_of, events, 1))
+        yield Sizing(1, events, _needs(settings, pools, events, 1))
 
 
 def _needs(
-    config: Config, pools: list[LanePool], pool_of: list[int], events: int, num_resident: int
+    settings: Sequence[Setting], pools: list[LanePool], events: int, num_resident: int
 ) -> tuple[PoolNeeds, ...]:
-    """What one of the resident replicates needs, found by planning the first part of one.
+    """What one of the resident replicates needs at most, whichever setting it has."""
+    peaks = [_peaks(one, pools, events, num_resident) for one in settings]
+    return tuple(
+        _pool_needs(pool, [max(most) for most in zip(*of_pool, strict=True)])
+        for pool, of_pool in zip(pools, zip(*peaks, strict=True), strict=True)
+    )
+
+
+def _peaks(
+    setting: Setting, pools: list[LanePool], events: int, num_resident: int
+) -> list[tuple[int, int]]:
+    """Rows of each pool in use at most, found by planning the first part of one replicate.
 
     It is planned with its share of a batch: a wider one would train further ahead.
     """
+    config = setting.config
     share = -(-pools[0].spec.width // num_resident)
     active = sum(task.settings.num_active for task in config.named_tasks)
     most = PROBE_TURNS * active + 2 * events
@@ -178,16 +228,16 @@ def _needs(
     for pool in copies:
         bound = 2 * active + events + share
         pool.grow(bound, bound)
-    Driver(probe, copies, pool_of, PlanOnly()).run(1, events)
-    return tuple(_pool_needs(pool, copy.peak) for pool, copy in zip(pools, copies, strict=True))
+    Driver([setting._replace(config=probe)], copies, PlanOnly()).run(1, events)
+    return [copy.peak for copy in copies]
 
 
-def _pool_needs(pool: LanePool, peak: tuple[int, int]) -> PoolNeeds:
+def _pool_needs(pool: LanePool, peak: Sequence[int]) -> PoolNeeds:
     engine = Engine(pool.spec)
     version_bytes, update_bytes = engine.row_bytes
     workspace = WORKSPACE_COPIES * pool.spec.micro_batch * update_bytes
     fixed = pool.data.num_bytes + workspace
-    return PoolNeeds(*peak, pool.spec.width, version_bytes, update_bytes, fixed)
+    return PoolNeeds(peak[0], peak[1], pool.spec.width, version_bytes, update_bytes, fixed)
 
 
 def _wave_width(driver: Driver) -> float:
@@ -201,6 +251,10 @@ def _wave_width(driver: Driver) -> float:
 
 
 @contextmanager
-def _precision(config: Config) -> Iterator[None]:
-    with jax.enable_x64(config.precision == "float64"):
+def _precision(configs: Sequence[Config]) -> Iterator[None]:
+    for key in ("precision", "batch_width", "memory_gib"):
+        found = {getattr(config, key) for config in configs}
+        if len(found) > 1:
+            raise ConfigError(f"{key} must be the same for all that runs together, got {found}")
+    with jax.enable_x64(configs[0].precision == "float64"):
         yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -61,14 +61,19 @@ def memory_budget(config: Config) -> int:
     return int(BUDGET_SHARE * total)
 
 
-def batch_width(config: Config) -> int:
-    """W: the configured width, or what suits the device."""
-    if config.batch_width is not None:
-        return config.batch_width
+def batch_width(configs: Sequence[Config]) -> int:
+    """W: the configured width, or what suits the device and the number of lanes."""
+    if configs[0].batch_width is not None:
+        return configs[0].batch_width
     if jax.default_backend() == "cpu":
         return 16
-    lanes = config.num_seeds * len(config.named_tasks)
+    lanes = sum(config.num_seeds * len(config.named_tasks) for config in configs)
     return min(1024, max(32, 1 << (24 * lanes).bit_length() - 1))
+
+
+def most_resident(width: int) -> int:
+    """Replicates beyond which more fill no batch better: they would only lengthen the segments."""
+    return max(16, width)
 
 
 def window(width: int, num_pools: int, num_resident: int) -> int:
@@ -76,9 +81,10 @@ def window(width: int, num_pools: int, num_resident: int) -> int:
     return max(LEAST_WINDOW, -(-SEGMENT_BATCHES * width * num_pools // num_resident))
 
 
-def too_large(needed: int, budget: int, config: Config) -> ConfigError:
+def too_large(needed: int, budget: int, configs: Sequence[Config]) -> ConfigError:
     """The error for a run that does not fit with one replicate resident."""
-    largest = max(config.named_tasks, key=lambda task: task.settings.num_active)
+    tasks = [task for config in configs for task in config.named_tasks]
+    largest = max(tasks, key=lambda task: task.settings.num_active)
     return ConfigError(
         f"one replicate needs about {needed / 2**30:.2g} GiB, but {budget / 2**30:.2g} GiB may be "
         f"used; lower tasks.{largest.name}.num_active={largest.settings.num_active} or "
@@ -86,7 +92,7 @@ def too_large(needed: int, budget: int, config: Config) -> ConfigError:
     )
 
 
-def fit(options: Iterable[Sizing], budget: int, config: Config) -> Sizing:
+def fit(options: Iterable[Sizing], budget: int, configs: Sequence[Config]) -> Sizing:
     """The first of the options (largest first) that the budget allows.
 
     Raises:
@@ -97,4 +103,4 @@ def fit(options: Iterable[Sizing], budget: int, config: Config) -> Sizing:
         needed = option.bytes
         if needed <= budget:
             return option
-    raise too_large(needed, budget, config)
+    raise too_large(needed, budget, configs)

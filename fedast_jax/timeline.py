@@ -12,9 +12,9 @@ from heapq import heappop, heappush, heapreplace
 
 import numpy as np
 
-from .allocation import NUM_UPDATES, share_out
+from .allocation import NUM_UPDATES, share_out, sigma_hat
 from .delays import CHUNK, Dispatches, Stream, generator
-from .events import EventLog, Limits, State
+from .events import EventLog, Limits, Measure, State
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class TaskPlan:
     buffer_size: int  # b_m at the start
     max_rounds: int | None  # T_m
     duration_scale: float  # tau_m * beta_m: one request's time in units of the law
+    variance_scale: float = 1.0  # eta_c * eta_s * tau_m of EstimateVariances
     keeps_buffer_size: bool = False  # whether b_m stays when R_m changes
 
 
@@ -187,15 +188,27 @@ class Timeline(EventLog[_State]):
         most = self._limits.max_updates
         return min(np.ceil(self._next_realloc()), np.inf if most is None else most)
 
-    @property
-    def num_kept_updates(self) -> int:
-        """V: a task's last updates that the next reallocation is worked out from."""
-        return 0 if self._realloc_period is None else NUM_UPDATES
+    def kept_updates(self, task: int) -> list[int]:
+        """With option D the task's last V arrivals."""
+        if self._realloc_period is None:
+            return []
+        return self.rounds[task].arrived[-NUM_UPDATES:].tolist()
 
     @property
     def is_waiting(self) -> bool:
-        """Whether an arrival waits for ``reallocate``."""
+        """Whether an arrival waits for ``decide``."""
         return self._state.waiting is not None and self._state.decision is None
+
+    def decide(self, measure: Measure) -> None:
+        """EstimateVariances (Algorithm 4) from each task's last V updates, then Realloc."""
+        self.reallocate(
+            [
+                0.0
+                if self._state.stopped[task]
+                else sigma_hat(measure.spread(task, self.kept_updates(task)), plan.variance_scale)
+                for task, plan in enumerate(self._tasks)
+            ]
+        )
 
     def reallocate(self, sigma_hat: Sequence[float]) -> None:
         """Share sum R out in proportion to ``sigma_hat`` (one number per task) and go on.

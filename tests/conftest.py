@@ -20,7 +20,7 @@ from oracle import Request, SymbolicLearner, load_data, shared_out
 
 from fedast_jax import executor
 from fedast_jax.config import Config, TaskConfig, make_config
-from fedast_jax.driver import Driver
+from fedast_jax.driver import Driver, Setting
 from fedast_jax.engine import Engine, EngineSpec
 from fedast_jax.executor import Executor, Score, Seconds
 from fedast_jax.layers import Dense
@@ -140,27 +140,29 @@ def run_driver(
     """
     num_resident = num_resident or config.num_seeds
     with jax.enable_x64(config.precision == "float64"):
-        pools, pool_of = pools_of(config)
+        pools, setting = pools_of(config)
         for pool in pools:
             pool.grow(*capacity)
         on_segment = getattr(executor, "on_segment", lambda driver: None)
-        driver = Driver(config, pools, pool_of, executor, on_segment, keep_models=True)
+        driver = Driver([setting], pools, executor, on_segment, keep_models=True)
         driver.step_updates = step_updates or driver.step_updates
         if change is not None:
             driver.admit(num_resident)
             change(driver)
         driver.run(num_resident, window)
-        result = Result.collect(driver, Sizing(num_resident, window, ()), "finished", 0.0)
+        result = Result.collect(driver, 0, Sizing(num_resident, window, ()), "finished", 0.0)
         return Ran(driver, result.requests(), result.evaluations)
 
 
-def pools_of(config: Config) -> tuple[list[LanePool], list[int]]:
+def pools_of(config: Config) -> tuple[list[LanePool], Setting]:
     """One pool a kind, and the pool of each task."""
     pools: dict[str, LanePool] = {}
     for _, task in config.named_tasks:
         if task.kind not in pools:
             pools[task.kind] = LanePool(engine_spec(config, task), load_data(task.kind))
-    return list(pools.values()), [list(pools).index(task.kind) for _, task in config.named_tasks]
+    kinds = list(pools)
+    setting = Setting(config, [kinds.index(task.kind) for _, task in config.named_tasks])
+    return list(pools.values()), setting
 
 
 def engine_spec(config: Config, task: TaskConfig, steps: int = 3) -> EngineSpec:

@@ -69,8 +69,8 @@ def test_too_few_requests_for_the_tasks():
 
 def test_sigma_hat_by_hand():
     """sqrt(0.1 * 0.5 * 20 * 4) = sqrt(4)."""
-    assert sigma_hat(4.0, client_lr=0.1, server_lr=0.5, num_steps=20) == pytest.approx(2.0)
-    assert math.isnan(sigma_hat(NAN, 0.1, 0.5, 20))
+    assert sigma_hat(4.0, 0.1 * 0.5 * 20) == pytest.approx(2.0)
+    assert math.isnan(sigma_hat(NAN, 1.0))
 
 
 # Updates whose first two numbers are (1, 0), (3, 0), (2, 3): mean (2, 1); squared distances
@@ -296,9 +296,11 @@ def test_no_reallocation_with_option_s_or_a_single_task():
     timeline.advance(200)
     assert timeline.end_reason == "max_updates"
     assert len(timeline.allocations) == 1
-    assert drawn.start().num_kept_updates == 8
+    assert drawn.start().kept_updates(0) == []
+    assert len(timeline.kept_updates(0)) == 8
     static = Timeline(0, plans, Limits(200), Dispatches(0, 30, "constant", np.zeros(30, int), [1]))
-    assert static.num_kept_updates == 0
+    static.advance(20)
+    assert static.kept_updates(0) == []
 
 
 @pytest.mark.parametrize("algorithm", ["async_fl", "fedbuff"])
@@ -317,8 +319,8 @@ def test_algorithms_of_a_single_task(algorithm):
 def planned(table: dict) -> Timeline:
     """The only replicate's events."""
     config = make_config(table)
-    pools, pool_of = pools_of(config)
-    driver = Driver(config, pools, pool_of, PlanOnly())
+    pools, setting = pools_of(config)
+    driver = Driver([setting], pools, PlanOnly())
     driver.run(1, 20)
     timeline = driver.done[0].timeline
     assert isinstance(timeline, Timeline)

@@ -81,16 +81,16 @@ def test_columns_of_the_tables(monkeypatch, tmp_path, config):
     assert list(tests) == [
         "replicate", "seed", "task", "round", "time", "arrivals", "accuracy", "loss",
     ]  # fmt: skip
-    assert (tests["round"] % 2 == 0).all()
+    assert bool((tests["round"] % 2 == 0).all())
     assert tests.groupby("replicate").time.is_monotonic_increasing.all()
     requests = pd.read_parquet(out / "requests.parquet")
     used = requests[requests.status == "used"]
-    assert (used.used_round >= used.base_round).all()
+    assert bool((used.used_round >= used.base_round).all())
     assert requests[requests.status != "used"].used_round.isna().all()
     assert set(requests.status) <= {"used", "buffered", "in_flight", "cancelled"}
-    assert (requests.groupby("replicate").size() == 24 + 6).all()  # every arrival is replaced
+    assert bool((requests.groupby("replicate").size() == 24 + 6).all())  # every arrival is replaced
     held = pd.read_parquet(out / "partition.parquet")
-    assert (held.groupby(["replicate", "client"]).size() == 20).all()
+    assert bool((held.groupby(["replicate", "client"]).size() == 20).all())
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["status"] == "finished"
     assert manifest["counts"]["arrivals"] == 48

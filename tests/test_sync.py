@@ -265,8 +265,8 @@ def test_k_has_no_meaning_where_all_arrivals_are_kept():
 
 def plan(config) -> Driver:
     """All replicates, without training."""
-    pools, pool_of = pools_of(config)
-    driver = Driver(config, pools, pool_of, PlanOnly())
+    pools, setting = pools_of(config)
+    driver = Driver([setting], pools, PlanOnly())
     most = config.max_active_clients or config.num_clients
     if config.algorithm == "sync_st":
         most = config.keep_first

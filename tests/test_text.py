@@ -319,7 +319,7 @@ def shakespeare_config(num_clients: int, **task):
 def test_a_run_with_more_clients_than_roles_is_refused_before_it_starts(folder):
     write_play(folder, "a", speech("A", 900) + speech("B", 900))
     with pytest.raises(DataError, match=r"num_clients must be in \[1, 2\] for shakespeare"):
-        prepare(shakespeare_config(3))
+        prepare([shakespeare_config(3)])
 
 
 @pytest.mark.parametrize(

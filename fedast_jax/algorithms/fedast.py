@@ -50,6 +50,7 @@ def _make_timeline(config: Config, seed: int, *, has_buffer: bool) -> Timeline:
             buffer_size=task.buffer_size if has_buffer else 1,
             max_rounds=task.max_rounds,
             duration_scale=task.work.num_steps * task.step_time,
+            variance_scale=task.client_lr * task.server_lr * task.work.num_steps,
             keeps_buffer_size=not has_buffer,
         )
         for _, task in config.named_tasks
