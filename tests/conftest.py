@@ -425,3 +425,11 @@ DELAYS = [
     {"law": "constant"},
     {"law": "half_normal"},
 ]
+
+
+@pytest.fixture(autouse=True)
+def _leaves_no_trace():
+    """A test that leaves JAX in double precision would change those after it."""
+    assert not jax.config.jax_enable_x64
+    yield
+    assert not jax.config.jax_enable_x64
