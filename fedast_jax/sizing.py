@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -71,9 +72,14 @@ def batch_width(configs: Sequence[Config]) -> int:
     return min(1024, max(32, 1 << (24 * lanes).bit_length() - 1))
 
 
-def most_resident(width: int) -> int:
-    """Replicates beyond which more fill no batch better: they would only lengthen the segments."""
-    return max(16, width)
+def most_resident(width: int, narrowest: float) -> int:
+    """Replicates beyond which more fill no batch better and only take memory.
+
+    Args:
+        width: W.
+        narrowest: requests that can be trained at once of the lane that has fewest.
+    """
+    return math.ceil(2 * width / max(narrowest, 1.0)) + 1
 
 
 def window(width: int, num_pools: int, num_resident: int) -> int:
