@@ -24,9 +24,9 @@ from .sizing import (
     PoolNeeds,
     Sizing,
     batch_width,
+    enough_resident,
     fit,
     memory_budget,
-    most_resident,
     window,
 )
 from .task_data import TaskData, load_task_data
@@ -200,7 +200,8 @@ def _sizings(settings: Sequence[Setting], pools: list[LanePool]) -> Iterator[Siz
     total = sum(setting.config.num_seeds for setting in settings)
     drivers = [_probe(one, pools, LEAST_WINDOW, width) for one in settings]
     narrowest = min(width for driver in drivers for width in _wave_widths(driver))
-    num_resident = min(total, most_resident(width, narrowest))
+    turns = max(1, total // enough_resident(width, narrowest))  # of about equal numbers
+    num_resident = -(-total // turns)
     while True:
         events = window(width, len(pools), num_resident)
         yield Sizing(num_resident, events, _needs(settings, pools, events, num_resident))

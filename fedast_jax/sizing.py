@@ -72,8 +72,8 @@ def batch_width(configs: Sequence[Config]) -> int:
     return min(1024, max(32, 1 << (24 * lanes).bit_length() - 1))
 
 
-def most_resident(width: int, narrowest: float) -> int:
-    """Replicates beyond which more fill no batch better and only take memory.
+def enough_resident(width: int, narrowest: float) -> int:
+    """Replicates that fill every batch: more would only take memory.
 
     Args:
         width: W.
