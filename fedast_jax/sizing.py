@@ -11,7 +11,7 @@ import psutil
 
 from .config import Config, ConfigError
 
-SEGMENT_BATCHES = 8  # full batches of a pool in one segment, about
+SEGMENT_BATCHES = 10  # full batches of a pool in one segment, about
 LEAST_WINDOW = 32  # events of a replicate in one segment: fewer cost more planning
 SPARE = 1.15  # rows beyond those that a probe needed
 BUDGET_SHARE = 0.6  # of the free memory
