@@ -91,7 +91,7 @@ class RandomEstimates(PlanOnly):
         self.random = random.Random(0)
 
     def spread(self, pool: LanePool, rows: Sequence[int]) -> float:
-        """A number between 0.5 and 2: tasks' shares differ by up to a factor of 2, anew each time."""
+        """A number between 0.5 and 2: shares differ by up to a factor of 2, anew each time."""
         del pool, rows
         return 2 ** self.random.uniform(-1, 1)
 
