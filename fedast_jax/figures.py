@@ -65,7 +65,7 @@ def allocation_figure(*results: Result, labels: Sequence[str] = ("",)) -> Figure
     for panel, (label, result) in zip(panels, changing, strict=True):
         _draw_allocations(panel, result)
         finish_panel(panel, label)
-    panels[0].set_ylabel("$R_m$")
+    panels[0].set_ylabel("requests in flight, $R_m$")
     figure.legend(
         *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False
     )
