@@ -10,3 +10,6 @@ from .results import Result as Result
 from .simulate import plan as plan
 from .simulate import simulate as simulate
 from .simulate import simulate_together as simulate_together
+from .study import Study as Study
+from .study import compare as compare
+from .study import sweep as sweep

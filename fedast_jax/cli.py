@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from .config import Config, ConfigError, load_config
+from .config import ConfigError, load_table, make_config
 from .config_files import find_config
 from .data import DataError
 from .data.commands import app as data_app
-from .run_folder import EXTRAS, OutputError, check_folder, default_folder, save
+from .run_folder import EXTRAS, OutputError, check_folder, default_folder, save, save_study
 
 app = typer.Typer(
     help="FedAST in JAX: several models trained at once over one asynchronous client pool.",
@@ -36,6 +36,8 @@ ConfigPath = Annotated[
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting.")
 ]
+Seeds = Annotated[int | None, typer.Option(help="Number of seeds (replicates).")]
+Out = Annotated[Path | None, typer.Option(help="Folder for the results.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -56,8 +58,8 @@ def main() -> None:
 def run(
     config: ConfigPath = "quickstart",
     overrides: Overrides = None,
-    seeds: Annotated[int | None, typer.Option(help="Number of seeds (replicates).")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
+    seeds: Seeds = None,
+    out: Out = None,
     extras: Annotated[
         str, typer.Option("--save", help=f"More tables, of {','.join(EXTRAS)}.")
     ] = "",
@@ -66,8 +68,13 @@ def run(
     from .report import Reporter, show_result
     from .simulate import simulate
 
-    settings = _load(config, overrides, seeds)
-    wanted = _extras(extras)
+    table = _read(config, overrides, seeds)
+    settings, wanted = make_config(table), _extras(extras)
+    if settings.compare or settings.sweep:
+        if wanted:
+            raise ConfigError(f"--save {extras} is for the run of one configuration; leave it out")
+        _run_study(table, out)
+        return
     folder = out or default_folder(settings.name)
     check_folder(folder)
     console = Console()
@@ -79,10 +86,27 @@ def run(
             keep_models="models" in wanted,
         )
     show_result(result, console)
-    console.print(f"results in {save(result, folder, wanted)}", highlight=False, soft_wrap=True)
-    if result.status == "interrupted":
-        console.print("interrupted: the results are those measured so far")
-        raise typer.Exit(INTERRUPTED)
+    _end(result.status, save(result, folder, wanted), console)
+
+
+@app.command()
+def compare(
+    config: ConfigPath,
+    algorithms: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,...", help="Names; fedast:static, fedast:dynamic for options."),
+    ] = None,
+    overrides: Overrides = None,
+    seeds: Seeds = None,
+    out: Out = None,
+) -> None:
+    """Run algorithms against each other on the same seeds; the first is measured against each."""
+    table = _read(config, overrides, seeds)
+    if algorithms is not None:
+        table["compare"] = [name.strip() for name in algorithms.split(",")]
+    if not table.get("compare"):
+        raise ConfigError("nothing to compare: name algorithms, --algorithms fedast,sync_st")
+    _run_study(table, out)
 
 
 @app.command()
@@ -90,8 +114,9 @@ def plan(config: ConfigPath, overrides: Overrides = None, as_json: Json = False)
     """Lay a run out without training: batches, how full they are, rows, memory."""
     from .report import show_plan
     from .simulate import plan as make_plan
+    from .variants import make_variants
 
-    report = make_plan(_load(config, overrides))
+    report = make_plan(*(one.config for one in make_variants(_read(config, overrides))))
     if as_json:
         print(json.dumps(asdict(report), indent=2))
     else:
@@ -134,11 +159,35 @@ def version() -> None:
         print(f"{name} {package_version(name)}")
 
 
-def _load(config: str, overrides: list[str] | None, seeds: int | None = None) -> Config:
+def _run_study(table: dict[str, Any], out: Path | None) -> None:
+    """Run a comparison or a sweep; otherwise as ``run``."""
+    from .report import Reporter
+    from .study import run_study
+    from .study_report import show_study
+    from .variants import make_variants
+
+    name = make_variants(table)[0].config.name  # what is wrong is said before a folder is made
+    folder = out or default_folder(name)
+    check_folder(folder)
+    console = Console()
+    with _stop_on_ctrl_c() as is_stopped, Reporter(console) as reporter:
+        study = run_study(table, on_segment=reporter.update, is_stopped=is_stopped)
+    show_study(study, console)
+    _end(study.status, save_study(study, folder), console)
+
+
+def _end(status: str, folder: Path, console: Console) -> None:
+    console.print(f"results in {folder}", highlight=False, soft_wrap=True)
+    if status == "interrupted":
+        console.print("interrupted: the results are those measured so far")
+        raise typer.Exit(INTERRUPTED)
+
+
+def _read(config: str, overrides: list[str] | None, seeds: int | None = None) -> dict[str, Any]:
     changes = list(overrides or [])
     if seeds is not None:
         changes.append(f"num_seeds={seeds}")
-    return load_config(find_config(config), changes)
+    return load_table(find_config(config), changes)
 
 
 def _extras(text: str) -> list[str]:

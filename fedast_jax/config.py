@@ -10,14 +10,25 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from .algorithms import ALGORITHMS, Algorithm, get_algorithm
 from .delays import check_delays
+from .grid import check_grid, flat_keys
 from .local_train import LocalWork
+from .methods import check_methods
 from .tasks import Kind, get_kind
 
 Precision = Literal["float32", "tensorfloat32", "bfloat16", "float64"]
+Allocation = Literal["static", "dynamic"]
 ServerOptimizer = Literal["sgd", "momentum", "adagrad", "adam", "yogi"]
 
 Count = Annotated[int, Field(ge=1)]
@@ -135,7 +146,10 @@ class Config(_Table):
 
     name: str = "run"
     algorithm: str = "fedast"
-    allocation: Literal["static", "dynamic"] = "static"  # options S and D
+    allocation: Allocation = "static"  # options S and D
+    compare: Annotated[tuple[str, ...], Field(strict=False)] = ()  # algorithms, on the same seeds
+    sweep: dict[str, list[Any]] = {}  # values of other settings, by dotted key
+    paired_seeds: bool = False  # sweep: the same seeds for every setting
     keep_first: Count = 30  # k of sync_st: arrivals of a task that a round keeps
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     num_seeds: Count = 1
@@ -159,6 +173,24 @@ class Config(_Table):
             name: _with_defaults(name, task, algorithm) for name, task in table["tasks"].items()
         }
         return {**table, "tasks": tasks}
+
+    @field_validator("compare", mode="after")
+    @classmethod
+    def _check_methods(cls, labels: tuple[str, ...], known: ValidationInfo) -> tuple[str, ...]:
+        check_methods(labels, known.data.get("allocation", "static"))
+        return labels
+
+    @field_validator("sweep", mode="before")
+    @classmethod
+    def _dotted(cls, table: Any) -> Any:
+        """TOML reads ``a.b = [1, 2]`` as a table in a table."""
+        return dict(flat_keys(table)) if isinstance(table, Mapping) else table
+
+    @field_validator("sweep", mode="after")
+    @classmethod
+    def _check_values(cls, grid: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        check_grid(grid)
+        return grid
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -194,8 +226,9 @@ class Config(_Table):
         return range(self.seed, self.seed + self.num_seeds)
 
     def to_dict(self) -> dict[str, Any]:
-        """Every setting, defaults included; what is None is left out."""
-        return self.model_dump(mode="json", exclude_none=True)
+        """Every setting, defaults included; what is None or an empty study is left out."""
+        empty = {name for name in ("compare", "sweep") if not getattr(self, name)}
+        return self.model_dump(mode="json", exclude_none=True, exclude=empty)
 
     def to_toml(self) -> str:
         """The complete configuration as TOML; loading it gives an equal configuration."""
@@ -230,6 +263,15 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
     Raises:
         ConfigError: the file is missing or broken, or a setting cannot be run.
     """
+    return make_config(load_table(path, overrides))
+
+
+def load_table(path: str | Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
+    """What ``load_config`` reads, before it is checked and completed.
+
+    Raises:
+        ConfigError: the file is missing or broken, or an override is no ``key=value``.
+    """
     try:
         text = Path(path).read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
@@ -238,8 +280,8 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
     table = _parse_toml(text, str(path))
     table.setdefault("name", Path(path).stem)
     for override in overrides:
-        _apply_override(table, override)
-    return make_config(table)
+        apply_override(table, override)
+    return table
 
 
 def make_config(table: Mapping[str, Any]) -> Config:
@@ -261,15 +303,34 @@ def _parse_toml(text: str, path: str) -> dict[str, Any]:
         raise ConfigError(f"{path!r} is not valid TOML: {error}") from None
 
 
-def _apply_override(table: dict[str, Any], override: str) -> None:
+def apply_override(table: dict[str, Any], override: str) -> None:
+    """Set one ``key=value`` in nested tables, in place.
+
+    Raises:
+        ConfigError: it does not read so.
+    """
     key, sign, text = override.partition("=")
     names = key.strip().split(".")
     if not sign or not all(names):
         raise ConfigError(f"an override must read key=value, got {override!r}")
+    set_value(table, key, parse_value(text))
+
+
+def parse_value(text: str) -> Any:
+    """A TOML value; what is none is a string."""
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
+        return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        value = text.strip()
+        return text.strip()
+
+
+def set_value(table: dict[str, Any], key: str, value: Any) -> None:
+    """Put a value at a dotted key of nested tables, in place.
+
+    Raises:
+        ConfigError: the key leads through a value.
+    """
+    names = key.strip().split(".")
     for name in names[:-1]:
         table = table.setdefault(name, {})
         if not isinstance(table, dict):

@@ -9,14 +9,18 @@ from .config import ConfigError
 
 
 def shipped_configs() -> dict[str, Path]:
-    """Name -> file, for example ``"mnist"``: in the installed package, or in a source checkout."""
+    """Name -> file, for example ``"mnist"`` or ``"paper/fig5"``.
+
+    They lie in the installed package, or in a source checkout.
+    """
     package = Path(__file__).parent
     # A built wheel holds the folder inside the package; in a checkout it lies beside it.
     folder = next(
         (one / "configs" for one in (package, package.parent) if (one / "configs").is_dir()),
         package / "configs",
     )
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    files = sorted(folder.rglob("*.toml"))
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in files}
 
 
 def find_config(name_or_path: str | Path) -> Path:
@@ -30,9 +34,10 @@ def find_config(name_or_path: str | Path) -> Path:
         return path
     if str(name_or_path) in shipped:
         return shipped[str(name_or_path)]
-    near = difflib.get_close_matches(path.stem, shipped, n=1)
+    near = difflib.get_close_matches(path.with_suffix("").as_posix(), shipped, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
+    plain = [name for name in shipped if "/" not in name]
     raise ConfigError(
         f"there is no configuration file {str(name_or_path)!r}; {hint}"
-        f"shipped are {', '.join(shipped)}"
+        f"shipped are {', '.join(plain)}, and the figures of the paper (paper/fig2 ...)"
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from .results import Result
 
 GRID_POINTS = 400
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito's, without yellow: told apart by colour-blind readers too."""
+DASHES = ("-", "--", ":", "-.")  # once the colours are used up
 
 
 def accuracy_figure(result: Result) -> Figure:
@@ -42,6 +46,57 @@ def accuracy_figure(result: Result) -> Figure:
     return figure
 
 
+def allocation_figure(*results: Result, labels: Sequence[str] = ("",)) -> Figure | None:
+    """Requests in flight over simulated time, a line per task; None where they never change.
+
+    Args:
+        results: each gets a panel, if its allocation changes.
+        labels: a title for each panel.
+    """
+    changing = [
+        (label, result)
+        for label, result in zip(labels, results, strict=True)
+        if any(len(one.timeline.allocations) > 1 for one in result.replicates)
+    ]
+    if not changing:
+        return None
+    figure = Figure(figsize=(1.2 + 4.8 * len(changing), 4.2), layout="constrained")
+    panels = figure.subplots(1, len(changing), squeeze=False, sharey=True).ravel()
+    for panel, (label, result) in zip(panels, changing, strict=True):
+        _draw_allocations(panel, result)
+        finish_panel(panel, label)
+    panels[0].set_ylabel("requests in flight, $R_m$")
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False
+    )
+    config = changing[0][1].config
+    others = f", thin the other {config.num_seeds - 1}" if config.num_seeds > 1 else ""
+    figure.suptitle(
+        f"{config.name}: requests in flight, thick lines are seed {config.seed}{others}"
+    )
+    return figure
+
+
+def finish_panel(panel: Axes, title: str) -> None:
+    """What every panel over simulated time has."""
+    panel.set(title=title, xlabel="simulated time")
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.grid(alpha=0.3)
+
+
+class LineStyle(TypedDict):
+    """What matplotlib takes."""
+
+    color: str
+    ls: str
+
+
+def line_style(number: int) -> LineStyle:
+    """Colour and dashes of the line of this number."""
+    dash = DASHES[number // len(COLOURS) % len(DASHES)]
+    return {"color": COLOURS[number % len(COLOURS)], "ls": dash}
+
+
 def held_mean(tests: pd.DataFrame, value: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean and standard deviation over seeds of a curve that holds its last value between tests.
 
@@ -65,6 +120,29 @@ def held_at(times: np.ndarray, values: np.ndarray, grid: np.ndarray) -> np.ndarr
     return values[np.clip(np.searchsorted(times, grid, side="right") - 1, 0, None)]
 
 
+def _draw_allocations(panel: Axes, result: Result) -> None:
+    """The first seed thick, the others thin: a mean of steps would show values that R never had."""
+    changes = _held_to_the_end(result)
+    for number, task in enumerate(result.config.named_tasks):
+        colour, dash = COLOURS[number % len(COLOURS)], DASHES[number % len(DASHES)]
+        seeds = [one for _, one in changes[changes.task == task.name].groupby("replicate")]
+        for one in seeds[1:]:
+            panel.step(one.time, one.num_active, where="post", color=colour, alpha=0.3, lw=0.8)
+        first = seeds[0]
+        panel.step(
+            first.time, first.num_active, dash, where="post", color=colour, lw=2, label=task.name
+        )
+    panel.set_ylim(0, 1.05 * max(1, changes.num_active.max()))
+
+
+def _held_to_the_end(result: Result) -> pd.DataFrame:
+    """The allocations, with the last of each replicate once more at its end."""
+    changes = result.allocations()
+    last = changes.groupby(["replicate", "task"]).tail(1)
+    ends = {one.index: one.timeline.time for one in result.replicates}
+    return pd.concat([changes, last.assign(time=last.replicate.map(ends))])
+
+
 def _draw_task(panel: Axes, tests: pd.DataFrame, name: str, target: float | None) -> None:
     for _, one in tests.groupby("replicate"):
         panel.step(one.time, 100 * one.accuracy, where="post", color="tab:blue", alpha=0.25, lw=0.8)
@@ -78,6 +156,4 @@ def _draw_task(panel: Axes, tests: pd.DataFrame, name: str, target: float | None
         panel.legend(loc="lower right", frameon=False)
     if tests.empty:
         panel.text(0.5, 0.5, "no test was due", ha="center", transform=panel.transAxes)
-    panel.set(title=name, xlabel="simulated time")
-    panel.spines[["top", "right"]].set_visible(False)
-    panel.grid(alpha=0.3)
+    finish_panel(panel, name)

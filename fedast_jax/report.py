@@ -76,14 +76,19 @@ def show_result(result: Result, console: Console) -> None:
     for name, task in summary["tasks"].items():
         table.add_row(
             name,
-            _mean_std(task["rounds"], "{:.0f}"),
-            _mean_std(task["accuracy"], "{:.1%}"),
+            mean_std(task["rounds"], "{:.0f}"),
+            mean_std(task["accuracy"], "{:.1%}"),
             _time_to_target(task),
             NOTHING if task["mean_staleness"] is None else f"{task['mean_staleness']:.1f}",
         )
     console.print(table)
     if summary["num_diverged"]:
         console.print(f"diverged and left out of the means: {summary['num_diverged']} seeds")
+    show_costs(result, console)
+
+
+def show_costs(result: Result, console: Console) -> None:
+    """Print where the seconds went, of all that ran together."""
     seconds = result.seconds
     console.print(
         f"{result.counts.updates} updates in {result.counts.batches} batches of "
@@ -149,11 +154,12 @@ def _time_to_target(task: dict[str, Any]) -> str:
     reached, target = task["time_to_target"]["num_reached"], f"{task['target_accuracy']:.0%}"
     if reached < task["num_seeds"]:
         target += f", {reached} of {task['num_seeds']}"
-    times = _mean_std(task["time_to_target"], "{:.1f}")
+    times = mean_std(task["time_to_target"], "{:.1f}")
     return f"{times} ({target})"
 
 
-def _mean_std(spread: dict[str, float | None], form: str) -> str:
+def mean_std(spread: dict[str, float | None], form: str) -> str:
+    """``mean ± std`` in the format given, as far as there is a number."""
     if spread["mean"] is None:
         return NOTHING
     text = form.format(spread["mean"])

@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 
 PACKAGES = ("fedast-jax", "jax", "jaxlib", "flax", "optax", "numpy", "pandas", "pyarrow")
 
+LANE_COLUMNS = [  # named, so that a run that was stopped before it began has them too
+    "replicate", "seed", "task", "rounds", "accuracy", "loss", "target_time", "mean_staleness",
+    "diverged", "end_reason",
+]  # fmt: skip
+ALLOCATION_COLUMNS = [
+    "replicate", "time", "arrivals", "task", "num_active", "buffer_size", "sigma_hat",
+]  # fmt: skip
+
 
 @dataclass
 class Result:
@@ -74,7 +82,7 @@ class Result:
         rows = [
             _lane_row(one, lane.name, lane.task) for one in self.replicates for lane in one.lanes
         ]
-        return pd.DataFrame(rows)
+        return pd.DataFrame(rows, columns=LANE_COLUMNS)
 
     def summary(self) -> dict[str, Any]:
         """Per task: means and spreads over the seeds; what diverged is left out and counted."""
@@ -109,7 +117,7 @@ class Result:
             for change in replicate.timeline.allocations
             for number, task in enumerate(self.config.named_tasks)
         ]
-        return pd.DataFrame(rows)
+        return pd.DataFrame(rows, columns=ALLOCATION_COLUMNS)
 
     def partition(self) -> Iterator[pd.DataFrame]:
         """Rows (replicate, task, client, sample), in blocks of clients."""
@@ -182,18 +190,18 @@ class Result:
 
     def _task_summary(self, name: str) -> dict[str, Any]:
         kept = self.lanes.query("task == @name and not diverged")
-        times = _known(kept, "target_time")
+        times = _known(kept.target_time)
         return {
-            "rounds": _spread(kept, "rounds"),
-            "accuracy": _spread(kept, "accuracy"),
-            "loss": _spread(kept, "loss"),
-            "time_to_target": _spread(kept, "target_time")
+            "rounds": spread(kept.rounds),
+            "accuracy": spread(kept.accuracy),
+            "loss": spread(kept.loss),
+            "time_to_target": spread(kept.target_time)
             | {
                 "median": float(np.median(times)) if len(times) else None,
                 "num_reached": len(times),
             },
             "target_accuracy": self.config_of(name).target,
-            "mean_staleness": _spread(kept, "mean_staleness")["mean"],
+            "mean_staleness": spread(kept.mean_staleness)["mean"],
             "num_seeds": len(kept),
         }
 
@@ -319,14 +327,14 @@ def _named_leaves(prefix: str, model: Params) -> dict[str, np.ndarray]:
     }
 
 
-def _known(table: pd.DataFrame, column: str) -> np.ndarray:
-    values = np.asarray(table[column], np.float64)
+def _known(column: pd.Series) -> np.ndarray:
+    values = np.asarray(column, np.float64)
     return values[np.isfinite(values)]
 
 
-def _spread(table: pd.DataFrame, column: str) -> dict[str, float | None]:
+def spread(column: pd.Series) -> dict[str, float | None]:
     """Mean and sample standard deviation of what is known; None where there is too little."""
-    values = _known(table, column)
+    values = _known(column)
     return {
         "mean": float(values.mean()) if len(values) else None,
         "std": float(values.std(ddof=1)) if len(values) > 1 else None,

@@ -7,15 +7,22 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import tomli_w
 
+from .figures import allocation_figure
 from .results import Result
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from .study import Study
 
 EXTRAS = ("requests", "models", "partition")
 
@@ -55,13 +62,28 @@ def save(result: Result, folder: Path, extras: Iterable[str] = ()) -> Path:
     Raises:
         OutputError: the folder could not be written; the message says where the results are.
     """
+
+    def write(staging: Path) -> None:
+        _write_files(result, staging)
+        for extra in extras:
+            _WRITERS[extra](result, staging)
+
+    return _save(write, folder)
+
+
+def save_study(study: Study, folder: Path) -> Path:
+    """Write the folder of a comparison or a sweep; otherwise as ``save``."""
+    return _save(lambda staging: _write_study(study, staging), folder)
+
+
+def _save(write: Callable[[Path], None], folder: Path) -> Path:
     try:
-        return _write_folder(result, folder, extras)
+        return _write_folder(write, folder)
     except OSError as error:
         reason = error.strerror or str(error)
         rescue = Path(tempfile.gettempdir()) / f"{folder.name}-{os.getpid()}"
         try:
-            _write_folder(result, rescue, extras)
+            _write_folder(write, rescue)
         except OSError:
             raise OutputError(
                 f"cannot write {str(folder)!r}: {reason}; the results are lost, free some space"
@@ -71,15 +93,12 @@ def save(result: Result, folder: Path, extras: Iterable[str] = ()) -> Path:
         ) from error
 
 
-def _write_folder(result: Result, folder: Path, extras: Iterable[str]) -> Path:
+def _write_folder(write: Callable[[Path], None], folder: Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         staging.chmod(0o755)
-        _write_files(result, staging)
-        for extra in extras:
-            _WRITERS[extra](result, staging)
-        _write_json(result.manifest(), staging / "manifest.json")
+        write(staging)
         if folder.exists():
             raise OutputError(f"{str(folder)!r} appeared during the run")
         staging.rename(folder)
@@ -93,8 +112,28 @@ def _write_files(result: Result, folder: Path) -> None:
     pq.write_table(_table(result.evaluations), folder / "evaluations.parquet")
     pq.write_table(_table(result.allocations()), folder / "allocations.parquet")
     _write_json(result.summary(), folder / "summary.json")
+    _write_json(result.manifest(), folder / "manifest.json")
+    _write_figures({"accuracy": result.plot(), "allocations": allocation_figure(result)}, folder)
+
+
+def _write_study(study: Study, folder: Path) -> None:
+    (folder / "config.toml").write_text(tomli_w.dumps(study.table))
+    (folder / "configs").mkdir()
+    for number, variant in enumerate(study.variants):
+        name = f"{number}-{variant.method.replace(':', '-')}.toml"
+        (folder / "configs" / name).write_text(variant.config.to_toml())
+    pq.write_table(_table(study.evaluations), folder / "evaluations.parquet")
+    pq.write_table(_table(study.allocations), folder / "allocations.parquet")
+    _write_json(study.summary(), folder / "summary.json")
+    _write_json(study.manifest(), folder / "manifest.json")
+    _write_figures(study.figures(), folder)
+
+
+def _write_figures(figures: Mapping[str, Figure | None], folder: Path) -> None:
     (folder / "figures").mkdir()
-    result.plot().savefig(folder / "figures" / "accuracy.png", dpi=150)
+    for name, figure in figures.items():
+        if figure is not None:
+            figure.savefig(folder / "figures" / f"{name}.png", dpi=150)
 
 
 def _write_requests(result: Result, folder: Path) -> None:

@@ -263,6 +263,11 @@ def _wave_widths(driver: Driver) -> list[float]:
 
 @contextmanager
 def _precision(configs: Sequence[Config]) -> Iterator[None]:
+    if any(config.compare or config.sweep for config in configs):
+        raise ConfigError(
+            "compare and sweep stand for several configurations: call fedast_jax.compare or "
+            "fedast_jax.sweep, or leave them out"
+        )
     for key in ("precision", "batch_width", "memory_gib"):
         found = {getattr(config, key) for config in configs}
         if len(found) > 1:

@@ -97,6 +97,87 @@ def test_columns_of_the_tables(monkeypatch, tmp_path, config):
     assert set(manifest["seconds"]) == {"plan", "compile", "train", "test", "wall"}
 
 
+COMPARE = ["--algorithms", "fedast,sync_st", "--set", "keep_first=3"]
+
+
+def test_compare_leaves_a_table_and_a_folder_that_runs_again(monkeypatch, tmp_path, config, capsys):
+    first, again = tmp_path / "first", tmp_path / "again"
+    assert run(monkeypatch, "compare", config, *COMPARE, "--seeds", 3, "--out", first) == 0
+    said = capsys.readouterr().out
+    for word in ("fedast against sync_st", "3 seeds", "all tasks", "gain"):
+        assert word in said
+    tests = pd.read_parquet(first / "evaluations.parquet")
+    assert next(iter(tests)) == "algorithm"
+    assert set(tests.algorithm) == {"fedast", "sync_st"}
+    assert set(tests.seed) == {0, 1, 2}
+    assert run(monkeypatch, "run", first / "config.toml", "--out", again) == 0
+    for name in ("config.toml", "evaluations.parquet", "summary.json"):
+        assert (first / name).read_bytes() == (again / name).read_bytes()
+    manifest = json.loads((first / "manifest.json").read_text())
+    assert (manifest["status"], manifest["counts"]["arrivals"]) == ("finished", 2 * 3 * 24)
+
+
+def test_the_quick_start_is_a_comparison(monkeypatch, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run(monkeypatch, "run", "--seeds", 1, "--out", out) == 0
+    assert "fedast against sync_st, 1 seed" in capsys.readouterr().out
+    summary = json.loads((out / "summary.json").read_text())
+    for algorithm in summary["algorithms"].values():
+        assert algorithm["overall"]["num_reached"] == 1
+    assert {path.name for path in (out / "figures").iterdir()} == {
+        "accuracy.png", "allocations.png",
+    }  # fmt: skip
+
+
+def test_a_figure_of_allocations_only_where_they_change(monkeypatch, tmp_path, config):
+    second = ["--set", "tasks.digits_cnn.num_active=6", "--set", "tasks.digits_cnn.max_rounds=2"]
+    second += ["--set", "tasks.digits_cnn.samples_per_client=20"]
+    for name, more in {"same": [], "changes": second}.items():
+        assert run(monkeypatch, "run", config, "--out", tmp_path / name, *more) == 0
+        figures = {path.name for path in (tmp_path / name / "figures").iterdir()}
+        assert ("allocations.png" in figures) == (name == "changes")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--algorithms", "fedast,sync_ts"], ["'sync_ts'", "did you mean 'sync_st'?"]),
+        (["--algorithms", "fedast,fedast"], ["'fedast'", "the same"]),
+        (["--algorithms", "fedast"], ["at least two"]),
+        ([], ["--algorithms fedast,sync_st"]),
+        (["--algorithms", "fedast,sync_st"], ["sync_st: keep_first=30", "20 clients"]),
+        ([*COMPARE, "--set", "tasks.digits.bufer_size=1"], ["bufer_size", "buffer_size"]),
+    ],
+)
+def test_bad_comparisons_are_one_sentence_and_leave_nothing(
+    monkeypatch, tmp_path, config, capsys, arguments, words
+):
+    out = tmp_path / "out"
+    assert run(monkeypatch, "compare", config, "--out", out, *arguments) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    for word in words:
+        assert word in said
+    assert not out.exists()
+
+
+def test_compare_refuses_a_folder_that_exists(monkeypatch, tmp_path, config, capsys):
+    assert run(monkeypatch, "compare", config, *COMPARE, "--out", tmp_path) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_save_is_not_for_comparisons(monkeypatch, tmp_path, capsys):
+    assert run(monkeypatch, "run", "--save", "models", "--out", tmp_path / "out") == 2
+    assert "--save models is for the run of one configuration" in capsys.readouterr().err
+
+
+def test_plan_lays_a_comparison_out_together(monkeypatch, config, capsys):
+    options = ["--set", 'compare=["fedast", "sync_st"]', "--set", "keep_first=3", "--json"]
+    assert run(monkeypatch, "plan", config, *options) == 0
+    assert json.loads(capsys.readouterr().out)["events"] == 2 * 2 * 24
+
+
 def test_plan_as_json(monkeypatch, config, capsys):
     assert run(monkeypatch, "plan", config, "--json") == 0
     report = json.loads(capsys.readouterr().out)
@@ -194,10 +275,12 @@ def test_a_full_disk_loses_nothing(monkeypatch, tmp_path, config):
     assert len(pd.read_parquet(saved / "evaluations.parquet")) == len(result.evaluations)
 
 
-def test_ctrl_c_ends_the_run_in_order(tmp_path, config):
+@pytest.mark.parametrize("arguments", [["run"], ["compare", *COMPARE]], ids=lambda words: words[0])
+def test_ctrl_c_ends_the_run_in_order(tmp_path, config, arguments):
     out = tmp_path / "out"
     settings = ["--set", "max_updates=10000000", "--set", "tasks.digits.target_accuracy=none"]
-    command = [sys.executable, "-m", "fedast_jax.cli", "run", str(config), "--out", str(out)]
+    name, *more = arguments
+    command = [sys.executable, "-m", "fedast_jax.cli", name, str(config), "--out", str(out), *more]
     process = subprocess.Popen(
         command + settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

@@ -16,6 +16,7 @@ DEFAULTS = Defaults(
     client_lr=0.3,
     weight_decay=1e-4,
     step_time=0.02,
+    server_lr=0.2,
     batch_size=10,
     samples_per_client=60,
     target_accuracy=0.9,

@@ -1,0 +1,62 @@
+"""What a comparison compares: an algorithm's name, or ``NAME:ALLOCATION``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .algorithms import get_algorithm
+
+ALLOCATIONS = ("static", "dynamic")
+
+
+class Method(NamedTuple):
+    """One side of a comparison."""
+
+    label: str  # as the user wrote it
+    algorithm: str
+    allocation: str | None  # None: as configured
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What it changes of a configuration."""
+        allocation = {} if self.allocation is None else {"allocation": self.allocation}
+        return {"algorithm": self.algorithm, **allocation}
+
+
+def parse_method(label: str) -> Method:
+    """``"sync_st"``, ``"fedast:static"`` (option S) or ``"fedast:dynamic"`` (option D).
+
+    Raises:
+        ValueError: there is no such algorithm, or it does not allocate that way.
+    """
+    name, colon, allocation = label.partition(":")
+    algorithm = get_algorithm(name)
+    if not colon:
+        return Method(label, name, None)
+    if algorithm.is_synchronous:
+        raise ValueError(
+            f"{label!r}: {name!r} is synchronous and has no allocation; write {name!r}"
+        )
+    if allocation not in ALLOCATIONS:
+        words = " or ".join(f"{name}:{word}" for word in ALLOCATIONS)
+        raise ValueError(f"unknown allocation in {label!r}; write {words}")
+    return Method(label, name, allocation)
+
+
+def check_methods(labels: Sequence[str], allocation: str) -> None:
+    """Raise ValueError where labels are unknown, the same, or only one.
+
+    Args:
+        labels: what to compare; empty: nothing.
+        allocation: of those that name none.
+    """
+    found: dict[tuple[str, str | None], str] = {}
+    for method in map(parse_method, labels):
+        is_synchronous = get_algorithm(method.algorithm).is_synchronous
+        key = method.algorithm, None if is_synchronous else method.allocation or allocation
+        if key in found:
+            raise ValueError(f"{found[key]!r} and {method.label!r} are the same; leave one out")
+        found[key] = method.label
+    if len(found) == 1:
+        raise ValueError(f"a comparison needs at least two algorithms, got only {labels[0]!r}")

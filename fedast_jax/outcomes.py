@@ -1,0 +1,112 @@
+"""What the configurations of a study are judged by: overall times, gains, the best setting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .config import Config
+from .gains import few_seeds, gain, mean_interval, no_gain
+from .grid import Point
+from .results import Result, spread
+
+
+def overall(result: Result) -> pd.DataFrame:
+    """Per seed that has ended: ``time`` and ``accuracy`` of all tasks together.
+
+    ``time`` is when the last of the tasks with a target met it, no number where one of them did
+    not or none has a target; ``accuracy`` is the mean over the tasks at the last tests.
+    """
+    names, rows = targets(result.config), {}
+    for seed, lanes in _ended(result).groupby("seed"):
+        times = lanes[lanes.task.isin(names)].target_time
+        is_met = len(times) > 0 and times.notna().all() and not lanes.diverged.any()
+        rows[seed] = times.max() if is_met else np.nan, lanes.accuracy.mean()
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["time", "accuracy"], dtype=float)
+
+
+def overall_summary(result: Result) -> dict[str, Any]:
+    """Mean, spread and median of the overall time over the seeds that met every target."""
+    times = overall(result).time
+    return spread(times) | {
+        "median": float(times.median()) if times.notna().any() else None,
+        "num_reached": int(times.notna().sum()),
+        "num_seeds": len(times),
+    }
+
+
+def overall_gain(first: Result, baseline: Result) -> dict[str, Any]:
+    """The gain of ``first`` in overall time."""
+    if not targets(first.config):
+        return no_gain("no task has a target")
+    return _paired_gain(overall(first).time, overall(baseline).time)
+
+
+def task_gains(first: Result, baseline: Result) -> dict[str, dict[str, Any]]:
+    """The gain of ``first`` for each task that has a target."""
+    return {
+        task: _paired_gain(_task_times(first, task), _task_times(baseline, task))
+        for task in targets(first.config)
+    }
+
+
+def best_setting(points: Sequence[Point], results: Sequence[Result]) -> dict[str, Any] | None:
+    """The setting that meets its targets in most seeds, and of these the soonest on average.
+
+    Where nothing has a target, or none was met, the one with the best mean accuracy at its end.
+
+    Returns:
+        ``setting``, ``criterion`` ("time" or "accuracy"), ``mean`` with ``low`` and ``high`` of
+        its 95% interval over the seeds, ``num_seeds``, and ``reason`` where there is no interval;
+        None where nothing has ended.
+    """
+    tables = [overall(result) for result in results]
+    ranks = sorted((_rank(table), number) for number, table in enumerate(tables) if len(table))
+    if not ranks:
+        return None
+    table = tables[ranks[0][1]]
+    criterion = "time" if table.time.notna().any() else "accuracy"
+    values = np.asarray(table[criterion].dropna(), np.float64)
+    low, high = mean_interval(values)
+    return {
+        "setting": points[ranks[0][1]],
+        "criterion": criterion,
+        "mean": float(values.mean()) if len(values) else None,
+        "low": low,
+        "high": high,
+        "num_seeds": len(values),
+        "reason": None if low is not None else few_seeds(len(values)),
+    }
+
+
+def targets(config: Config) -> list[str]:
+    """The tasks that have a target."""
+    return [task.name for task in config.named_tasks if task.settings.target is not None]
+
+
+def _rank(table: pd.DataFrame) -> tuple[float, float]:
+    """The less, the better: seeds that fell short, then the mean time or the missing accuracy."""
+    reached = float(table.time.notna().mean())
+    measure = table.time.mean() if reached else -table.accuracy.mean()
+    return -reached, float(np.nan_to_num(measure, nan=np.inf))
+
+
+def _ended(result: Result) -> pd.DataFrame:
+    return result.lanes.query("end_reason != 'interrupted'")
+
+
+def _task_times(result: Result, task: str) -> pd.Series:
+    lanes = _ended(result)
+    lanes = lanes[lanes.task == task].set_index("seed")
+    return lanes.target_time.mask(lanes.diverged.astype(bool))
+
+
+def _paired_gain(first: pd.Series, baseline: pd.Series) -> dict[str, Any]:
+    seeds = first.index.intersection(baseline.index)
+    if not len(seeds):
+        return no_gain("no seed of both has ended")
+    times = [np.asarray(one.loc[seeds], np.float64) for one in (first, baseline)]
+    return gain(times[0], times[1])

@@ -1,0 +1,69 @@
+"""The configurations that a study runs: its algorithms side by side, for every swept setting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any, NamedTuple
+
+from .config import Config, ConfigError, make_config, set_value
+from .grid import Point, axis_keys, points
+from .methods import Method, parse_method
+
+
+class Variant(NamedTuple):
+    """One configuration of a study."""
+
+    method: str  # the algorithm as the study names it: "fedast:dynamic"
+    point: Point  # what the sweep has set
+    config: Config
+
+
+def make_variants(table: Mapping[str, Any]) -> list[Variant]:
+    """The configurations of a table with ``compare``, ``sweep`` or both.
+
+    Each is made from the table anew, since a kind's defaults differ by algorithm.
+
+    Raises:
+        ConfigError: one of them cannot be run, or a swept setting does not exist.
+    """
+    base = make_config(table)
+    if base.compare and "algorithm" in table:
+        raise ConfigError(
+            f"algorithm={base.algorithm!r} says nothing beside compare={list(base.compare)}; "
+            f"leave one of them out"
+        )
+    check_keys(base)
+    common = {key: value for key, value in table.items() if key not in ("compare", "sweep")}
+    methods = [parse_method(label) for label in base.compare]
+    return [
+        _variant(common, base, method, number, point)
+        for number, point in enumerate(points(base.sweep))
+        for method in methods or [Method(base.algorithm, base.algorithm, None)]
+    ]
+
+
+def check_keys(base: Config) -> None:
+    """Raise ConfigError where a sweep would set something in a table that is not there."""
+    known = {"delays", *(f"tasks.{name}" for name in base.tasks)}
+    for key in [key for axis in base.sweep for key in axis_keys(axis)]:
+        parent = key.rpartition(".")[0]
+        if parent and parent not in known:
+            raise ConfigError(
+                f"cannot sweep {key!r}: there is no table {parent!r}, only "
+                f"{', '.join(sorted(known))}"
+            )
+
+
+def _variant(
+    common: Mapping[str, Any], base: Config, method: Method, number: int, point: Point
+) -> Variant:
+    table = deepcopy(dict(common)) | method.settings
+    for key, value in point.items():
+        set_value(table, key, value)
+    if not base.paired_seeds:
+        table["seed"] = base.seed + number * base.num_seeds
+    try:
+        return Variant(method.label, point, make_config(table))
+    except ConfigError as error:
+        raise ConfigError(f"{method.label}: {error}" if base.compare else str(error)) from None
