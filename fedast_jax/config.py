@@ -136,7 +136,7 @@ class Config(_Table):
     name: str = "run"
     algorithm: str = "fedast"
     allocation: Literal["static", "dynamic"] = "static"  # options S and D
-    keep_first: Count = 30  # k of sync_st: arrivals of a task that a round keeps
+    keep_first: Count | Literal["all"] = 30  # k: arrivals of a task that a synchronous round keeps
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     num_seeds: Count = 1
     num_clients: Count = 1000
