@@ -188,6 +188,10 @@ class Config(_Table):
             for copy in range(task.copies)
         )
 
+    def work_of(self, task: TaskConfig) -> LocalWork:
+        """The shapes of one request of a task with this algorithm."""
+        return task.work.pooled() if get_algorithm(self.algorithm).pools_data else task.work
+
     @property
     def seeds(self) -> range:
         """The seed of every replicate."""

@@ -57,6 +57,10 @@ class LocalWork(NamedTuple):
             raise ValueError(f"a request must have at least one local step, got {self}")
         return num_steps
 
+    def pooled(self) -> LocalWork:
+        """As many steps, each on a batch drawn from one span of examples: all of them."""
+        return LocalWork(self.batch_size, None, self.num_steps, None)
+
 
 def batch_samples(work: LocalWork, samples: jax.Array, key: jax.Array) -> jax.Array:
     """The examples of every step, ``int32[num_steps, batch_size]``.

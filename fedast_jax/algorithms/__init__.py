@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..events import EventLog
-from . import fedast, sequential, sync
+from . import centralized, fedast, sequential, sync
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -27,9 +27,11 @@ class Algorithm:
     is_synchronous: bool = False  # which of a kind's defaults apply
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """Settings of every task where the user names none, before the kind's own."""
+    pools_data: bool = False  # whether a request draws from all training data, not a client's
 
 
 NO_BUFFER = {"buffer_size": 1, "server_lr": 0.038}
+ONE_MACHINE = {"num_active": 1, "buffer_size": 1, "server_lr": 1.0}
 
 ALGORITHMS: dict[str, Algorithm] = {
     "fedast": Algorithm(fedast.make_timeline, fedast.largest_round),
@@ -44,6 +46,13 @@ ALGORITHMS: dict[str, Algorithm] = {
     ),
     "sequential": Algorithm(
         sequential.make_timeline, sync.most_kept, sequential.check, is_synchronous=True
+    ),
+    "centralized": Algorithm(
+        centralized.make_timeline,
+        lambda config: 1,
+        centralized.check,
+        defaults=ONE_MACHINE,
+        pools_data=True,
     ),
 }
 
