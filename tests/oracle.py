@@ -1,8 +1,8 @@
 """The algorithms one event at a time: slow, plain, and sharing no code with the engine.
 
-Written from the specification (spec sections 1 and 2): Algorithm 2 with options S and D, and
-Sync-ST. It has its own heap, its own loops and its own bookkeeping; only the random draws, the
-data and the functions of a task are the package's.
+Written from the specification (spec sections 1 and 2): Algorithm 2 with options S and D, the
+synchronous methods, sequential and centralized training. It has its own heap, its own loops and its
+own bookkeeping; only the random draws, the data and the functions of a task are the package's.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 from fedast_jax.config import Config, TaskConfig
 from fedast_jax.delays import CHUNK, LAWS, Dispatches, Stream, client_speeds, generator
 from fedast_jax.engine import INITIAL_MODEL, request_key
-from fedast_jax.local_train import AUGMENT, batch_samples
+from fedast_jax.local_train import AUGMENT, LocalWork, batch_samples
 from fedast_jax.task_data import Clients, TaskData, load_task_data
 from fedast_jax.tasks import Task, get_kind
 
@@ -350,6 +350,13 @@ class SyncOracle(OneReplicate):
         classes = client_speeds(seed, config.num_clients, delays.speeds, delays.shares)
         self.speeds = [delays.speeds[one] for one in classes]
         self.num_rounds = 0  # of all tasks together
+        self.num_clients = config.max_active_clients or config.num_clients  # of a round
+        self.keeps_first = config.algorithm != "sync_st_no_mitigation"
+
+    @property
+    def round_tasks(self) -> list[TaskState]:
+        """The tasks that rounds train at present."""
+        return self.open_tasks
 
     def run(self) -> SyncOracle:
         """Round after round."""
@@ -360,13 +367,14 @@ class SyncOracle(OneReplicate):
 
     def share_clients(self) -> None:
         """n_m clients for every unfinished task, of which the round keeps some."""
-        config = self.config
-        weights = [task.settings.sync_weight for task in self.open_tasks]
-        shares = iter(shared_out(weights, config.max_active_clients or config.num_clients))
-        for task in self.open_tasks:
+        for task in self.tasks:
+            task.num_active = task.buffer_size = 0
+        weights = [task.settings.sync_weight for task in self.round_tasks]
+        shares = iter(shared_out(weights, self.num_clients))
+        for task in self.round_tasks:
             task.num_active = task.buffer_size = next(shares)
-            if config.algorithm == "sync_st":
-                task.buffer_size = min(task.num_active, config.keep_first)
+            if self.config.keep_first != "all" and self.keeps_first:
+                task.buffer_size = min(task.num_active, self.config.keep_first)
         self.log_allocation()
 
     def play_round(self) -> None:
@@ -381,7 +389,7 @@ class SyncOracle(OneReplicate):
                 return
             self.now = request.arrived_at
             self.receive(request)
-            if all(len(one.buffer) == one.buffer_size for one in self.open_tasks):
+            if all(len(one.buffer) == one.buffer_size for one in self.round_tasks):
                 break
             if self.num_arrivals == self.config.max_updates:
                 self.end_reason = "max_updates"
@@ -390,10 +398,10 @@ class SyncOracle(OneReplicate):
 
     def dispatch(self) -> list[Request]:
         """Fresh clients for the round, task after task."""
-        total = sum(task.num_active for task in self.tasks)
         random = generator(self.seed, Stream.DISPATCH, self.num_rounds)
-        clients = iter(random.choice(self.config.num_clients, total, replace=False).tolist())
-        uniforms = iter(np.clip(random.random(total), 2.0**-54, None))
+        chosen = self.choose(random)
+        clients = iter(chosen)
+        uniforms = iter(np.clip(random.random(len(chosen)), 2.0**-54, None))
         law, sent = LAWS[self.config.delays.law], []
         for task in self.tasks:
             for _ in range(task.num_active):
@@ -402,13 +410,18 @@ class SyncOracle(OneReplicate):
                 sent.append(self.send(task, client, time))
         return sent
 
+    def choose(self, random: np.random.Generator) -> list[int]:
+        """The round's clients, the first task's first."""
+        total = sum(task.num_active for task in self.tasks)
+        return random.choice(self.config.num_clients, total, replace=False).tolist()
+
     def end_round(self, sent: list[Request]) -> None:
         """Discard what is left, aggregate, test, stop."""
         for request in sent:
             if request.status == "in_flight":
                 request.status = "cancelled"
         self.num_rounds += 1
-        ended = [task for task in self.open_tasks if self.close_round(task)]
+        ended = [task for task in self.round_tasks if self.close_round(task)]
         for task in ended:
             task.is_stopped, task.num_active, task.buffer_size = True, 0, 0
         if not self.open_tasks:
@@ -417,6 +430,55 @@ class SyncOracle(OneReplicate):
             self.share_clients()
         if self.num_arrivals == self.config.max_updates:
             self.end_reason = self.end_reason or "max_updates"
+
+
+class SequentialOracle(SyncOracle):
+    """FedAvg for the first task, then for the next one."""
+
+    @property
+    def round_tasks(self) -> list[TaskState]:
+        """The first that is left."""
+        return self.open_tasks[:1]
+
+
+class CentralizedOracle(OneReplicate):
+    """Plain SGD: every task has a machine of speed 1, which needs the mean time for a step."""
+
+    def run(self) -> CentralizedOracle:
+        """One request of each task at a time."""
+        for task in self.tasks:
+            task.num_active = task.buffer_size = 1
+        at_work = [self.begin(task) for task in self.tasks]
+        self.log_allocation()
+        while self.end_reason is None:
+            request = min(at_work, key=lambda one: (one.arrived_at, one.number))
+            limit = self.config.time_limit
+            if limit is not None and request.arrived_at > limit:
+                self.now, self.end_reason = limit, "time_limit"
+                break
+            at_work.remove(request)
+            self.now = request.arrived_at
+            task = self.receive(request)
+            if self.close_round(task):
+                self.stop(task)
+            else:
+                at_work.append(self.begin(task))
+            if self.num_arrivals == self.config.max_updates:
+                self.end_reason = self.end_reason or "max_updates"
+        return self
+
+    def begin(self, task: TaskState) -> Request:
+        """On the task's machine, which is free; 3 beta is the mean of a step's time."""
+        self.free_at.clear()
+        return self.send(task, 0, 3.0)
+
+    def stop(self, task: TaskState) -> None:
+        """Nobody else gets its machine."""
+        task.is_stopped, task.num_active, task.buffer_size = True, 0, 0
+        if self.open_tasks:
+            self.log_allocation()
+        else:
+            self.end_reason = self.end_reason or "finished"
 
 
 def shared_out(weights: Sequence[float], total: int) -> list[int]:
@@ -469,10 +531,10 @@ class RealLearner:
 
     def train(self, seed: int, request: Request, model: Model) -> Update:
         index, settings = request.task, self.settings[request.task]
-        samples = self.partition(seed, index).samples([request.client])[0]
+        work, samples = self.work(seed, request)
         key = key_of(seed, index, request.number)
         x, step = model, sgd_step(settings.kind)
-        for number, rows in enumerate(np.asarray(orders(settings.work, samples, key))):
+        for number, rows in enumerate(np.asarray(orders(work, samples, key))):
             x = step(
                 x,
                 self.data[index].on_device.train,
@@ -482,6 +544,14 @@ class RealLearner:
                 settings.weight_decay,
             )
         return jax.tree.map(jnp.subtract, model, x)
+
+    def work(self, seed: int, request: Request) -> tuple[LocalWork, np.ndarray]:
+        """How a request trains, and on which examples: its client's, or all there are."""
+        index, work = request.task, self.settings[request.task].work
+        if self.config.algorithm != "centralized":
+            return work, self.partition(seed, index).samples([request.client])[0]
+        span = np.array([0, self.data[index].num_examples], np.int32)
+        return LocalWork(work.batch_size, None, work.num_steps, None), span
 
     def aggregate(self, task: int, model: Model, updates: list[Update]) -> Model:
         assert self.settings[task].server_optimizer == "sgd"
@@ -542,9 +612,17 @@ class SymbolicLearner:
         return rare.get((number >> 8) % 40, (number >> 20) % 997 / 100)
 
 
+ORACLES = {
+    "sync_st": SyncOracle,
+    "sync_st_no_mitigation": SyncOracle,
+    "sequential": SequentialOracle,
+    "centralized": CentralizedOracle,
+}
+
+
 def simulate_one_by_one(config: Config, learner: Learner | None = None) -> list[Any]:
     """Every replicate of a configuration, one after another: what its algorithm's oracle says."""
-    make = SyncOracle if config.algorithm.startswith("sync_") else Oracle
+    make = ORACLES.get(config.algorithm, Oracle)
     with jax.enable_x64(config.precision == "float64"):
         learner = learner or RealLearner(config)
         return [make(config, seed, learner).run() for seed in config.seeds]

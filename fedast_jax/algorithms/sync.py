@@ -135,7 +135,7 @@ class SyncTimeline(EventLog[_State]):
         task_of = np.repeat(np.arange(len(self._tasks)), state.num_active)
         free_at = dict(state.free_at)
         steps = LAWS[self._clients.law](np.clip(random.random(len(chosen)), 2.0**-54, None))
-        scale = np.array([self._tasks[task].duration_scale for task in task_of])
+        scale = np.array([task.duration_scale for task in self._tasks])[task_of]
         durations = steps * self._clients.speeds[chosen] * scale
         for task, client, duration in zip(
             task_of.tolist(), chosen.tolist(), durations.tolist(), strict=True
