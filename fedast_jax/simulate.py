@@ -226,7 +226,9 @@ def _peaks(
     """
     config = setting.config
     share = -(-pools[0].spec.width // num_resident)
-    active = sum(task.settings.num_active for task in config.named_tasks)
+    tasks = config.named_tasks
+    largest = get_algorithm(config.algorithm).largest_round(config)
+    active = max(sum(task.settings.num_active for task in tasks), len(tasks) * largest)
     most = PROBE_TURNS * active + 2 * events
     if config.max_updates is not None:
         most = min(most, config.max_updates)

@@ -239,6 +239,7 @@ class SymbolicDevice:
         self.seconds = Seconds()
         self.versions: dict[tuple[int, int], Row] = {}  # (pool, row)
         self.updates: dict[tuple[int, int], Row] = {}
+        self.loss_of: dict[tuple[int, int], float] = {}  # of what an update row holds
         self.trained: Counter[tuple[int, int, int]] = Counter()  # (replicate, task, request)
         self.rounds: Counter[tuple[int, int, int]] = Counter()  # (replicate, task, round)
 
@@ -266,8 +267,9 @@ class SymbolicDevice:
         assert (base.lane, base.number) == (key, columns.base_round[number])
         client = columns.client[number]
         request = Request(number, lane.task, client, 0.0, 0.0, 0.0, base.number)
-        content = self.learner.train(lane.seed, request, base.content)
+        content, loss = self.learner.train(lane.seed, request, base.content)
         self.write(self.updates, pool, steps.slot_update_row[index], Row(key, number, content))
+        self.loss_of[id(pool), steps.slot_update_row[index]] = loss
         self.trained[*key, number] += 1
 
     def close_round(self, pool: LanePool, plan: PoolPlan, index: int) -> int:
@@ -300,6 +302,11 @@ class SymbolicDevice:
         assert len({(row.lane, row.number) for row in updates}) == len(rows)
         assert len({row.lane for row in updates}) == 1
         return self.learner.spread([row.content for row in updates])
+
+    def losses(self, pool: LanePool, rows: Sequence[int]) -> list[float]:
+        held = [self.updates[id(pool), row] for row in rows]
+        assert len({(row.lane, row.number) for row in held}) == len(rows)
+        return [self.loss_of[id(pool), row] for row in rows]
 
     def model(self, pool: LanePool, row: int) -> int:
         return self.versions[id(pool), row].content

@@ -61,6 +61,7 @@ class TaskState:
     in_flight: int = 0  # A_m
     buffer: list[tuple[Request, Update]] = field(default_factory=list)  # B_m
     arrived: list[Update] = field(default_factory=list)  # the last V of them
+    losses: list[float] = field(default_factory=list)  # of all arrivals
     is_stopped: bool = False
 
     @property
@@ -86,8 +87,8 @@ class Learner(Protocol):
         """Version 0."""
         ...
 
-    def train(self, seed: int, request: Request, model: Model) -> Update:
-        """Algorithm 1: ``x - x_tau``."""
+    def train(self, seed: int, request: Request, model: Model) -> tuple[Update, float]:
+        """Algorithm 1: ``x - x_tau``, and the mean loss over the steps."""
         ...
 
     def aggregate(self, task: int, model: Model, updates: list[Update]) -> Model:
@@ -139,7 +140,8 @@ class OneReplicate:
         self.num_arrivals += 1
         request.status = "buffered"
         start = task.versions[request.base_round]
-        update = self.learner.train(self.seed, request, start)
+        update, loss = self.learner.train(self.seed, request, start)
+        task.losses.append(loss)
         task.buffer.append((request, update))
         task.arrived = [*task.arrived, update][-MOST_UPDATES:]
         return task
@@ -351,6 +353,7 @@ class SyncOracle(OneReplicate):
         self.speeds = [delays.speeds[one] for one in classes]
         self.num_rounds = 0  # of all tasks together
         self.num_clients = config.max_active_clients or config.num_clients  # of a round
+        self.shares_change = False  # at the end of the present round, though no task ends
         self.keeps_first = config.algorithm != "sync_st_no_mitigation"
 
     @property
@@ -375,7 +378,10 @@ class SyncOracle(OneReplicate):
             task.num_active = task.buffer_size = next(shares)
             if self.config.keep_first != "all" and self.keeps_first:
                 task.buffer_size = min(task.num_active, self.config.keep_first)
-        self.log_allocation()
+        now = tuple((task.num_active, task.buffer_size) for task in self.tasks)
+        last = self.allocations[-1:]
+        if [now] != [tuple(zip(one.num_active, one.buffer_size, strict=True)) for one in last]:
+            self.log_allocation()
 
     def play_round(self) -> None:
         """From the dispatch to the last arrival that is kept."""
@@ -426,10 +432,69 @@ class SyncOracle(OneReplicate):
             task.is_stopped, task.num_active, task.buffer_size = True, 0, 0
         if not self.open_tasks:
             self.end_reason = self.end_reason or "finished"
-        elif ended:
+        elif ended or self.shares_change:
             self.share_clients()
         if self.num_arrivals == self.config.max_updates:
             self.end_reason = self.end_reason or "max_updates"
+
+
+class UcbOracle(SyncOracle):
+    """Sync-UCB-ST: scores from discounted sums of each client's losses."""
+
+    def __init__(self, config: Config, seed: int, learner: Learner) -> None:
+        super().__init__(config, seed, learner)
+        pairs = [(task.index, one) for task in self.tasks for one in range(config.num_clients)]
+        self.times_kept = dict.fromkeys(pairs, 0.0)
+        self.sum_of_losses = dict.fromkeys(pairs, 0.0)
+
+    def share_clients(self) -> None:
+        """Everybody, the first time."""
+        if self.num_rounds:
+            super().share_clients()
+            return
+        for task in self.tasks:
+            task.num_active = task.buffer_size = self.config.num_clients
+        self.log_allocation()
+
+    def choose(self, random: np.random.Generator) -> list[int]:
+        """Task by task, from the one whose turn it is."""
+        everybody = self.config.num_clients
+        if not self.num_rounds:
+            return list(range(everybody)) * len(self.tasks)
+        most = min(sum(task.num_active for task in self.tasks) + 5, everybody)
+        stream = generator(self.seed, Stream.CANDIDATES, self.num_rounds)
+        free = set(stream.choice(everybody, most, replace=False).tolist())
+        chosen: dict[int, list[int]] = {}
+        for turn in range(len(self.tasks)):
+            task = self.tasks[(self.num_rounds + turn) % len(self.tasks)]
+            chosen[task.index] = []
+            while len(chosen[task.index]) < task.num_active:
+                best = max(sorted(free), key=lambda client: self.score(task, client))
+                free.remove(best)
+                chosen[task.index].append(best)
+        return [client for task in self.tasks for client in chosen[task.index]]
+
+    def score(self, task: TaskState, client: int) -> float:
+        """The mean loss, and a bonus where it rests on little."""
+        number, total = (
+            self.times_kept[task.index, client],
+            sum(0.99**age for age in range(self.num_rounds)),
+        )
+        mean = self.sum_of_losses[task.index, client] / number
+        return mean + math.sqrt(2 * math.log(total) / number)
+
+    def end_round(self, sent: list[Request]) -> None:
+        """Discount all that is known and add the round to it."""
+        for task in self.round_tasks:
+            for client in range(self.config.num_clients):
+                self.times_kept[task.index, client] *= 0.99
+                self.sum_of_losses[task.index, client] *= 0.99
+            losses = task.losses[-len(task.buffer) :]
+            for (request, _), loss in zip(task.buffer, losses, strict=True):
+                self.times_kept[task.index, request.client] += 1
+                self.sum_of_losses[task.index, request.client] += loss
+        self.shares_change = not self.num_rounds
+        super().end_round(sent)
 
 
 class SequentialOracle(SyncOracle):
@@ -529,13 +594,13 @@ class RealLearner:
     def initial(self, seed: int, task: int) -> Model:
         return self.tasks[task].init(key_of(seed, task, INITIAL_MODEL))
 
-    def train(self, seed: int, request: Request, model: Model) -> Update:
+    def train(self, seed: int, request: Request, model: Model) -> tuple[Update, float]:
         index, settings = request.task, self.settings[request.task]
         work, samples = self.work(seed, request)
         key = key_of(seed, index, request.number)
-        x, step = model, sgd_step(settings.kind)
+        x, step, losses = model, sgd_step(settings.kind), []
         for number, rows in enumerate(np.asarray(orders(work, samples, key))):
-            x = step(
+            x, loss = step(
                 x,
                 self.data[index].on_device.train,
                 rows,
@@ -543,7 +608,8 @@ class RealLearner:
                 settings.client_lr,
                 settings.weight_decay,
             )
-        return jax.tree.map(jnp.subtract, model, x)
+            losses.append(float(loss))
+        return jax.tree.map(jnp.subtract, model, x), sum(losses) / len(losses)
 
     def work(self, seed: int, request: Request) -> tuple[LocalWork, np.ndarray]:
         """How a request trains, and on which examples: its client's, or all there are."""
@@ -595,8 +661,9 @@ class SymbolicLearner:
     def initial(self, seed: int, task: int) -> int:
         return hash((1, seed, task))
 
-    def train(self, seed: int, request: Request, model: int) -> int:
-        return hash((2, seed, request.task, request.number, request.client, model))
+    def train(self, seed: int, request: Request, model: int) -> tuple[int, float]:
+        update = hash((2, seed, request.task, request.number, request.client, model))
+        return update, (update >> 9) % 1_000_003 / 1e5  # any loss from 0 to 10
 
     def aggregate(self, task: int, model: int, updates: list[int]) -> int:
         return hash((3, task, model, *updates))
@@ -615,6 +682,7 @@ class SymbolicLearner:
 ORACLES = {
     "sync_st": SyncOracle,
     "sync_st_no_mitigation": SyncOracle,
+    "sync_ucb_st": UcbOracle,
     "sequential": SequentialOracle,
     "centralized": CentralizedOracle,
 }
@@ -642,13 +710,13 @@ def built_task(kind: str) -> Task:
 
 @cache
 def sgd_step(kind: str):
-    """``x - lr (grad + decay x)``, compiled."""
+    """``x - lr (grad + decay x)`` and the loss at x, compiled."""
     task = built_task(kind)
 
     @jax.jit
     def step(x, data, rows, key, client_lr, weight_decay):
-        gradient = jax.grad(task.loss)(x, task.take(data, rows, key))
-        return jax.tree.map(lambda p, g: p - client_lr * (g + weight_decay * p), x, gradient)
+        loss, gradient = jax.value_and_grad(task.loss)(x, task.take(data, rows, key))
+        return jax.tree.map(lambda p, g: p - client_lr * (g + weight_decay * p), x, gradient), loss
 
     return step
 

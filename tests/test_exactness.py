@@ -130,13 +130,18 @@ def check_for_real(
     scenario: Scenario, tolerance: float = TOLERANCE
 ) -> tuple[Ran, list[OneReplicate]]:
     """Train a scenario both ways and compare everything."""
-    step_updates = 16 if _largest_buffer(scenario.config) <= 16 else 64
-    ran = scenario.run(Device(), step_updates=step_updates)
+    ran = scenario.run(Device(), step_updates=_step_updates(scenario))
     oracles = simulate_one_by_one(scenario.config)
     assert_same_events(ran, scenario.config, oracles)
     assert_same_tests(ran, oracles, tolerance)
     assert_same_models(ran, oracles, tolerance)
     return ran, oracles
+
+
+def _step_updates(scenario: Scenario) -> int:
+    """One of few numbers, so that programs can be shared."""
+    largest = _largest_buffer(scenario.config)
+    return next(size for size in (16, 64, 256) if size >= largest)
 
 
 def _largest_buffer(config: Config) -> float:
@@ -211,19 +216,19 @@ def test_histories_equal_the_oracle_with_a_single_task(scenario):
     check_symbols(scenario)
 
 
-SYNCHRONOUS = ["sync_st", "sync_st_no_mitigation", "sequential"]
+SYNCHRONOUS = ["sync_st", "sync_st_no_mitigation", "sync_ucb_st", "sequential"]
 
 
 @given(scenarios(algorithm=SYNCHRONOUS))
 @settings(max_examples=2 * settings().max_examples)
 def test_histories_equal_the_oracle_in_rounds(scenario):
-    check_symbols(scenario, step_updates=16)
+    check_symbols(scenario, step_updates=_step_updates(scenario))
 
 
 @given(scenarios(algorithm=SYNCHRONOUS))
 @settings(max_examples=settings().max_examples // 2)
 def test_rounds_where_replicates_diverge(scenario):
-    check_symbols(scenario, diverging=9, step_updates=16)
+    check_symbols(scenario, diverging=9, step_updates=_step_updates(scenario))
 
 
 @given(scenarios(algorithm="centralized"))

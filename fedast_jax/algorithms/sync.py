@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from ..config import Config
 
 
+SPARE = 5  # clients beyond those of the round among which some methods choose
+
+
 @dataclass(frozen=True)
 class SyncTask:
     """What the rounds must know of one task."""
@@ -189,12 +192,12 @@ class SyncTimeline(EventLog[_State]):
     def _share_clients_out(self) -> None:
         """The clients of the rounds from now on, and how many arrivals each task keeps."""
         state, tasks = self._state, self._tasks_in_round()
-        before = state.num_active
         state.num_active = [0] * len(self._tasks)
         state.buffer_size = [0] * len(self._tasks)
         for task, (share, kept) in zip(tasks, self._shares(tasks), strict=True):
             state.num_active[task], state.buffer_size[task] = share, kept
-        if state.num_active != before:
+        before = self.allocations[-1][2:4] if self.allocations else None
+        if before != (tuple(state.num_active), tuple(state.buffer_size)):
             self._log_allocation()
 
     def _tasks_in_round(self) -> list[int]:
@@ -214,6 +217,12 @@ class SyncTimeline(EventLog[_State]):
         """
         total = sum(self._state.num_active)
         return random.choice(self._clients.num_clients, total, replace=False)
+
+    def _candidates(self) -> np.ndarray:
+        """The round's clients and ``SPARE`` more at random, where there are so many."""
+        count = min(sum(self._state.num_active) + SPARE, self._clients.num_clients)
+        random = generator(self._seed, Stream.CANDIDATES, self._state.num_rounds)
+        return random.choice(self._clients.num_clients, count, replace=False)
 
     def _first_memory(self) -> Any:
         """What the choice of clients rests on before the first round."""
