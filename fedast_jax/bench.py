@@ -116,8 +116,8 @@ def train_batches(
     def train_slot(flat: jax.Array, client: jax.Array, slot: jax.Array) -> jax.Array:
         key = jax.random.fold_in(jax.random.key(1), slot)
         lr, decay = kind.defaults.client_lr, kind.defaults.weight_decay
-        update = local_train(task, work, data, unravel(flat), client, key, lr, decay)
-        return ravel_pytree(update)[0]
+        trained = local_train(task, work, data, unravel(flat), client, key, lr, decay)
+        return ravel_pytree(trained.update)[0]
 
     def train_batch(updates: jax.Array, batch: tuple[jax.Array, jax.Array]):
         number, clients = batch

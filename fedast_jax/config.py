@@ -150,7 +150,7 @@ class Config(_Table):
     compare: Annotated[tuple[str, ...], Field(strict=False)] = ()  # algorithms, on the same seeds
     sweep: dict[str, list[Any]] = {}  # values of other settings, by dotted key
     paired_seeds: bool = False  # sweep: the same seeds for every setting
-    keep_first: Count = 30  # k of sync_st: arrivals of a task that a round keeps
+    keep_first: Count | Literal["all"] = 30  # k: arrivals of a task that a synchronous round keeps
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     num_seeds: Count = 1
     num_clients: Count = 1000
@@ -219,6 +219,10 @@ class Config(_Table):
             for name, task in self.tasks.items()
             for copy in range(task.copies)
         )
+
+    def work_of(self, task: TaskConfig) -> LocalWork:
+        """The shapes of one request of a task with this algorithm."""
+        return task.work.pooled() if get_algorithm(self.algorithm).pools_data else task.work
 
     @property
     def seeds(self) -> range:

@@ -20,6 +20,7 @@ class Stream(IntEnum):
     SPEED = 1
     HAND_ON = 2
     PARTITION = 3
+    CANDIDATES = 4  # clients that a round may be given to
 
 
 def shifted_exponential(u: np.ndarray) -> np.ndarray:

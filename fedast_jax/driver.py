@@ -290,6 +290,12 @@ class _Measure:
             return math.nan
         return self._driver.executor.spread(self._driver.pool(lane), rows)
 
+    def losses(self, task: int, requests: Sequence[int]) -> list[float]:
+        """The mean local training loss of each request."""
+        lane = self._replicate.lanes[task]
+        rows = [lane.rows.updates[request] for request in requests]
+        return self._driver.executor.losses(self._driver.pool(lane), rows)
+
 
 def _is_decisive(test: Test, score: Score) -> bool:
     target = test.lane.settings.target

@@ -17,7 +17,7 @@ import numpy as np
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
-from .local_train import LocalWork, local_train
+from .local_train import LocalWork, Trained, local_train
 from .server import Server, make_server
 from .tasks import Data, Kind, Params, Shape, Task
 
@@ -31,6 +31,7 @@ class Pool(NamedTuple):
 
     versions: jax.Array  # float[version rows, P + S]: a model and its server optimizer's state
     updates: jax.Array  # float[update rows, P]: x_base - x_tau of a trained request
+    losses: jax.Array  # float[update rows]: that request's mean loss while it was trained
 
 
 class Slots(NamedTuple):
@@ -143,9 +144,9 @@ class Engine:
 
     @property
     def row_bytes(self) -> tuple[int, int]:
-        """Bytes of one version row and of one update row."""
+        """Bytes of one version row, and of one update row with its loss."""
         size = self.spec.dtype.itemsize
-        return (self.num_params + self.server.num_state) * size, self.num_params * size
+        return (self.num_params + self.server.num_state) * size, (self.num_params + 1) * size
 
     def empty_pool(self, num_versions: int, num_updates: int) -> Pool:
         """Rows for so many versions and updates, and one of each for padding."""
@@ -153,6 +154,7 @@ class Engine:
         return Pool(
             jnp.zeros((num_versions + 1, width), self.spec.dtype),
             jnp.zeros((num_updates + 1, self.num_params), self.spec.dtype),
+            jnp.zeros(num_updates + 1, self.spec.dtype),
         )
 
     def unflatten(self, version: jax.Array) -> Params:
@@ -187,7 +189,7 @@ class Engine:
         micro = self.spec.micro_batch
         num_micro = (num_slots + micro - 1) // micro
 
-        def train_some(index: jax.Array, updates: jax.Array) -> jax.Array:
+        def train_some(index: jax.Array, rows: Trained) -> Trained:
             some = jax.tree.map(
                 lambda column: lax.dynamic_slice_in_dim(column, index * micro, micro), slots
             )
@@ -196,14 +198,17 @@ class Engine:
             _, some = lax.optimization_barrier((index, some))
             starts = pool.versions[some.base_row]
             trained = jax.vmap(partial(self._train_slot, data))(starts, some)
-            return write_rows(updates, some.update_row, trained)
+            return jax.tree.map(
+                lambda old, new: write_rows(old, some.update_row, new), rows, trained
+            )
 
-        return pool._replace(updates=lax.fori_loop(0, num_micro, train_some, pool.updates))
+        rows = lax.fori_loop(0, num_micro, train_some, Trained(pool.updates, pool.losses))
+        return pool._replace(updates=rows.update, losses=rows.loss)
 
-    def _train_slot(self, data: Data, start: jax.Array, slot: Slots) -> jax.Array:
+    def _train_slot(self, data: Data, start: jax.Array, slot: Slots) -> Trained:
         key = request_key(slot.seed, slot.task, slot.request)
         params = self.unflatten(start)
-        update = local_train(
+        trained = local_train(
             self.task,
             self.spec.work,
             data,
@@ -213,7 +218,7 @@ class Engine:
             jnp.asarray(slot.client_lr),
             jnp.asarray(slot.weight_decay),
         )
-        return ravel_pytree(update)[0]
+        return trained._replace(update=ravel_pytree(trained.update)[0])
 
     def _close_round(self, program: Program, index: jax.Array, pool: Pool) -> Pool:
         """``x <- server(x, sum_j weight_j update_j)``, always summed in order of arrival."""

@@ -105,6 +105,10 @@ class Measure(Protocol):
         """``(1/V) sum ||update - mean||^2 / ||mean||^2``, no number for fewer than two."""
         ...
 
+    def losses(self, task: int, requests: Sequence[int]) -> list[float]:
+        """The mean local training loss of each request."""
+        ...
+
 
 @dataclass(frozen=True)
 class Mark(Generic[S]):

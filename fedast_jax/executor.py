@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .allocation import NUM_UPDATES
@@ -71,6 +72,10 @@ class Executor(Protocol):
         """``(1/V) sum ||update - mean||^2 / ||mean||^2`` over update rows."""
         ...
 
+    def losses(self, pool: LanePool, rows: Sequence[int]) -> list[float]:
+        """The mean local training loss that belongs to each update row."""
+        ...
+
     def model(self, pool: LanePool, row: int) -> Params | None:
         """A version as a tree of NumPy arrays."""
         ...
@@ -95,6 +100,10 @@ class PlanOnly:
     def spread(self, pool: LanePool, rows: Sequence[int]) -> float:
         """The same for every task."""
         return 1.0
+
+    def losses(self, pool: LanePool, rows: Sequence[int]) -> list[float]:
+        """The same for every request."""
+        return [1.0] * len(rows)
 
     def model(self, pool: LanePool, row: int) -> None:
         """There is none."""
@@ -165,6 +174,14 @@ class Device:
         padded[: len(rows)] = rows
         with self.seconds.measure("test"):
             return float(loaded.engine.spread(loaded.arrays.updates, padded, np.int32(len(rows))))
+
+    def losses(self, pool: LanePool, rows: Sequence[int]) -> list[float]:
+        """The mean local training loss that belongs to each update row."""
+        loaded = self._load(pool)
+        with self.seconds.measure("test"):
+            # A copy: a view held on the host would keep the pool's array from being donated.
+            losses = np.asarray(jnp.copy(loaded.arrays.losses))
+        return losses[np.asarray(rows, np.int64)].tolist()
 
     def model(self, pool: LanePool, row: int) -> Params:
         """A version as a tree of NumPy arrays."""

@@ -57,6 +57,19 @@ class LocalWork(NamedTuple):
             raise ValueError(f"a request must have at least one local step, got {self}")
         return num_steps
 
+    def pooled(self) -> LocalWork:
+        """As many steps, each on a batch drawn from one span of examples: all of them."""
+        return LocalWork(self.batch_size, None, self.num_steps, None)
+
+
+class Trained(NamedTuple):
+    """What a client's training yields."""
+
+    update: Params
+    """``x - x_tau``, a tree like the model: Algorithm 1's Delta times ``tau * client_lr``."""
+    loss: jax.Array
+    """``()``: the mean over the steps of the batch's loss before the step, without weight decay."""
+
 
 def batch_samples(work: LocalWork, samples: jax.Array, key: jax.Array) -> jax.Array:
     """The examples of every step, ``int32[num_steps, batch_size]``.
@@ -109,8 +122,8 @@ def local_train(
     key: jax.Array,
     client_lr: jax.Array | float,
     weight_decay: jax.Array | float,
-) -> Params:
-    """Train one client and return its update.
+) -> Trained:
+    """Train one client and return its update and its loss.
 
     Args:
         task, work: static.
@@ -121,7 +134,7 @@ def local_train(
         client_lr: eta_c.
         weight_decay: L2 coefficient, added to the gradient.
     Returns:
-        ``x - x_tau`` as a tree like ``params``: Algorithm 1's Delta times ``tau * client_lr``.
+        Both in the type of ``params``.
     """
     index = batch_samples(work, samples, key)
     dtype = jnp.result_type(*jax.tree.leaves(params))
@@ -134,12 +147,13 @@ def local_train(
         x, state = carry
         number, rows = inputs
         batch = task.take(data, rows, jax.random.fold_in(key, AUGMENT + number))
-        steps, state = optimizer.update(jax.grad(task.loss)(x, batch), state, x)
-        return (optax.apply_updates(x, steps), state), None
+        loss, gradient = jax.value_and_grad(task.loss)(x, batch)
+        steps, state = optimizer.update(gradient, state, x)
+        return (optax.apply_updates(x, steps), state), loss
 
     start = (params, optimizer.init(params))
-    (trained, _), _ = lax.scan(step, start, (jnp.arange(work.num_steps), index))
-    return jax.tree.map(jnp.subtract, params, trained)
+    (trained, _), losses = lax.scan(step, start, (jnp.arange(work.num_steps), index))
+    return Trained(jax.tree.map(jnp.subtract, params, trained), losses.mean())
 
 
 def side_by_side(function: Callable[..., Any], width: int) -> Callable[..., Any]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import jax
 
+from .algorithms import get_algorithm
 from .config import Config, ConfigError, TaskConfig
 from .driver import Driver, Setting
 from .engine import Engine, EngineSpec
@@ -29,7 +30,7 @@ from .sizing import (
     memory_budget,
     window,
 )
-from .task_data import TaskData, load_task_data
+from .task_data import PooledData, TaskData, load_task_data
 from .tasks import get_kind
 
 CALL_FLOP = 2e11  # work of one call on a CPU, so that it can be stopped within seconds
@@ -144,7 +145,7 @@ def prepare(configs: Sequence[Config]) -> Setup:
             source = _source(task)
             if source not in data:
                 data[source] = load_task_data(get_kind(task.kind), task.dataset, task.test_samples)
-            data[source].check_num_clients(config.num_clients)
+            data_of(config, data[source]).check_num_clients(config.num_clients)
     pools, settings = make_pools(configs, data)
     return Setup(
         pools, settings, fit(_sizings(settings, pools), memory_budget(configs[0]), configs)
@@ -161,13 +162,19 @@ def make_pools(
     for config in configs:
         pool_of = []
         for _, task in config.named_tasks:
-            key = (task.kind, _source(task), task.work, task.server_optimizer)
+            work = config.work_of(task)
+            key = (task.kind, _source(task), work, task.server_optimizer)
             if key not in pools:
-                loaded = data[_source(task)]
+                loaded = data_of(config, data[_source(task)])
                 pools[key] = LanePool(_spec(config, task, loaded, width), loaded)
             pool_of.append(list(pools).index(key))
         settings.append(Setting(config, pool_of))
     return list(pools.values()), settings
+
+
+def data_of(config: Config, data: TaskData) -> TaskData:
+    """The data as the configuration's algorithm sees it."""
+    return PooledData(data) if get_algorithm(config.algorithm).pools_data else data
 
 
 def _source(task: TaskConfig) -> tuple:
@@ -177,15 +184,15 @@ def _source(task: TaskConfig) -> tuple:
 
 
 def _spec(config: Config, task: TaskConfig, data: TaskData, width: int) -> EngineSpec:
-    kind, backend = get_kind(task.kind), jax.default_backend()
+    kind, backend, work = get_kind(task.kind), jax.default_backend(), config.work_of(task)
     steps = MOST_STEPS
     if backend == "cpu":
-        flops = step_flops(kind.build(data.shape), data.train_shapes, task.work.batch_size)
-        steps = int(CALL_FLOP / (width * task.work.num_steps * max(flops, 1)))
+        flops = step_flops(kind.build(data.shape), data.train_shapes, work.batch_size)
+        steps = int(CALL_FLOP / (width * work.num_steps * max(flops, 1)))
     return EngineSpec(
         kind=kind,
         shape=data.shape,
-        work=task.work,
+        work=work,
         server_optimizer=task.server_optimizer,
         width=width,
         steps=min(max(steps, 1), MOST_STEPS),
@@ -229,7 +236,9 @@ def _needs(
 def _probe(setting: Setting, pools: list[LanePool], events: int, width: int) -> Driver:
     """Plan the first part of one replicate alone, in batches of a given width."""
     config = setting.config
-    active = sum(task.settings.num_active for task in config.named_tasks)
+    tasks = config.named_tasks
+    largest = get_algorithm(config.algorithm).largest_round(config)
+    active = max(sum(task.settings.num_active for task in tasks), len(tasks) * largest)
     most = PROBE_TURNS * active + 2 * events
     if config.max_updates is not None:
         most = min(most, config.max_updates)

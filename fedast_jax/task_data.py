@@ -53,6 +53,11 @@ class TaskData(ABC):
 
     @property
     @abstractmethod
+    def num_examples(self) -> int:
+        """Training examples, all clients together."""
+
+    @property
+    @abstractmethod
     def num_bytes(self) -> int:
         """Bytes on the device."""
 
@@ -83,6 +88,11 @@ class ImageData(TaskData):
         self.tests = evenly(len(dataset.test_labels), test_samples)
         self.num_tests = len(self.tests)
         self.shape = Shape(dataset.train_images.shape[1:], dataset.num_classes)
+
+    @property
+    def num_examples(self) -> int:
+        """Images of the training set."""
+        return len(self.labels)
 
     @property
     def num_bytes(self) -> int:
@@ -137,6 +147,11 @@ class TextData(TaskData):
         self.shape = Shape((WINDOW,), len(SYMBOLS))
 
     @property
+    def num_examples(self) -> int:
+        """Training windows of all roles, whichever are clients."""
+        return len(self.dataset.train_starts)
+
+    @property
     def num_bytes(self) -> int:
         """Bytes on the device; training and test data share the text."""
         dataset = self.dataset
@@ -161,6 +176,53 @@ class TextData(TaskData):
         """The roles, or a choice of them."""
         del settings
         return Roles(self.dataset, num_clients, seed)
+
+
+class PooledData(TaskData):
+    """Another task's data, held by one machine as a whole."""
+
+    def __init__(self, data: TaskData) -> None:
+        self.data = data
+        self.shape, self.num_tests = data.shape, data.num_tests
+
+    @property
+    def num_examples(self) -> int:
+        """Training examples."""
+        return self.data.num_examples
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes on the device."""
+        return self.data.num_bytes
+
+    @property
+    def train_shapes(self) -> Data:
+        """Shapes and types of the training data on the device."""
+        return self.data.train_shapes
+
+    def put(self) -> Splits:
+        """The same arrays."""
+        return self.data.on_device
+
+    def partition(self, settings: TaskConfig, num_clients: int, seed: Sequence[int]) -> Pooled:
+        """Undivided."""
+        del settings, num_clients, seed
+        return Pooled(self.num_examples)
+
+
+class Pooled:
+    """One holder of all examples; its row is ``(first, number)``, whoever asks."""
+
+    def __init__(self, num_examples: int) -> None:
+        self._num_examples = num_examples
+
+    def samples(self, clients: np.ndarray | Sequence[int]) -> np.ndarray:
+        """``int32[n, 2]``: everything."""
+        return np.full((len(clients), 2), [0, self._num_examples], np.int32)
+
+    def all_samples(self) -> Iterable[np.ndarray]:
+        """``int32[1, examples]``, once."""
+        yield np.arange(self._num_examples, dtype=np.int32)[None]
 
 
 def load_images(kind: Kind, dataset: str | None, test_samples: int | None) -> ImageData:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from oracle import Request, SymbolicLearner, load_data, shared_out
 
 from fedast_jax import executor
+from fedast_jax.algorithms import get_algorithm
 from fedast_jax.config import Config, TaskConfig, make_config
 from fedast_jax.driver import Driver, Setting
 from fedast_jax.engine import Engine, EngineSpec
@@ -26,6 +27,7 @@ from fedast_jax.executor import Executor, Score, Seconds
 from fedast_jax.layers import Dense
 from fedast_jax.pool import Lane, LanePool, PoolPlan, Test
 from fedast_jax.results import Result
+from fedast_jax.simulate import data_of
 from fedast_jax.sizing import Sizing
 from fedast_jax.tasks import Defaults, Kind, Shape, Task, classification, get_kind, register
 from fedast_jax.tasks.digits import NORMALISE
@@ -159,7 +161,8 @@ def pools_of(config: Config) -> tuple[list[LanePool], Setting]:
     pools: dict[str, LanePool] = {}
     for _, task in config.named_tasks:
         if task.kind not in pools:
-            pools[task.kind] = LanePool(engine_spec(config, task), load_data(task.kind))
+            data = data_of(config, load_data(task.kind))
+            pools[task.kind] = LanePool(engine_spec(config, task), data)
     kinds = list(pools)
     setting = Setting(config, [kinds.index(task.kind) for _, task in config.named_tasks])
     return list(pools.values()), setting
@@ -171,7 +174,7 @@ def engine_spec(config: Config, task: TaskConfig, steps: int = 3) -> EngineSpec:
     return EngineSpec(
         kind=get_kind(task.kind),
         shape=load_data(task.kind).shape,
-        work=task.work,
+        work=config.work_of(task),
         server_optimizer=task.server_optimizer,
         width=config.batch_width,
         steps=steps,
@@ -236,6 +239,7 @@ class SymbolicDevice:
         self.seconds = Seconds()
         self.versions: dict[tuple[int, int], Row] = {}  # (pool, row)
         self.updates: dict[tuple[int, int], Row] = {}
+        self.loss_of: dict[tuple[int, int], float] = {}  # of what an update row holds
         self.trained: Counter[tuple[int, int, int]] = Counter()  # (replicate, task, request)
         self.rounds: Counter[tuple[int, int, int]] = Counter()  # (replicate, task, round)
 
@@ -263,8 +267,9 @@ class SymbolicDevice:
         assert (base.lane, base.number) == (key, columns.base_round[number])
         client = columns.client[number]
         request = Request(number, lane.task, client, 0.0, 0.0, 0.0, base.number)
-        content = self.learner.train(lane.seed, request, base.content)
+        content, loss = self.learner.train(lane.seed, request, base.content)
         self.write(self.updates, pool, steps.slot_update_row[index], Row(key, number, content))
+        self.loss_of[id(pool), steps.slot_update_row[index]] = loss
         self.trained[*key, number] += 1
 
     def close_round(self, pool: LanePool, plan: PoolPlan, index: int) -> int:
@@ -297,6 +302,11 @@ class SymbolicDevice:
         assert len({(row.lane, row.number) for row in updates}) == len(rows)
         assert len({row.lane for row in updates}) == 1
         return self.learner.spread([row.content for row in updates])
+
+    def losses(self, pool: LanePool, rows: Sequence[int]) -> list[float]:
+        held = [self.updates[id(pool), row] for row in rows]
+        assert len({(row.lane, row.number) for row in held}) == len(rows)
+        return [self.loss_of[id(pool), row] for row in rows]
 
     def model(self, pool: LanePool, row: int) -> int:
         return self.versions[id(pool), row].content
@@ -393,7 +403,7 @@ def scenarios(
         table["max_active_clients"] = draw(st.integers(1, min(num_clients, 8)))
     if draw(st.booleans()):
         table["time_limit"] = draw(st.sampled_from([2.0, 9.0, 30.0]))
-    if str(table.get("algorithm")).startswith("sync_"):
+    if get_algorithm(table.get("algorithm", "fedast")).is_synchronous:
         draw(sync_settings(table))
     return Scenario(
         make_config(table),
@@ -415,7 +425,8 @@ def sync_settings(draw, table: dict[str, Any]) -> None:
     table["max_active_clients"] = num_active
     if num_active == table["num_clients"]:
         del table["max_active_clients"]  # it is the default
-    table["keep_first"] = draw(st.integers(1, min(shared_out(weights, num_active))))
+    most = min(shared_out(weights, num_active))
+    table["keep_first"] = draw(st.integers(1, most) | st.sampled_from(["all"]))
 
 
 EQUAL = {"speeds": [1.0], "shares": [1.0]}

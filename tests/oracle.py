@@ -1,8 +1,8 @@
 """The algorithms one event at a time: slow, plain, and sharing no code with the engine.
 
-Written from the specification (spec sections 1 and 2): Algorithm 2 with options S and D, and
-Sync-ST. It has its own heap, its own loops and its own bookkeeping; only the random draws, the
-data and the functions of a task are the package's.
+Written from the specification (spec sections 1 and 2): Algorithm 2 with options S and D, the
+synchronous methods, sequential and centralized training. It has its own heap, its own loops and its
+own bookkeeping; only the random draws, the data and the functions of a task are the package's.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 from fedast_jax.config import Config, TaskConfig
 from fedast_jax.delays import CHUNK, LAWS, Dispatches, Stream, client_speeds, generator
 from fedast_jax.engine import INITIAL_MODEL, request_key
-from fedast_jax.local_train import AUGMENT, batch_samples
+from fedast_jax.local_train import AUGMENT, LocalWork, batch_samples
 from fedast_jax.task_data import Clients, TaskData, load_task_data
 from fedast_jax.tasks import Task, get_kind
 
@@ -61,6 +61,7 @@ class TaskState:
     in_flight: int = 0  # A_m
     buffer: list[tuple[Request, Update]] = field(default_factory=list)  # B_m
     arrived: list[Update] = field(default_factory=list)  # the last V of them
+    losses: list[float] = field(default_factory=list)  # of all arrivals
     is_stopped: bool = False
 
     @property
@@ -86,8 +87,8 @@ class Learner(Protocol):
         """Version 0."""
         ...
 
-    def train(self, seed: int, request: Request, model: Model) -> Update:
-        """Algorithm 1: ``x - x_tau``."""
+    def train(self, seed: int, request: Request, model: Model) -> tuple[Update, float]:
+        """Algorithm 1: ``x - x_tau``, and the mean loss over the steps."""
         ...
 
     def aggregate(self, task: int, model: Model, updates: list[Update]) -> Model:
@@ -139,7 +140,8 @@ class OneReplicate:
         self.num_arrivals += 1
         request.status = "buffered"
         start = task.versions[request.base_round]
-        update = self.learner.train(self.seed, request, start)
+        update, loss = self.learner.train(self.seed, request, start)
+        task.losses.append(loss)
         task.buffer.append((request, update))
         task.arrived = [*task.arrived, update][-MOST_UPDATES:]
         return task
@@ -350,6 +352,14 @@ class SyncOracle(OneReplicate):
         classes = client_speeds(seed, config.num_clients, delays.speeds, delays.shares)
         self.speeds = [delays.speeds[one] for one in classes]
         self.num_rounds = 0  # of all tasks together
+        self.num_clients = config.max_active_clients or config.num_clients  # of a round
+        self.shares_change = False  # at the end of the present round, though no task ends
+        self.keeps_first = config.algorithm != "sync_st_no_mitigation"
+
+    @property
+    def round_tasks(self) -> list[TaskState]:
+        """The tasks that rounds train at present."""
+        return self.open_tasks
 
     def run(self) -> SyncOracle:
         """Round after round."""
@@ -360,14 +370,18 @@ class SyncOracle(OneReplicate):
 
     def share_clients(self) -> None:
         """n_m clients for every unfinished task, of which the round keeps some."""
-        config = self.config
-        weights = [task.settings.sync_weight for task in self.open_tasks]
-        shares = iter(shared_out(weights, config.max_active_clients or config.num_clients))
-        for task in self.open_tasks:
+        for task in self.tasks:
+            task.num_active = task.buffer_size = 0
+        weights = [task.settings.sync_weight for task in self.round_tasks]
+        shares = iter(shared_out(weights, self.num_clients))
+        for task in self.round_tasks:
             task.num_active = task.buffer_size = next(shares)
-            if config.algorithm == "sync_st":
-                task.buffer_size = min(task.num_active, config.keep_first)
-        self.log_allocation()
+            if self.config.keep_first != "all" and self.keeps_first:
+                task.buffer_size = min(task.num_active, self.config.keep_first)
+        now = tuple((task.num_active, task.buffer_size) for task in self.tasks)
+        last = self.allocations[-1:]
+        if [now] != [tuple(zip(one.num_active, one.buffer_size, strict=True)) for one in last]:
+            self.log_allocation()
 
     def play_round(self) -> None:
         """From the dispatch to the last arrival that is kept."""
@@ -381,7 +395,7 @@ class SyncOracle(OneReplicate):
                 return
             self.now = request.arrived_at
             self.receive(request)
-            if all(len(one.buffer) == one.buffer_size for one in self.open_tasks):
+            if all(len(one.buffer) == one.buffer_size for one in self.round_tasks):
                 break
             if self.num_arrivals == self.config.max_updates:
                 self.end_reason = "max_updates"
@@ -390,10 +404,10 @@ class SyncOracle(OneReplicate):
 
     def dispatch(self) -> list[Request]:
         """Fresh clients for the round, task after task."""
-        total = sum(task.num_active for task in self.tasks)
         random = generator(self.seed, Stream.DISPATCH, self.num_rounds)
-        clients = iter(random.choice(self.config.num_clients, total, replace=False).tolist())
-        uniforms = iter(np.clip(random.random(total), 2.0**-54, None))
+        chosen = self.choose(random)
+        clients = iter(chosen)
+        uniforms = iter(np.clip(random.random(len(chosen)), 2.0**-54, None))
         law, sent = LAWS[self.config.delays.law], []
         for task in self.tasks:
             for _ in range(task.num_active):
@@ -402,21 +416,134 @@ class SyncOracle(OneReplicate):
                 sent.append(self.send(task, client, time))
         return sent
 
+    def choose(self, random: np.random.Generator) -> list[int]:
+        """The round's clients, the first task's first."""
+        total = sum(task.num_active for task in self.tasks)
+        return random.choice(self.config.num_clients, total, replace=False).tolist()
+
     def end_round(self, sent: list[Request]) -> None:
         """Discard what is left, aggregate, test, stop."""
         for request in sent:
             if request.status == "in_flight":
                 request.status = "cancelled"
         self.num_rounds += 1
-        ended = [task for task in self.open_tasks if self.close_round(task)]
+        ended = [task for task in self.round_tasks if self.close_round(task)]
         for task in ended:
             task.is_stopped, task.num_active, task.buffer_size = True, 0, 0
         if not self.open_tasks:
             self.end_reason = self.end_reason or "finished"
-        elif ended:
+        elif ended or self.shares_change:
             self.share_clients()
         if self.num_arrivals == self.config.max_updates:
             self.end_reason = self.end_reason or "max_updates"
+
+
+class UcbOracle(SyncOracle):
+    """Sync-UCB-ST: scores from discounted sums of each client's losses."""
+
+    def __init__(self, config: Config, seed: int, learner: Learner) -> None:
+        super().__init__(config, seed, learner)
+        pairs = [(task.index, one) for task in self.tasks for one in range(config.num_clients)]
+        self.times_kept = dict.fromkeys(pairs, 0.0)
+        self.sum_of_losses = dict.fromkeys(pairs, 0.0)
+
+    def share_clients(self) -> None:
+        """Everybody, the first time."""
+        if self.num_rounds:
+            super().share_clients()
+            return
+        for task in self.tasks:
+            task.num_active = task.buffer_size = self.config.num_clients
+        self.log_allocation()
+
+    def choose(self, random: np.random.Generator) -> list[int]:
+        """Task by task, from the one whose turn it is."""
+        everybody = self.config.num_clients
+        if not self.num_rounds:
+            return list(range(everybody)) * len(self.tasks)
+        most = min(sum(task.num_active for task in self.tasks) + 5, everybody)
+        stream = generator(self.seed, Stream.CANDIDATES, self.num_rounds)
+        free = set(stream.choice(everybody, most, replace=False).tolist())
+        chosen: dict[int, list[int]] = {}
+        for turn in range(len(self.tasks)):
+            task = self.tasks[(self.num_rounds + turn) % len(self.tasks)]
+            chosen[task.index] = []
+            while len(chosen[task.index]) < task.num_active:
+                best = max(sorted(free), key=lambda client: self.score(task, client))
+                free.remove(best)
+                chosen[task.index].append(best)
+        return [client for task in self.tasks for client in chosen[task.index]]
+
+    def score(self, task: TaskState, client: int) -> float:
+        """The mean loss, and a bonus where it rests on little."""
+        number, total = (
+            self.times_kept[task.index, client],
+            sum(0.99**age for age in range(self.num_rounds)),
+        )
+        mean = self.sum_of_losses[task.index, client] / number
+        return mean + math.sqrt(2 * math.log(total) / number)
+
+    def end_round(self, sent: list[Request]) -> None:
+        """Discount all that is known and add the round to it."""
+        for task in self.round_tasks:
+            for client in range(self.config.num_clients):
+                self.times_kept[task.index, client] *= 0.99
+                self.sum_of_losses[task.index, client] *= 0.99
+            losses = task.losses[-len(task.buffer) :]
+            for (request, _), loss in zip(task.buffer, losses, strict=True):
+                self.times_kept[task.index, request.client] += 1
+                self.sum_of_losses[task.index, request.client] += loss
+        self.shares_change = not self.num_rounds
+        super().end_round(sent)
+
+
+class SequentialOracle(SyncOracle):
+    """FedAvg for the first task, then for the next one."""
+
+    @property
+    def round_tasks(self) -> list[TaskState]:
+        """The first that is left."""
+        return self.open_tasks[:1]
+
+
+class CentralizedOracle(OneReplicate):
+    """Plain SGD: every task has a machine of speed 1, which needs the mean time for a step."""
+
+    def run(self) -> CentralizedOracle:
+        """One request of each task at a time."""
+        for task in self.tasks:
+            task.num_active = task.buffer_size = 1
+        at_work = [self.begin(task) for task in self.tasks]
+        self.log_allocation()
+        while self.end_reason is None:
+            request = min(at_work, key=lambda one: (one.arrived_at, one.number))
+            limit = self.config.time_limit
+            if limit is not None and request.arrived_at > limit:
+                self.now, self.end_reason = limit, "time_limit"
+                break
+            at_work.remove(request)
+            self.now = request.arrived_at
+            task = self.receive(request)
+            if self.close_round(task):
+                self.stop(task)
+            else:
+                at_work.append(self.begin(task))
+            if self.num_arrivals == self.config.max_updates:
+                self.end_reason = self.end_reason or "max_updates"
+        return self
+
+    def begin(self, task: TaskState) -> Request:
+        """On the task's machine, which is free; 3 beta is the mean of a step's time."""
+        self.free_at.clear()
+        return self.send(task, 0, 3.0)
+
+    def stop(self, task: TaskState) -> None:
+        """Nobody else gets its machine."""
+        task.is_stopped, task.num_active, task.buffer_size = True, 0, 0
+        if self.open_tasks:
+            self.log_allocation()
+        else:
+            self.end_reason = self.end_reason or "finished"
 
 
 def shared_out(weights: Sequence[float], total: int) -> list[int]:
@@ -467,13 +594,13 @@ class RealLearner:
     def initial(self, seed: int, task: int) -> Model:
         return self.tasks[task].init(key_of(seed, task, INITIAL_MODEL))
 
-    def train(self, seed: int, request: Request, model: Model) -> Update:
+    def train(self, seed: int, request: Request, model: Model) -> tuple[Update, float]:
         index, settings = request.task, self.settings[request.task]
-        samples = self.partition(seed, index).samples([request.client])[0]
+        work, samples = self.work(seed, request)
         key = key_of(seed, index, request.number)
-        x, step = model, sgd_step(settings.kind)
-        for number, rows in enumerate(np.asarray(orders(settings.work, samples, key))):
-            x = step(
+        x, step, losses = model, sgd_step(settings.kind), []
+        for number, rows in enumerate(np.asarray(orders(work, samples, key))):
+            x, loss = step(
                 x,
                 self.data[index].on_device.train,
                 rows,
@@ -481,7 +608,16 @@ class RealLearner:
                 settings.client_lr,
                 settings.weight_decay,
             )
-        return jax.tree.map(jnp.subtract, model, x)
+            losses.append(float(loss))
+        return jax.tree.map(jnp.subtract, model, x), sum(losses) / len(losses)
+
+    def work(self, seed: int, request: Request) -> tuple[LocalWork, np.ndarray]:
+        """How a request trains, and on which examples: its client's, or all there are."""
+        index, work = request.task, self.settings[request.task].work
+        if self.config.algorithm != "centralized":
+            return work, self.partition(seed, index).samples([request.client])[0]
+        span = np.array([0, self.data[index].num_examples], np.int32)
+        return LocalWork(work.batch_size, None, work.num_steps, None), span
 
     def aggregate(self, task: int, model: Model, updates: list[Update]) -> Model:
         assert self.settings[task].server_optimizer == "sgd"
@@ -525,8 +661,9 @@ class SymbolicLearner:
     def initial(self, seed: int, task: int) -> int:
         return hash((1, seed, task))
 
-    def train(self, seed: int, request: Request, model: int) -> int:
-        return hash((2, seed, request.task, request.number, request.client, model))
+    def train(self, seed: int, request: Request, model: int) -> tuple[int, float]:
+        update = hash((2, seed, request.task, request.number, request.client, model))
+        return update, (update >> 9) % 1_000_003 / 1e5  # any loss from 0 to 10
 
     def aggregate(self, task: int, model: int, updates: list[int]) -> int:
         return hash((3, task, model, *updates))
@@ -542,9 +679,18 @@ class SymbolicLearner:
         return rare.get((number >> 8) % 40, (number >> 20) % 997 / 100)
 
 
+ORACLES = {
+    "sync_st": SyncOracle,
+    "sync_st_no_mitigation": SyncOracle,
+    "sync_ucb_st": UcbOracle,
+    "sequential": SequentialOracle,
+    "centralized": CentralizedOracle,
+}
+
+
 def simulate_one_by_one(config: Config, learner: Learner | None = None) -> list[Any]:
     """Every replicate of a configuration, one after another: what its algorithm's oracle says."""
-    make = SyncOracle if config.algorithm.startswith("sync_") else Oracle
+    make = ORACLES.get(config.algorithm, Oracle)
     with jax.enable_x64(config.precision == "float64"):
         learner = learner or RealLearner(config)
         return [make(config, seed, learner).run() for seed in config.seeds]
@@ -564,13 +710,13 @@ def built_task(kind: str) -> Task:
 
 @cache
 def sgd_step(kind: str):
-    """``x - lr (grad + decay x)``, compiled."""
+    """``x - lr (grad + decay x)`` and the loss at x, compiled."""
     task = built_task(kind)
 
     @jax.jit
     def step(x, data, rows, key, client_lr, weight_decay):
-        gradient = jax.grad(task.loss)(x, task.take(data, rows, key))
-        return jax.tree.map(lambda p, g: p - client_lr * (g + weight_decay * p), x, gradient)
+        loss, gradient = jax.value_and_grad(task.loss)(x, task.take(data, rows, key))
+        return jax.tree.map(lambda p, g: p - client_lr * (g + weight_decay * p), x, gradient), loss
 
     return step
 

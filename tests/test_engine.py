@@ -224,6 +224,7 @@ def test_the_pool_is_donated(engine, data):
     after = engine.run(pool, program, data)
     assert pool.versions.is_deleted()
     assert pool.updates.is_deleted()
+    assert pool.losses.is_deleted()
     admitted = engine.admit(after, np.int32(3), np.uint32(1), np.uint32(0))
     assert after.versions.is_deleted()
     assert not admitted.versions.is_deleted()
@@ -241,6 +242,7 @@ def test_an_empty_program_changes_nothing_but_the_padding_rows(engine, data):
     after = engine.run(pool, empty, data)
     np.testing.assert_array_equal(after.versions, before.versions)
     np.testing.assert_array_equal(after.updates[:-1], before.updates[:-1])
+    np.testing.assert_array_equal(after.losses[:-1], before.losses[:-1])
 
 
 def test_padded_slots_change_no_row_in_use(engine, data):
@@ -256,6 +258,7 @@ def test_padded_slots_change_no_row_in_use(engine, data):
     dirty = engine.run(fresh_pool(engine), first._replace(slots=Slots(**slots)), data)
     np.testing.assert_array_equal(dirty.versions, clean.versions)
     np.testing.assert_array_equal(dirty.updates[:-1], clean.updates[:-1])
+    np.testing.assert_array_equal(dirty.losses[:-1], clean.losses[:-1])
     assert np.isfinite(clean.versions).all()
     assert (clean.versions[1:4] != clean.versions[0]).any(axis=1).all()
 

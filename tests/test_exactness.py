@@ -19,6 +19,7 @@ from conftest import Ran, Scenario, SymbolicDevice, scenarios
 from hypothesis import event, given, settings
 from oracle import OneReplicate, SymbolicLearner, simulate_one_by_one
 
+from fedast_jax.algorithms import get_algorithm
 from fedast_jax.config import Config, make_config
 from fedast_jax.events import EventLog
 from fedast_jax.executor import Device
@@ -129,8 +130,7 @@ def check_for_real(
     scenario: Scenario, tolerance: float = TOLERANCE
 ) -> tuple[Ran, list[OneReplicate]]:
     """Train a scenario both ways and compare everything."""
-    step_updates = 16 if _largest_buffer(scenario.config) <= 16 else 64
-    ran = scenario.run(Device(), step_updates=step_updates)
+    ran = scenario.run(Device(), step_updates=_step_updates(scenario))
     oracles = simulate_one_by_one(scenario.config)
     assert_same_events(ran, scenario.config, oracles)
     assert_same_tests(ran, oracles, tolerance)
@@ -138,11 +138,16 @@ def check_for_real(
     return ran, oracles
 
 
+def _step_updates(scenario: Scenario) -> int:
+    """One of few numbers, so that programs can be shared."""
+    largest = _largest_buffer(scenario.config)
+    return next(size for size in (16, 64, 256) if size >= largest)
+
+
 def _largest_buffer(config: Config) -> float:
-    if config.algorithm == "sync_st":
-        return config.keep_first
-    if config.algorithm == "sync_st_no_mitigation":
-        return config.max_active_clients or config.num_clients
+    algorithm = get_algorithm(config.algorithm)
+    if algorithm.is_synchronous:
+        return algorithm.largest_round(config)
     settings_of = [task.settings for task in config.named_tasks]
     total = sum(one.num_active for one in settings_of)
     return 1 + max(total * one.buffer_size / one.num_active for one in settings_of)
@@ -211,19 +216,31 @@ def test_histories_equal_the_oracle_with_a_single_task(scenario):
     check_symbols(scenario)
 
 
-SYNCHRONOUS = ["sync_st", "sync_st", "sync_st_no_mitigation"]
+SYNCHRONOUS = ["sync_st", "sync_st_no_mitigation", "sync_ucb_st", "sequential"]
 
 
 @given(scenarios(algorithm=SYNCHRONOUS))
 @settings(max_examples=2 * settings().max_examples)
 def test_histories_equal_the_oracle_in_rounds(scenario):
-    check_symbols(scenario, step_updates=16)
+    check_symbols(scenario, step_updates=_step_updates(scenario))
 
 
 @given(scenarios(algorithm=SYNCHRONOUS))
 @settings(max_examples=settings().max_examples // 2)
 def test_rounds_where_replicates_diverge(scenario):
-    check_symbols(scenario, diverging=9, step_updates=16)
+    check_symbols(scenario, diverging=9, step_updates=_step_updates(scenario))
+
+
+@given(scenarios(algorithm="centralized"))
+@settings(max_examples=settings().max_examples // 2)
+def test_histories_equal_the_oracle_on_one_machine_a_task(scenario):
+    check_symbols(scenario)
+
+
+@given(scenarios(algorithm="centralized"))
+@settings(max_examples=settings().max_examples // 4)
+def test_one_machine_a_task_where_replicates_diverge(scenario):
+    check_symbols(scenario, diverging=9)
 
 
 def assert_same_symbols(ran: Ran, oracles: list[OneReplicate]) -> None:
@@ -279,6 +296,23 @@ def test_models_equal_the_oracle_with_option_d(scenario):
 )
 @settings(max_examples=settings().max_examples // 8)
 def test_models_equal_the_oracle_in_rounds(scenario):
+    _, oracles = check_for_real(scenario)
+    note(oracles)
+
+
+@pytest.mark.usefixtures("shared_engines")
+@given(
+    scenarios(
+        targets=("none", 0.1, 0.25, 0.5, 0.7),
+        widths=(4,),
+        capacities=((150, 150),),
+        num_updates=(1, 40),
+        precision="float64",
+        algorithm="centralized",
+    )
+)
+@settings(max_examples=settings().max_examples // 12)
+def test_models_equal_the_oracle_on_one_machine_a_task(scenario):
     _, oracles = check_for_real(scenario)
     note(oracles)
 

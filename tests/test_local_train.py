@@ -9,7 +9,14 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from fedast_jax import local_train as module
-from fedast_jax.local_train import AUGMENT, LocalWork, batch_orders, local_train, side_by_side
+from fedast_jax.local_train import (
+    AUGMENT,
+    LocalWork,
+    Trained,
+    batch_orders,
+    local_train,
+    side_by_side,
+)
 from fedast_jax.tasks import TASKS, Shape, Task
 
 EPOCHS = LocalWork(batch_size=4, local_epochs=2, local_steps=None, num_samples=11)
@@ -20,7 +27,9 @@ WORKS = {"epochs": EPOCHS, "steps": STEPS, "few samples": FEW, "whole": WHOLE}
 
 
 TASK = TASKS["digits"].build(Shape((8, 8, 1), 10))
-GRADIENT = jax.jit(jax.grad(lambda x, data, rows: TASK.loss(x, TASK.take(data, rows, None))))
+GRADIENT = jax.jit(
+    jax.value_and_grad(lambda x, data, rows: TASK.loss(x, TASK.take(data, rows, None)))
+)
 
 
 def digits(num_examples: int = 40):
@@ -38,13 +47,15 @@ def samples_of(work: LocalWork, first: int = 5) -> jax.Array:
 
 
 def one_step_at_a_time(work, data, params, samples, key, client_lr, weight_decay):
-    """Algorithm 1 as printed, in NumPy: ``x <- x - eta_c (grad + lambda x)``."""
+    """Algorithm 1 as printed, in NumPy: ``x <- x - eta_c (grad + lambda x)``; the mean loss."""
     x = params = jax.tree.map(np.asarray, params)
+    losses = []
     for positions in np.asarray(batch_orders(work, key)):
-        gradient = GRADIENT(x, data, np.asarray(samples)[positions])
+        loss, gradient = GRADIENT(x, data, np.asarray(samples)[positions])
         gradient = jax.tree.map(np.asarray, gradient)
         x = jax.tree.map(lambda p, g: p - client_lr * (g + weight_decay * p), x, gradient)
-    return jax.tree.map(np.subtract, params, x)
+        losses.append(float(loss))
+    return Trained(jax.tree.map(np.subtract, params, x), jnp.asarray(np.mean(losses)))
 
 
 def assert_trees_close(ours, theirs, **tolerance):
@@ -72,9 +83,10 @@ def test_weight_decay_shrinks_parameters_that_have_no_gradient():
     )
     # Five steps, each multiplying by 1 - 0.1 * 0.5 = 0.95.
     start = task.init(jax.random.key(0))
-    update = local_train(
+    update, loss = local_train(
         task, STEPS, jnp.zeros(20), start, samples_of(STEPS), jax.random.key(0), 0.1, 0.5
     )
+    assert loss == 0.0
     np.testing.assert_allclose(start - update, start * 0.95**5, rtol=1e-6)
 
 
@@ -184,7 +196,7 @@ def test_each_step_augments_with_its_own_key():
         score=lambda params, batch: (batch, batch),
     )
     key = jax.random.key(2)
-    update = local_train(seen, STEPS, None, jnp.zeros(()), samples_of(STEPS), key, 1.0, 0.0)
+    update, _ = local_train(seen, STEPS, None, jnp.zeros(()), samples_of(STEPS), key, 1.0, 0.0)
     draws = [jax.random.uniform(jax.random.fold_in(key, AUGMENT + i)) for i in range(5)]
     assert len({float(draw) for draw in draws}) == 5
     np.testing.assert_allclose(update, sum(draws), rtol=1e-6)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..events import EventLog
-from . import fedast, sync
+from . import centralized, fedast, sequential, sync, sync_ucb
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -27,9 +27,11 @@ class Algorithm:
     is_synchronous: bool = False  # which of a kind's defaults apply
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """Settings of every task where the user names none, before the kind's own."""
+    pools_data: bool = False  # whether a request draws from all training data, not a client's
 
 
 NO_BUFFER = {"buffer_size": 1, "server_lr": 0.038}
+ONE_MACHINE = {"num_active": 1, "buffer_size": 1, "server_lr": 1.0}
 
 ALGORITHMS: dict[str, Algorithm] = {
     "fedast": Algorithm(fedast.make_timeline, fedast.largest_round),
@@ -41,6 +43,19 @@ ALGORITHMS: dict[str, Algorithm] = {
     "sync_st": Algorithm(sync.first_k, sync.most_kept, sync.check_first_k, is_synchronous=True),
     "sync_st_no_mitigation": Algorithm(
         sync.no_mitigation, sync.num_active, sync.check, is_synchronous=True
+    ),
+    "sync_ucb_st": Algorithm(
+        sync_ucb.make_timeline, sync_ucb.largest_round, sync.check_first_k, is_synchronous=True
+    ),
+    "sequential": Algorithm(
+        sequential.make_timeline, sync.most_kept, sequential.check, is_synchronous=True
+    ),
+    "centralized": Algorithm(
+        centralized.make_timeline,
+        lambda config: 1,
+        centralized.check,
+        defaults=ONE_MACHINE,
+        pools_data=True,
     ),
 }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from ..events import EventLog, Limits, Mark, State
 
 if TYPE_CHECKING:
     from ..config import Config
+
+
+SPARE = 5  # clients beyond those of the round among which some methods choose
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Clients:
 class _State(State):
     free_at: dict[int, float] = field(default_factory=dict)  # clients busy beyond their round
     num_rounds: int = 0  # of all tasks together
+    memory: Any = None  # what the choice of clients rests on: replaced, never changed
 
 
 class SyncTimeline(EventLog[_State]):
@@ -52,6 +56,10 @@ class SyncTimeline(EventLog[_State]):
     A client whose work is discarded stays busy until it would have ended. A round is laid out as a
     whole; arrivals are counted one by one in order of time, ties by request number, so that the
     limits are exact to the event.
+
+    Other synchronous methods differ in which tasks a round trains (``_tasks_in_round``), how many
+    clients each gets (``_shares``), which (``_choose``), and what is learned from the round
+    (``_learn``).
     """
 
     def __init__(
@@ -75,12 +83,13 @@ class SyncTimeline(EventLog[_State]):
             _State([0] * len(tasks), [0] * len(tasks), [False] * len(tasks)),
             [task.max_rounds for task in tasks],
         )
+        self._state.memory = self._first_memory()
         self._share_clients_out()
 
     def advance(self, until: int) -> None:
         """Lay out whole rounds until ``until`` arrivals are in or the replicate ends."""
         state = self._state
-        while state.num_arrivals < until and state.end_reason is None:
+        while state.num_arrivals < until and state.end_reason is None and not self.is_waiting:
             self._play_round()
 
     def cut(self, mark: Mark[_State], event: int, last_rounds: Mapping[int, int]) -> int:
@@ -102,7 +111,7 @@ class SyncTimeline(EventLog[_State]):
         return mine & (np.asarray(self.requests.base_round, np.int64) < len(self.rounds[task]))
 
     def _play_round(self) -> None:
-        state = self._state
+        state, tasks = self._state, self._tasks_in_round()
         first = len(self.requests)
         self._dispatch_round()
         kept = self._kept(first)
@@ -110,34 +119,37 @@ class SyncTimeline(EventLog[_State]):
             if not self._receive(request):
                 return
         state.num_rounds += 1
-        ended = [task for task in self._open_tasks() if self._close_round(task)]
-        for task in ended:
-            state.stopped[task] = True
-            state.num_active[task] = state.buffer_size[task] = 0
+        for task in tasks:
+            if self._close_round(task):
+                state.stopped[task] = True
+                state.num_active[task] = state.buffer_size[task] = 0
+        self._learn(kept)
         if not self._open_tasks():
             state.end_reason = "finished"
-        elif ended:
+        else:
             self._share_clients_out()
         if state.num_arrivals == self._limits.max_updates and state.end_reason is None:
             state.end_reason = "max_updates"
 
     def _dispatch_round(self) -> None:
-        state, requests, tasks = self._state, self.requests, self._open_tasks()
+        state, requests = self._state, self.requests
         random = generator(self._seed, Stream.DISPATCH, state.num_rounds)
-        chosen = random.choice(self._clients.num_clients, sum(state.num_active), replace=False)
-        task_of = np.repeat(tasks, [state.num_active[task] for task in tasks])
+        chosen = self._choose(random)
+        task_of = np.repeat(np.arange(len(self._tasks)), state.num_active)
+        free_at = dict(state.free_at)
         steps = LAWS[self._clients.law](np.clip(random.random(len(chosen)), 2.0**-54, None))
-        scale = np.array([self._tasks[task].duration_scale for task in task_of])
+        scale = np.array([task.duration_scale for task in self._tasks])[task_of]
         durations = steps * self._clients.speeds[chosen] * scale
         for task, client, duration in zip(
             task_of.tolist(), chosen.tolist(), durations.tolist(), strict=True
         ):
-            start = max(state.time, state.free_at.get(client, 0.0))
+            start = max(state.time, free_at.get(client, 0.0))
+            free_at[client] = start + duration
             requests.task.append(task)
             requests.client.append(client)
             requests.dispatched_at.append(state.time)
             requests.started_at.append(start)
-            requests.arrives_at.append(start + duration)
+            requests.arrives_at.append(free_at[client])
             requests.base_round.append(len(self.rounds[task]))
 
     def _kept(self, first: int) -> list[int]:
@@ -178,15 +190,46 @@ class SyncTimeline(EventLog[_State]):
         return [task for task, stopped in enumerate(self._state.stopped) if not stopped]
 
     def _share_clients_out(self) -> None:
-        """The active clients over the unfinished tasks, in proportion to their weights."""
-        state, tasks = self._state, self._open_tasks()
-        shares = share_out([self._tasks[task].weight for task in tasks], self._clients.num_active)
+        """The clients of the rounds from now on, and how many arrivals each task keeps."""
+        state, tasks = self._state, self._tasks_in_round()
         state.num_active = [0] * len(self._tasks)
         state.buffer_size = [0] * len(self._tasks)
-        for task, share in zip(tasks, shares, strict=True):
-            state.num_active[task] = share
-            state.buffer_size[task] = min(share, self._keep_first or share)
-        self._log_allocation()
+        for task, (share, kept) in zip(tasks, self._shares(tasks), strict=True):
+            state.num_active[task], state.buffer_size[task] = share, kept
+        before = self.allocations[-1][2:4] if self.allocations else None
+        if before != (tuple(state.num_active), tuple(state.buffer_size)):
+            self._log_allocation()
+
+    def _tasks_in_round(self) -> list[int]:
+        """The tasks that the next round trains."""
+        return self._open_tasks()
+
+    def _shares(self, tasks: list[int]) -> list[tuple[int, int]]:
+        """Clients of each of these tasks, in proportion to the weights; arrivals it keeps."""
+        shares = share_out([self._tasks[task].weight for task in tasks], self._clients.num_active)
+        return [(share, min(share, self._keep_first or share)) for share in shares]
+
+    def _choose(self, random: np.random.Generator) -> np.ndarray:
+        """The round's clients in order of the tasks, ``num_active`` of each.
+
+        Args:
+            random: the round's stream; the durations are drawn from it afterwards.
+        """
+        total = sum(self._state.num_active)
+        return random.choice(self._clients.num_clients, total, replace=False)
+
+    def _candidates(self) -> np.ndarray:
+        """The round's clients and ``SPARE`` more at random, where there are so many."""
+        count = min(sum(self._state.num_active) + SPARE, self._clients.num_clients)
+        random = generator(self._seed, Stream.CANDIDATES, self._state.num_rounds)
+        return random.choice(self._clients.num_clients, count, replace=False)
+
+    def _first_memory(self) -> Any:
+        """What the choice of clients rests on before the first round."""
+        return None
+
+    def _learn(self, kept: Sequence[int]) -> None:
+        """A round has closed with these arrivals: bring the memory up to date."""
 
 
 def num_active(config: Config) -> int:
@@ -196,7 +239,12 @@ def num_active(config: Config) -> int:
 
 def most_kept(config: Config) -> int:
     """The most arrivals that a task keeps of one round."""
-    return min(num_active(config), config.keep_first)
+    return min(num_active(config), keep_first(config) or num_active(config))
+
+
+def keep_first(config: Config) -> int | None:
+    """k, or None where every arrival is kept."""
+    return None if config.keep_first == "all" else config.keep_first
 
 
 def check(config: Config) -> None:
@@ -214,24 +262,33 @@ def check_first_k(config: Config) -> None:
     tasks = config.named_tasks
     shares = share_out([task.settings.sync_weight for task in tasks], num_active(config))
     for task, share in zip(tasks, shares, strict=True):
-        if share < config.keep_first:
-            raise ValueError(
-                f"keep_first={config.keep_first} is more than the {share} clients of task "
-                f"{task.name!r} in a round; lower keep_first or raise max_active_clients"
-            )
+        check_kept(config, share, task.name)
+
+
+def check_kept(config: Config, share: int, task: str) -> None:
+    """Raise ValueError where a task has fewer clients in a round than it should keep."""
+    if share < (keep_first(config) or 0):
+        raise ValueError(
+            f"keep_first={config.keep_first} is more than the {share} clients of task "
+            f"{task!r} in a round; lower keep_first or raise max_active_clients"
+        )
 
 
 def first_k(config: Config, seed: int) -> SyncTimeline:
     """Lay out one replicate of Sync-ST: every task keeps its first k arrivals."""
-    return _make_timeline(config, seed, config.keep_first)
+    return lay_out(SyncTimeline, config, seed, keep_first(config))
 
 
 def no_mitigation(config: Config, seed: int) -> SyncTimeline:
     """Lay out one replicate of Sync-ST-NoStragMit: every arrival is kept."""
-    return _make_timeline(config, seed, None)
+    return lay_out(SyncTimeline, config, seed, None)
 
 
-def _make_timeline(config: Config, seed: int, keep_first: int | None) -> SyncTimeline:
+T = TypeVar("T", bound=SyncTimeline)
+
+
+def lay_out(timeline: type[T], config: Config, seed: int, keep_first: int | None) -> T:
+    """One replicate's rounds, played by the rules of a class."""
     delays = config.delays
     classes = client_speeds(seed, config.num_clients, delays.speeds, delays.shares)
     tasks = [
@@ -245,4 +302,4 @@ def _make_timeline(config: Config, seed: int, keep_first: int | None) -> SyncTim
         delays.law,
     )
     limits = Limits(config.max_updates, config.time_limit, None)
-    return SyncTimeline(seed, tasks, limits, clients, keep_first)
+    return timeline(seed, tasks, limits, clients, keep_first)
