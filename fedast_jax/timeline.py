@@ -24,7 +24,7 @@ class TaskPlan:
     num_active: int  # R_m at the start
     buffer_size: int  # b_m at the start
     max_rounds: int | None  # T_m
-    duration_scale: float  # tau_m * beta_m: one request's time in units of the law
+    duration_scale: float  # tau_m * beta_m: one request's time in units of the law; or the trace's
     variance_scale: float = 1.0  # eta_c * eta_s * tau_m of EstimateVariances
     keeps_buffer_size: bool = False  # whether b_m stays when R_m changes
 

@@ -7,6 +7,7 @@ data and the functions of a task are the package's.
 
 from __future__ import annotations
 
+import csv
 import heapq
 import math
 from collections import Counter
@@ -21,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fedast_jax.config import Config, TaskConfig
-from fedast_jax.delays import CHUNK, LAWS, Dispatches, Stream, client_speeds, generator
+from fedast_jax.delays import CHUNK, LAWS, Dispatches, Stream, client_delays, generator
 from fedast_jax.engine import INITIAL_MODEL, request_key
 from fedast_jax.local_train import AUGMENT, batch_samples
 from fedast_jax.task_data import Clients, TaskData, load_task_data
@@ -172,6 +173,8 @@ class OneReplicate:
         """A new request with the current version; its client begins when it is free."""
         start = max(self.now, self.free_at.get(client, 0.0))
         work = task.settings.work.num_steps * task.settings.step_time
+        if self.config.delays.law == "trace":  # whole requests were recorded
+            work = self.config.delays.trace_scale
         self.free_at[client] = start + work * step_time
         request = Request(
             len(self.requests),
@@ -346,9 +349,7 @@ class SyncOracle(OneReplicate):
 
     def __init__(self, config: Config, seed: int, learner: Learner) -> None:
         super().__init__(config, seed, learner)
-        delays = config.delays
-        classes = client_speeds(seed, config.num_clients, delays.speeds, delays.shares)
-        self.speeds = [delays.speeds[one] for one in classes]
+        self.classes = client_delays(config.delays, seed, config.num_clients).classes
         self.num_rounds = 0  # of all tasks together
 
     def run(self) -> SyncOracle:
@@ -394,13 +395,21 @@ class SyncOracle(OneReplicate):
         random = generator(self.seed, Stream.DISPATCH, self.num_rounds)
         clients = iter(random.choice(self.config.num_clients, total, replace=False).tolist())
         uniforms = iter(np.clip(random.random(total), 2.0**-54, None))
-        law, sent = LAWS[self.config.delays.law], []
+        sent = []
         for task in self.tasks:
             for _ in range(task.num_active):
                 client = next(clients)
-                time = float(law(np.array([next(uniforms)]))[0]) * self.speeds[client]
-                sent.append(self.send(task, client, time))
+                sent.append(self.send(task, client, self.time_of(client, next(uniforms))))
         return sent
+
+    def time_of(self, client: int, u: float) -> float:
+        """At the client's speed, or what its device class took at this quantile."""
+        delays, number = self.config.delays, self.classes[client]
+        if delays.trace is None:
+            return float(LAWS[delays.law](np.array([u]))[0]) * delays.speeds[number]
+        recorded = recorded_times(delays.trace)
+        times = recorded[(delays.classes or sorted(recorded))[number]]
+        return next(x for rank, x in enumerate(times, 1) if rank >= u * len(times))
 
     def end_round(self, sent: list[Request]) -> None:
         """Discard what is left, aggregate, test, stop."""
@@ -449,9 +458,17 @@ class CachedChunks:
 
 def dispatch_stream(config: Config, seed: int) -> CachedChunks:
     """The random draws of a replicate."""
-    delays = config.delays
-    classes = client_speeds(seed, config.num_clients, delays.speeds, delays.shares)
-    return CachedChunks(Dispatches(seed, config.num_clients, delays.law, classes, delays.speeds))
+    delays = client_delays(config.delays, seed, config.num_clients)
+    return CachedChunks(Dispatches(seed, config.num_clients, *delays))
+
+
+def recorded_times(path: str) -> dict[str, list[float]]:
+    """Device class -> its durations in a CSV file, shortest first."""
+    times: dict[str, list[float]] = {}
+    with open(path, newline="") as file:
+        for row in csv.DictReader(file):
+            times.setdefault(row["device_class"], []).append(float(row["duration"]))
+    return {name: sorted(found) for name, found in times.items()}
 
 
 class RealLearner:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from ..allocation import PERIOD
-from ..delays import Dispatches, client_speeds
+from ..delays import Dispatches, client_delays, duration_scale
 from ..events import Limits
 from ..timeline import TaskPlan, Timeline
 
@@ -41,15 +41,14 @@ def check_single_task(config: Config) -> None:
 
 
 def _make_timeline(config: Config, seed: int, *, has_buffer: bool) -> Timeline:
-    delays = config.delays
-    classes = client_speeds(seed, config.num_clients, delays.speeds, delays.shares)
-    dispatches = Dispatches(seed, config.num_clients, delays.law, classes, delays.speeds)
+    delays = client_delays(config.delays, seed, config.num_clients)
+    dispatches = Dispatches(seed, config.num_clients, *delays)
     plans = [
         TaskPlan(
             num_active=task.num_active,
             buffer_size=task.buffer_size if has_buffer else 1,
             max_rounds=task.max_rounds,
-            duration_scale=task.work.num_steps * task.step_time,
+            duration_scale=duration_scale(config.delays, task.work.num_steps, task.step_time),
             variance_scale=task.client_lr * task.server_lr * task.work.num_steps,
             keeps_buffer_size=not has_buffer,
         )
