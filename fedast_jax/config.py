@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from .algorithms import ALGORITHMS, Algorithm, get_algorithm
 from .delays import TRACE, check_delays
+from .fidelity import Fidelity
 from .local_train import LocalWork
 from .tasks import Kind, get_kind
 
@@ -149,6 +150,7 @@ class Config(_Table):
     name: str = "run"
     algorithm: str = "fedast"
     allocation: Literal["static", "dynamic"] = "static"  # options S and D
+    fidelity: Fidelity = "paper"  # whom to follow where the paper and its authors' code differ
     keep_first: Count = 30  # k of sync_st: arrivals of a task that a round keeps
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     num_seeds: Count = 1

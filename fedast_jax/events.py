@@ -105,6 +105,10 @@ class Measure(Protocol):
         """``(1/V) sum ||update - mean||^2 / ||mean||^2``, no number for fewer than two."""
         ...
 
+    def spreads(self, task: int, windows: Sequence[Sequence[int]]) -> list[float]:
+        """The same for each of several equally long lists of requests, biases left out."""
+        ...
+
 
 @dataclass(frozen=True)
 class Mark(Generic[S]):
@@ -143,6 +147,10 @@ class EventLog(ABC, Generic[S]):
         """Requests whose updates the next decision is worked out from, though they are used."""
         del task
         return []
+
+    def observe(self, measure: Measure) -> None:
+        """Take note of what was trained, before the updates that nothing needs are forgotten."""
+        del measure
 
     @property
     def is_waiting(self) -> bool:

@@ -71,6 +71,10 @@ class Executor(Protocol):
         """``(1/V) sum ||update - mean||^2 / ||mean||^2`` over update rows."""
         ...
 
+    def spreads(self, pool: LanePool, windows: Sequence[Sequence[int]]) -> list[float]:
+        """The same for each of several equally long lists of rows, biases left out."""
+        ...
+
     def model(self, pool: LanePool, row: int) -> Params | None:
         """A version as a tree of NumPy arrays."""
         ...
@@ -95,6 +99,10 @@ class PlanOnly:
     def spread(self, pool: LanePool, rows: Sequence[int]) -> float:
         """The same for every task."""
         return 1.0
+
+    def spreads(self, pool: LanePool, windows: Sequence[Sequence[int]]) -> list[float]:
+        """The same for all."""
+        return [1.0] * len(windows)
 
     def model(self, pool: LanePool, row: int) -> None:
         """There is none."""
@@ -165,6 +173,20 @@ class Device:
         padded[: len(rows)] = rows
         with self.seconds.measure("test"):
             return float(loaded.engine.spread(loaded.arrays.updates, padded, np.int32(len(rows))))
+
+    def spreads(self, pool: LanePool, windows: Sequence[Sequence[int]]) -> list[float]:
+        """Spreads of equally long lists of rows, biases left out; ``ROWS_AT_ONCE`` in a call."""
+        loaded, found = self._load(pool), []
+        for start in range(0, len(windows), ROWS_AT_ONCE):
+            some = np.asarray(windows[start : start + ROWS_AT_ONCE], np.int32)
+            padded = np.zeros((ROWS_AT_ONCE, some.shape[1]), np.int32)
+            padded[: len(some)] = some
+            with self.seconds.measure("test"):
+                spreads = loaded.engine.spreads(
+                    loaded.arrays.updates, padded, np.int32(len(some)), loaded.engine.is_no_bias
+                )
+                found += np.asarray(spreads, np.float64)[: len(some)].tolist()
+        return found
 
     def model(self, pool: LanePool, row: int) -> Params:
         """A version as a tree of NumPy arrays."""

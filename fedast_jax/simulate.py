@@ -150,7 +150,8 @@ def make_pools(
     for config in configs:
         pool_of = []
         for _, task in config.named_tasks:
-            key = (task.kind, _source(task), task.work, task.server_optimizer)
+            build = get_kind(task.kind).following(config.fidelity).build
+            key = (task.kind, build, _source(task), task.work, task.server_optimizer)
             if key not in pools:
                 loaded = data[_source(task)]
                 pools[key] = LanePool(_spec(config, task, loaded, width), loaded)
@@ -166,7 +167,7 @@ def _source(task: TaskConfig) -> tuple:
 
 
 def _spec(config: Config, task: TaskConfig, data: TaskData, width: int) -> EngineSpec:
-    kind, backend = get_kind(task.kind), jax.default_backend()
+    kind, backend = get_kind(task.kind).following(config.fidelity), jax.default_backend()
     steps = MOST_STEPS
     if backend == "cpu":
         flops = step_flops(kind.build(data.shape), data.train_shapes, task.work.batch_size)

@@ -24,6 +24,7 @@ import numpy as np
 from fedast_jax.config import Config, TaskConfig
 from fedast_jax.delays import CHUNK, LAWS, Dispatches, Stream, client_delays, generator
 from fedast_jax.engine import INITIAL_MODEL, request_key
+from fedast_jax.fidelity import Fidelity
 from fedast_jax.local_train import AUGMENT, batch_samples
 from fedast_jax.task_data import Clients, TaskData, load_task_data
 from fedast_jax.tasks import Task, get_kind
@@ -31,6 +32,7 @@ from fedast_jax.tasks import Task, get_kind
 Model = Any
 Update = Any
 MOST_UPDATES = 8  # V
+GRANULE, WINDOW, LEAST_ROUNDS = 32, 7, 8  # of the authors' code; tests lower them
 PERIOD = 0.75  # c_period / (unfinished tasks * sum of R)
 
 
@@ -101,6 +103,10 @@ class Learner(Protocol):
 
     def spread(self, updates: list[Update]) -> float:
         """``(1/V) sum ||u_i - mean||^2 / ||mean||^2``."""
+        ...
+
+    def spread_without_biases(self, updates: list[Update]) -> float:
+        """The same over what is not called a bias."""
         ...
 
 
@@ -267,10 +273,14 @@ class Oracle(OneReplicate):
         self.last_realloc = self.num_arrivals
         sigma_hat = [0.0 if task.is_stopped else self.estimate(task) for task in self.tasks]
         total = sum(task.num_active for task in self.tasks)
-        shares = shared_out([sigma_hat[task.index] for task in self.open_tasks], total)
+        shares = self.shares([sigma_hat[task.index] for task in self.open_tasks], total)
         for task, share in zip(self.open_tasks, shares, strict=True):
             self.set_active(task, share)
         self.log_allocation(sigma_hat)
+
+    def shares(self, weights: Sequence[float], total: int) -> list[int]:
+        """R_m of the open tasks."""
+        return shared_out(weights, total)
 
     def estimate(self, task: TaskState) -> float:
         """sigma_hat; not a number where one update or none has arrived."""
@@ -342,6 +352,65 @@ class Oracle(OneReplicate):
         self.num_attempts += 1
         clients, step_times = self.dispatches.chunk(chunk)
         return clients[offset], step_times[offset]
+
+
+class AuthorsOracle(Oracle):
+    """Where the authors' code departs from the paper and is followed (spec section 5)."""
+
+    def __init__(self, config: Config, seed: int, learner: Learner) -> None:
+        super().__init__(config, seed, learner)
+        self.num_first = 0  # requests dispatched before anything happened
+        self.num_arrived = [0] * len(self.tasks)
+        self.estimates: list[list[float]] = [[] for _ in self.tasks]  # since the reallocation
+
+    def log_allocation(self, sigma_hat: Sequence[float] | None = None) -> None:
+        if not self.allocations:
+            self.num_first = len(self.requests)
+        super().log_allocation(sigma_hat)
+
+    def arrive(self, request: Request) -> None:
+        task = self.tasks[request.task]
+        if request.number < self.num_first:
+            request.base_round = task.round
+        super().arrive(request)
+        size = max(1, math.ceil(task.in_flight / GRANULE))
+        follows = self.is_dynamic and self.has_buffer and not task.is_stopped
+        if follows and size != task.buffer_size:
+            task.buffer_size = size
+            self.log_allocation()
+
+    def receive(self, request: Request) -> TaskState:
+        task = super().receive(request)
+        self.num_arrived[task.index] += 1
+        if self.is_dynamic and self.num_arrived[task.index] > WINDOW:
+            last = task.arrived[-WINDOW:]
+            self.estimates[task.index].append(self.learner.spread_without_biases(last))
+        return task
+
+    def is_realloc_due(self) -> bool:
+        return (
+            super().is_realloc_due()
+            and all(task.round > LEAST_ROUNDS for task in self.tasks)
+            and all(self.estimates[task.index] for task in self.open_tasks)
+        )
+
+    def reallocate(self) -> None:
+        super().reallocate()
+        self.estimates = [[] for _ in self.tasks]
+
+    def shares(self, weights: Sequence[float], total: int) -> list[int]:
+        return shared_out_by_granules(weights, total)
+
+    def estimate(self, task: TaskState) -> float:
+        one, found = task.settings, self.estimates[task.index]
+        factor = one.server_lr * one.client_lr / (one.client_lr * one.work.num_steps) ** 2
+        return factor * (sum(found) / len(found)) / 2
+
+    def set_active(self, task: TaskState, num_active: int) -> None:
+        size = task.buffer_size
+        super().set_active(task, num_active)
+        if self.is_dynamic:
+            task.buffer_size = size
 
 
 class SyncOracle(OneReplicate):
@@ -449,6 +518,21 @@ def shared_out(weights: Sequence[float], total: int) -> list[int]:
     return counts
 
 
+def shared_out_by_granules(weights: Sequence[float], total: int) -> list[int]:
+    """As many granules as there are, each to the task that lacks most of its share."""
+    known = all(math.isfinite(weight) and weight >= 0 for weight in weights)
+    if not known or not any(weights):
+        weights = [1.0] * len(weights)
+    whole = sum(map(Fraction, weights))
+    lacks = [math.floor(Fraction(weight) * total / whole) - GRANULE for weight in weights]
+    counts = [GRANULE for _ in weights]
+    for _ in range((total - sum(counts)) // GRANULE):
+        neediest = max(range(len(lacks)), key=lambda one: (lacks[one], -one))
+        counts[neediest] += GRANULE
+        lacks[neediest] -= GRANULE
+    return counts
+
+
 class CachedChunks:
     """The package's dispatch stream, each chunk drawn once."""
 
@@ -478,7 +562,7 @@ class RealLearner:
         self.config = config
         self.settings = [task.settings for task in config.named_tasks]
         self.data = [load_data(one.kind) for one in self.settings]
-        self.tasks = [built_task(one.kind) for one in self.settings]
+        self.tasks = [built_task(one.kind, config.fidelity) for one in self.settings]
         self.partitions: dict[tuple[int, int], Clients] = {}
 
     def initial(self, seed: int, task: int) -> Model:
@@ -488,7 +572,7 @@ class RealLearner:
         index, settings = request.task, self.settings[request.task]
         samples = self.partition(seed, index).samples([request.client])[0]
         key = key_of(seed, index, request.number)
-        x, step = model, sgd_step(settings.kind)
+        x, step = model, sgd_step(settings.kind, self.config.fidelity)
         for number, rows in enumerate(np.asarray(orders(settings.work, samples, key))):
             x = step(
                 x,
@@ -511,7 +595,7 @@ class RealLearner:
 
     def score(self, task: int, model: Model) -> tuple[float, float]:
         total = self.data[task].num_tests
-        correct, loss = whole_test(self.settings[task].kind)(
+        correct, loss = whole_test(self.settings[task].kind, self.config.fidelity)(
             model, self.data[task].on_device.test, np.arange(total)
         )
         return float(np.sum(correct)) / total, float(np.mean(np.asarray(loss, np.float64)))
@@ -523,11 +607,22 @@ class RealLearner:
             len(rows) * float(np.sum(mean**2))
         )
 
+    def spread_without_biases(self, updates: list[Update]) -> float:
+        def without(update: Update) -> list[np.ndarray]:
+            leaves, _ = jax.tree_util.tree_flatten_with_path(update)
+            return [leaf for path, leaf in leaves if not path[-1].key.endswith("bias")]
+
+        return self.spread([without(update) for update in updates])
+
     def partition(self, seed: int, task: int) -> Clients:
-        """Which samples each client holds."""
+        """Which samples each client holds; the authors' clients draw proportions once."""
         if (seed, task) not in self.partitions:
+            follows_authors = self.config.fidelity == "authors"
             self.partitions[seed, task] = self.data[task].partition(
-                self.settings[task], self.config.num_clients, (seed, Stream.PARTITION, task)
+                self.settings[task],
+                self.config.num_clients,
+                (seed, Stream.PARTITION, task),
+                (seed, Stream.PARTITION) if follows_authors else None,
             )
         return self.partitions[seed, task]
 
@@ -558,10 +653,17 @@ class SymbolicLearner:
         rare = {0: 0.0, 1: math.inf, 2: math.nan}
         return rare.get((number >> 8) % 40, (number >> 20) % 997 / 100)
 
+    def spread_without_biases(self, updates: list[Update]) -> float:
+        """Another number; rarely nothing, since one such spoils a whole mean."""
+        number = hash((5, *updates))
+        return math.nan if (number >> 8) % 300 == 0 else (number >> 20) % 997 / 100
+
 
 def simulate_one_by_one(config: Config, learner: Learner | None = None) -> list[Any]:
     """Every replicate of a configuration, one after another: what its algorithm's oracle says."""
-    make = SyncOracle if config.algorithm.startswith("sync_") else Oracle
+    make = AuthorsOracle if config.fidelity == "authors" else Oracle
+    if config.algorithm.startswith("sync_"):
+        make = SyncOracle
     with jax.enable_x64(config.precision == "float64"):
         learner = learner or RealLearner(config)
         return [make(config, seed, learner).run() for seed in config.seeds]
@@ -574,15 +676,15 @@ def load_data(kind: str) -> TaskData:
 
 
 @cache
-def built_task(kind: str) -> Task:
+def built_task(kind: str, fidelity: Fidelity = "paper") -> Task:
     """The functions of a kind."""
-    return get_kind(kind).build(load_data(kind).shape)
+    return get_kind(kind).following(fidelity).build(load_data(kind).shape)
 
 
 @cache
-def sgd_step(kind: str):
+def sgd_step(kind: str, fidelity: Fidelity = "paper"):
     """``x - lr (grad + decay x)``, compiled."""
-    task = built_task(kind)
+    task = built_task(kind, fidelity)
 
     @jax.jit
     def step(x, data, rows, key, client_lr, weight_decay):
@@ -593,9 +695,9 @@ def sgd_step(kind: str):
 
 
 @cache
-def whole_test(kind: str):
+def whole_test(kind: str, fidelity: Fidelity = "paper"):
     """Scores of a list of test examples, compiled."""
-    task = built_task(kind)
+    task = built_task(kind, fidelity)
     return jax.jit(lambda x, data, places: task.score(x, task.take(data, places, None)))
 
 
