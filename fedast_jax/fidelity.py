@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import partial
 from math import floor, isfinite
 from typing import Literal
 
@@ -31,8 +32,8 @@ def authors_weight(spread: float, scale: float) -> float:
     return scale * spread / 2
 
 
-def share_out_granules(weights: Sequence[float], total: int) -> list[int]:
-    """Multiples of ``GRANULE`` that add up to ``total``, at least one of them for each weight.
+def share_out_granules(weights: Sequence[float], total: int, granule: int) -> list[int]:
+    """Multiples of ``granule`` that add up to ``total``, at least one of them for each weight.
 
     Everyone has one; each of the others goes to who is furthest below its share (rounded down), of
     equals the first. Weights that say nothing (none positive, or one not finite) count as equal.
@@ -41,10 +42,10 @@ def share_out_granules(weights: Sequence[float], total: int) -> list[int]:
         weights = [1.0] * len(weights)
     parts = [Fraction(weight) for weight in weights]
     wanted = [floor(total * part / sum(parts)) for part in parts]
-    counts = [GRANULE] * len(weights)
+    counts = [granule] * len(weights)
     while sum(counts) < total:
         below = [want - count for want, count in zip(wanted, counts, strict=True)]
-        counts[below.index(max(below))] += GRANULE
+        counts[below.index(max(below))] += granule
     return counts
 
 
@@ -53,7 +54,7 @@ def authors() -> Rules:
     return Rules(
         variance_scale=authors_scale,
         weight=authors_weight,
-        share_out=share_out_granules,
+        share_out=partial(share_out_granules, granule=GRANULE),
         window=WINDOW,
         least_rounds=LEAST_ROUNDS,
         flight_granule=GRANULE,
