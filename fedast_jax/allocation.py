@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
 
@@ -44,3 +45,23 @@ def share_out(weights: Sequence[float], total: int) -> list[int]:
         counts[counts.argmax()] -= 1
         counts[counts.argmin()] += 1
     return counts.tolist()
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How requests are shared out, and what the first ones train from; the paper's by default."""
+
+    variance_scale: Callable[[float, float, int], float] = lambda eta_c, eta_s, tau: (
+        eta_c * eta_s * tau
+    )
+    """``(eta_c, eta_s, tau) -> factor`` of the spread of a task's updates."""
+    weight: Callable[[float, float], float] = sigma_hat
+    """``(spread, factor) -> what R_m is in proportion to``."""
+    share_out: Callable[[Sequence[float], int], list[int]] = share_out
+    """``(weights of the unfinished tasks, sum of R) -> R_m``."""
+    window: int | None = None
+    """None: the spread of the last V updates. Otherwise the mean, over the arrivals since the last
+    reallocation, of the spread of the last ``window`` updates, biases left out."""
+    least_rounds: int = -1  # no reallocation before every task has more rounds than this
+    flight_granule: int | None = None  # with option D b_m = ceil(A_m / this) after every arrival
+    starts_late: bool = False  # the first requests train from the version current at their arrival

@@ -21,7 +21,8 @@ from pydantic import (
 )
 
 from .algorithms import ALGORITHMS, Algorithm, get_algorithm
-from .delays import check_delays
+from .delays import TRACE, check_delays
+from .fidelity import Fidelity
 from .grid import check_grid, flat_keys
 from .local_train import LocalWork
 from .methods import check_methods
@@ -51,10 +52,23 @@ class DelayConfig(_Table):
     law: str = "shifted_exponential"
     speeds: Annotated[tuple[Rate, ...], Field(strict=False)] = (1.3, 1.0, 0.7)
     shares: Annotated[tuple[Share, ...], Field(strict=False)] = (0.25, 0.5, 0.25)
+    trace: str | None = None  # law "trace": file of recorded durations, an absolute path
+    trace_scale: Rate = 1.0  # simulated time of one unit of theirs
+    classes: Annotated[tuple[str, ...], Field(strict=False)] = ()  # device classes; (): all
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_trace(cls, table: Any) -> Any:
+        """A trace has no speeds, and its shares are its own; its path holds wherever one goes."""
+        if not isinstance(table, Mapping) or table.get("law") != TRACE:
+            return table
+        path = table.get("trace")
+        absolute = {"trace": str(Path(path).absolute())} if isinstance(path, str) and path else {}
+        return {"speeds": (), "shares": (), **table, **absolute}
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        check_delays(self.law, self.speeds, self.shares)
+        check_delays(self)
         return self
 
 
@@ -147,6 +161,7 @@ class Config(_Table):
     name: str = "run"
     algorithm: str = "fedast"
     allocation: Allocation = "static"  # options S and D
+    fidelity: Fidelity = "paper"  # whom to follow where the paper and its authors' code differ
     compare: Annotated[tuple[str, ...], Field(strict=False)] = ()  # algorithms, on the same seeds
     sweep: dict[str, list[Any]] = {}  # values of other settings, by dotted key
     paired_seeds: bool = False  # sweep: the same seeds for every setting
@@ -264,6 +279,9 @@ def _kind_defaults(kind: Kind, given: Mapping[str, Any], algorithm: Algorithm) -
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
     """Read a TOML file and apply ``key=value`` overrides (values in TOML, bare words as strings).
 
+    A relative path to a trace is looked for from the file's folder; in an override, from the
+    working directory.
+
     Raises:
         ConfigError: the file is missing or broken, or a setting cannot be run.
     """
@@ -283,6 +301,7 @@ def load_table(path: str | Path, overrides: Iterable[str] = ()) -> dict[str, Any
         raise ConfigError(f"cannot read the configuration {str(path)!r}: {reason}") from None
     table = _parse_toml(text, str(path))
     table.setdefault("name", Path(path).stem)
+    _place_trace(table, Path(path).parent)
     for override in overrides:
         apply_override(table, override)
     return table
@@ -305,6 +324,12 @@ def _parse_toml(text: str, path: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path!r} is not valid TOML: {error}") from None
+
+
+def _place_trace(table: dict[str, Any], folder: Path) -> None:
+    delays = table.get("delays")
+    if isinstance(delays, dict) and isinstance(delays.get("trace"), str) and delays["trace"]:
+        delays["trace"] = str(folder.absolute() / delays["trace"])
 
 
 def apply_override(table: dict[str, Any], override: str) -> None:

@@ -189,6 +189,7 @@ class Driver:
                     if any(_is_decisive(*entry) for entry in scored):
                         num_requests = self._cut(replicate, segment, event, scored)
                         break
+                replicate.timeline.observe(_Measure(self, replicate))
                 for lane in replicate.lanes:
                     self.pool(lane).commit(lane, num_requests)
                 if replicate.timeline.is_waiting:
@@ -226,6 +227,7 @@ class Driver:
                 num_clients=config.num_clients,
                 data=self.pools[pool].data,
                 timeline=timeline,
+                fidelity=config.fidelity,
             )
             for place, (task, pool) in enumerate(zip(config.named_tasks, pool_of, strict=True))
         ]
@@ -295,6 +297,13 @@ class _Measure:
         lane = self._replicate.lanes[task]
         rows = [lane.rows.updates[request] for request in requests]
         return self._driver.executor.losses(self._driver.pool(lane), rows)
+
+    def spreads(self, task: int, windows: Sequence[Sequence[int]]) -> list[float]:
+        """The same for each of several equally long lists of requests, biases left out."""
+        lane = self._replicate.lanes[task]
+        updates = lane.rows.updates
+        rows = [[updates[request] for request in window] for window in windows]
+        return self._driver.executor.spreads(self._driver.pool(lane), rows)
 
 
 def _is_decisive(test: Test, score: Score) -> bool:

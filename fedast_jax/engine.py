@@ -126,6 +126,7 @@ class Engine:
         self.admit = jax.jit(self._admit, donate_argnums=0)
         self.evaluate = jax.jit(self._evaluate, static_argnums=4)
         self.spread = jax.jit(self._spread)
+        self.spreads = jax.jit(self._spreads)
 
     @cached_property
     def template(self) -> Params:
@@ -136,6 +137,17 @@ class Engine:
     def num_params(self) -> int:
         """P: numbers in one model."""
         return sum(leaf.size for leaf in jax.tree.leaves(self.template))
+
+    @cached_property
+    def is_no_bias(self) -> np.ndarray:
+        """Which numbers of a row belong to leaves that are not called a bias, ``bool[P]``."""
+        leaves, _ = jax.tree_util.tree_flatten_with_path(self.template)
+        return np.concatenate(
+            [
+                np.full(leaf.size, "bias" not in jax.tree_util.keystr(path[-1:]))
+                for path, leaf in leaves
+            ]
+        )
 
     @cached_property
     def server(self) -> Server:
@@ -239,6 +251,21 @@ class Engine:
         mean = chosen.sum(0) / num_rows
         deviations = jnp.where(is_real, chosen - mean, 0)
         return (deviations**2).sum() / num_rows / (mean**2).sum()
+
+    def _spreads(
+        self, updates: jax.Array, windows: jax.Array, num_windows: jax.Array, counts: jax.Array
+    ) -> jax.Array:
+        """``_spread`` of each of ``windows[:num_windows, V]``, where ``counts[P]`` holds."""
+
+        def measure(index: jax.Array, found: jax.Array) -> jax.Array:
+            rows = windows[index]
+            chosen = jnp.where(counts, updates[rows], 0)
+            mean = chosen.mean(0)
+            spread = ((chosen - mean) ** 2).sum() / len(rows) / (mean**2).sum()
+            return found.at[index].set(spread)
+
+        empty = jnp.zeros(len(windows), self.spec.dtype)
+        return lax.fori_loop(0, num_windows, measure, empty)
 
     def _evaluate(
         self, versions: jax.Array, rows: jax.Array, num_rows: jax.Array, data: Data, num_tests: int

@@ -109,6 +109,10 @@ class Measure(Protocol):
         """The mean local training loss of each request."""
         ...
 
+    def spreads(self, task: int, windows: Sequence[Sequence[int]]) -> list[float]:
+        """The same for each of several equally long lists of requests, biases left out."""
+        ...
+
 
 @dataclass(frozen=True)
 class Mark(Generic[S]):
@@ -147,6 +151,10 @@ class EventLog(ABC, Generic[S]):
         """Requests whose updates the next decision is worked out from, though they are used."""
         del task
         return []
+
+    def observe(self, measure: Measure) -> None:
+        """Take note of what was trained, before the updates that nothing needs are forgotten."""
+        del measure
 
     @property
     def is_waiting(self) -> bool:

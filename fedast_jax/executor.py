@@ -76,6 +76,10 @@ class Executor(Protocol):
         """The mean local training loss that belongs to each update row."""
         ...
 
+    def spreads(self, pool: LanePool, windows: Sequence[Sequence[int]]) -> list[float]:
+        """The same for each of several equally long lists of rows, biases left out."""
+        ...
+
     def model(self, pool: LanePool, row: int) -> Params | None:
         """A version as a tree of NumPy arrays."""
         ...
@@ -104,6 +108,10 @@ class PlanOnly:
     def losses(self, pool: LanePool, rows: Sequence[int]) -> list[float]:
         """The same for every request."""
         return [1.0] * len(rows)
+
+    def spreads(self, pool: LanePool, windows: Sequence[Sequence[int]]) -> list[float]:
+        """The same for all."""
+        return [1.0] * len(windows)
 
     def model(self, pool: LanePool, row: int) -> None:
         """There is none."""
@@ -182,6 +190,20 @@ class Device:
             # A copy: a view held on the host would keep the pool's array from being donated.
             losses = np.asarray(jnp.copy(loaded.arrays.losses))
         return losses[np.asarray(rows, np.int64)].tolist()
+
+    def spreads(self, pool: LanePool, windows: Sequence[Sequence[int]]) -> list[float]:
+        """Spreads of equally long lists of rows, biases left out; ``ROWS_AT_ONCE`` in a call."""
+        loaded, found = self._load(pool), []
+        for start in range(0, len(windows), ROWS_AT_ONCE):
+            some = np.asarray(windows[start : start + ROWS_AT_ONCE], np.int32)
+            padded = np.zeros((ROWS_AT_ONCE, some.shape[1]), np.int32)
+            padded[: len(some)] = some
+            with self.seconds.measure("test"):
+                spreads = loaded.engine.spreads(
+                    loaded.arrays.updates, padded, np.int32(len(some)), loaded.engine.is_no_bias
+                )
+                found += np.asarray(spreads, np.float64)[: len(some)].tolist()
+        return found
 
     def model(self, pool: LanePool, row: int) -> Params:
         """A version as a tree of NumPy arrays."""

@@ -13,6 +13,7 @@ from .config import TaskConfig
 from .delays import Stream
 from .engine import EngineSpec
 from .events import EventLog
+from .fidelity import Fidelity
 from .program import LaneColumns, Shapes
 from .schedule import FreeRows, LaneRows, LaneWork, Schedule, schedule
 from .task_data import Clients, TaskData
@@ -31,14 +32,19 @@ class Lane:
     num_clients: int
     data: TaskData
     timeline: EventLog
+    fidelity: Fidelity = "paper"
     pending: list[int] = field(default_factory=list)  # as of the last ``work``
     rows: LaneRows = field(default_factory=lambda: LaneRows(0, {}, {}))
 
     @cached_property
     def partition(self) -> Clients:
-        """Which samples each client holds."""
+        """Which samples each client holds.
+
+        The authors' clients draw class proportions once, for all their tasks.
+        """
         seed = (self.seed, Stream.PARTITION, self.task)
-        return self.data.partition(self.settings, self.num_clients, seed)
+        shares_seed = seed[:2] if self.fidelity == "authors" else seed
+        return self.data.partition(self.settings, self.num_clients, seed, shares_seed)
 
     def work(self, start: LaneRows) -> LaneWork:
         """What the lane does between its version ``start`` and the timeline's present event."""

@@ -27,6 +27,7 @@ class ResNet18(nn.Module):
 
     num_classes: int
     num_groups: int = 2
+    pool_size: int | None = None  # mean over so many rows and columns, the first ones; None: all
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
@@ -35,6 +36,7 @@ class ResNet18(nn.Module):
         for channels, stride in STAGES:
             for block in range(BLOCKS):
                 x = Block(channels, stride if block == 0 else 1, self.num_groups)(x)
+        x = x[:, : self.pool_size, : self.pool_size]
         return Dense(self.num_classes)(x.mean((1, 2)).T)
 
 

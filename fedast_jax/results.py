@@ -166,6 +166,7 @@ class Result:
                 "machine": platform.machine(),
             },
             "precision": self.config.precision,
+            "fidelity": self.config.fidelity,
             "seconds": asdict(self.seconds) | {"wall": self.wall_seconds},
             "counts": {
                 "updates": self.counts.updates,

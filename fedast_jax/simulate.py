@@ -162,8 +162,8 @@ def make_pools(
     for config in configs:
         pool_of = []
         for _, task in config.named_tasks:
-            work = config.work_of(task)
-            key = (task.kind, _source(task), work, task.server_optimizer)
+            work, build = config.work_of(task), get_kind(task.kind).following(config.fidelity).build
+            key = (task.kind, build, _source(task), work, task.server_optimizer)
             if key not in pools:
                 loaded = data_of(config, data[_source(task)])
                 pools[key] = LanePool(_spec(config, task, loaded, width), loaded)
@@ -184,7 +184,8 @@ def _source(task: TaskConfig) -> tuple:
 
 
 def _spec(config: Config, task: TaskConfig, data: TaskData, width: int) -> EngineSpec:
-    kind, backend, work = get_kind(task.kind), jax.default_backend(), config.work_of(task)
+    kind, backend = get_kind(task.kind).following(config.fidelity), jax.default_backend()
+    work = config.work_of(task)
     steps = MOST_STEPS
     if backend == "cpu":
         flops = step_flops(kind.build(data.shape), data.train_shapes, work.batch_size)

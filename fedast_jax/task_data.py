@@ -71,8 +71,20 @@ class TaskData(ABC):
         """Put the arrays on the device."""
 
     @abstractmethod
-    def partition(self, settings: TaskConfig, num_clients: int, seed: Sequence[int]) -> Clients:
-        """Divide the data over clients; a function of the arguments alone."""
+    def partition(
+        self,
+        settings: TaskConfig,
+        num_clients: int,
+        seed: Sequence[int],
+        shares_seed: Sequence[int] | None = None,
+    ) -> Clients:
+        """Divide the data over clients; a function of the arguments alone.
+
+        Args:
+            settings, num_clients: what for.
+            seed: of all that is drawn,
+            shares_seed: but for the clients' class proportions, if given.
+        """
 
     def check_num_clients(self, num_clients: int) -> None:
         """Raise DataError if the data cannot be divided over so many clients."""
@@ -117,7 +129,13 @@ class ImageData(TaskData):
             _put(images=dataset.test_images[tests], labels=dataset.test_labels[tests]),
         )
 
-    def partition(self, settings: TaskConfig, num_clients: int, seed: Sequence[int]) -> Partition:
+    def partition(
+        self,
+        settings: TaskConfig,
+        num_clients: int,
+        seed: Sequence[int],
+        shares_seed: Sequence[int] | None = None,
+    ) -> Partition:
         """A Dirichlet partition, for any number of clients: class pools start over."""
         assert settings.samples_per_client is not None
         assert settings.dirichlet_alpha is not None
@@ -128,6 +146,7 @@ class ImageData(TaskData):
             settings.samples_per_client,
             settings.dirichlet_alpha,
             seed,
+            shares_seed,
         )
 
 
@@ -172,9 +191,15 @@ class TextData(TaskData):
         """There are as many clients as roles, or fewer."""
         check_num_clients(self.dataset, num_clients)
 
-    def partition(self, settings: TaskConfig, num_clients: int, seed: Sequence[int]) -> Roles:
+    def partition(
+        self,
+        settings: TaskConfig,
+        num_clients: int,
+        seed: Sequence[int],
+        shares_seed: Sequence[int] | None = None,
+    ) -> Roles:
         """The roles, or a choice of them."""
-        del settings
+        del settings, shares_seed
         return Roles(self.dataset, num_clients, seed)
 
 
@@ -204,9 +229,15 @@ class PooledData(TaskData):
         """The same arrays."""
         return self.data.on_device
 
-    def partition(self, settings: TaskConfig, num_clients: int, seed: Sequence[int]) -> Pooled:
+    def partition(
+        self,
+        settings: TaskConfig,
+        num_clients: int,
+        seed: Sequence[int],
+        shares_seed: Sequence[int] | None = None,
+    ) -> Pooled:
         """Undivided."""
-        del settings, num_clients, seed
+        del settings, num_clients, seed, shares_seed
         return Pooled(self.num_examples)
 
 

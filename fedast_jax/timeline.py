@@ -12,9 +12,9 @@ from heapq import heappop, heappush, heapreplace
 
 import numpy as np
 
-from .allocation import NUM_UPDATES, share_out, sigma_hat
+from .allocation import NUM_UPDATES, Rules
 from .delays import CHUNK, Dispatches, Stream, generator
-from .events import EventLog, Limits, Measure, State
+from .events import EventLog, Limits, Mark, Measure, State
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class TaskPlan:
     num_active: int  # R_m at the start
     buffer_size: int  # b_m at the start
     max_rounds: int | None  # T_m
-    duration_scale: float  # tau_m * beta_m: one request's time in units of the law
-    variance_scale: float = 1.0  # eta_c * eta_s * tau_m of EstimateVariances
+    duration_scale: float  # tau_m * beta_m: one request's time in units of the law; or the trace's
+    variance_scale: float = 1.0  # eta_c * eta_s * tau_m of EstimateVariances, or the rules' factor
     keeps_buffer_size: bool = False  # whether b_m stays when R_m changes
 
 
@@ -41,6 +41,8 @@ class _State(State):
     last_realloc: int = 0  # arrivals at the last reallocation
     waiting: int | None = None  # option D: the task whose arrival waits for a new allocation
     decision: list[float] | None = None  # and that allocation's sigma_hat, once it is known
+    num_late: int = 0  # first requests that have not ended, where they train from a later version
+    counted_from: list[int] = field(default_factory=list)  # arrivals of each at the reallocation
 
 
 class Timeline(EventLog[_State]):
@@ -61,6 +63,7 @@ class Timeline(EventLog[_State]):
         limits: Limits,
         dispatches: Dispatches,
         realloc_period: float | None = None,
+        rules: Rules | None = None,
     ) -> None:
         """Dispatch the first requests.
 
@@ -70,6 +73,7 @@ class Timeline(EventLog[_State]):
             dispatches: the replicate's clients and durations.
             realloc_period: with option D, arrivals between two reallocations, in units of
                 (unfinished tasks * sum of R); None: option S.
+            rules: how requests are shared out; None: as in the paper.
         """
         super().__init__(
             _State(
@@ -78,11 +82,14 @@ class Timeline(EventLog[_State]):
                 stopped=[False] * len(tasks),
                 in_flight=[0] * len(tasks),
                 num_buffered=[0] * len(tasks),
+                counted_from=[0] * len(tasks),
             ),
             [task.max_rounds for task in tasks],
         )
         self._seed, self._tasks, self._limits, self._dispatches = seed, tasks, limits, dispatches
-        self._realloc_period = realloc_period
+        self._realloc_period, self._rules = realloc_period, rules or Rules()
+        self._granule = None if realloc_period is None else self._rules.flight_granule
+        self._spreads: list[list[float]] = [[] for _ in tasks]  # per arrival, as far as known
         self._ratio = [task.num_active / task.buffer_size for task in tasks]
         self._scale = [task.duration_scale for task in tasks]
         self._chunk_start, self._clients, self._steps = -CHUNK, [0], [0.0]
@@ -90,6 +97,8 @@ class Timeline(EventLog[_State]):
         self._buffer = [rounds.arrived.append for rounds in self.rounds]
         for task, plan in enumerate(tasks):
             self._dispatch(task, plan.num_active)
+        self._num_late = len(self.requests) if self._rules.starts_late else 0
+        self._state.num_late = self._num_late
         self._log_allocation()
 
     def advance(self, until: int) -> None:
@@ -115,7 +124,7 @@ class Timeline(EventLog[_State]):
         leaves all else to them.
         """
         state, requests, heap = self._state, self.requests, self._state.heap
-        if self._limits.max_active_clients is not None:
+        if self._limits.max_active_clients is not None or state.num_late or not self._is_settled():
             return
         task_of, client_of, arrives_at = requests.task, requests.client, requests.arrives_at
         add_task, add_client, add_dispatch, add_start, add_arrival, add_base = self._append
@@ -123,7 +132,7 @@ class Timeline(EventLog[_State]):
         num_active, buffer_size, scales = state.num_active, state.buffer_size, self._scale
         ends = [rounds.end for rounds in self.rounds]
         count, attempts, chunk_start = state.num_arrivals, state.num_attempts, self._chunk_start
-        limit = min(until, self._next_special() - 1)
+        limit, follows_flight = min(until, self._next_special() - 1), self._granule is not None
         while count < limit:
             now, request = heap[0]
             task, client = task_of[request], client_of[request]
@@ -131,6 +140,7 @@ class Timeline(EventLog[_State]):
             if (
                 now > latest
                 or num_buffered[task] >= size
+                or (follows_flight and in_flight[task] != num_active[task])
                 or len(ends[task]) + 1 == self.last_round[task]
                 or not num_active[task]
             ):
@@ -180,6 +190,8 @@ class Timeline(EventLog[_State]):
         task, client = self.requests.task[request], self.requests.client[request]
         if state.last_request[client] == request:
             del state.last_request[client]
+        if request < self._num_late:
+            self._end_late(request)
         if state.stopped[task]:  # it was cancelled: only its client was still busy
             self._wake_starved(now)
             return
@@ -188,7 +200,7 @@ class Timeline(EventLog[_State]):
         state.in_flight[task] -= 1
         state.num_buffered[task] += 1
         self._buffer[task](request)
-        if state.num_arrivals >= self._next_realloc():
+        if state.num_arrivals >= self._next_realloc() and self._may_reallocate():
             state.waiting = task
         else:
             self._finish_arrival(task)
@@ -199,10 +211,33 @@ class Timeline(EventLog[_State]):
         return min(np.ceil(self._next_realloc()), np.inf if most is None else most)
 
     def kept_updates(self, task: int) -> list[int]:
-        """With option D the task's last V arrivals."""
+        """With option D the task's last V arrivals, or those of the next running estimate."""
+        arrived, window = self.rounds[task].arrived, self._rules.window
         if self._realloc_period is None:
             return []
-        return self.rounds[task].arrived[-NUM_UPDATES:].tolist()
+        if window is None:
+            return arrived[-NUM_UPDATES:].tolist()
+        if np.isinf(self._next_realloc()):
+            return []
+        return arrived[max(0, len(self._spreads[task]) + 1 - window) :].tolist()
+
+    def observe(self, measure: Measure) -> None:
+        """Where a running mean is asked for, estimate the spread at every arrival so far."""
+        state, window = self._state, self._rules.window
+        if window is None or state.end_reason or np.isinf(self._next_realloc()):
+            return
+        for task, rounds in enumerate(self.rounds):
+            known = self._spreads[task]
+            if state.stopped[task]:
+                continue
+            stop = len(rounds.arrived) if self.is_waiting else rounds.num_used
+            known.extend([np.nan] * (min(stop, window) - len(known)))  # too few updates by then
+            windows = [
+                rounds.arrived[place + 1 - window : place + 1].tolist()
+                for place in range(len(known), stop)
+            ]
+            if windows:
+                known.extend(measure.spreads(task, windows))
 
     @property
     def is_waiting(self) -> bool:
@@ -210,20 +245,28 @@ class Timeline(EventLog[_State]):
         return self._state.waiting is not None and self._state.decision is None
 
     def decide(self, measure: Measure) -> None:
-        """EstimateVariances (Algorithm 4) from each task's last V updates, then Realloc."""
+        """EstimateVariances (Algorithm 4) of each task's updates, then Realloc."""
         self.reallocate(
             [
                 0.0
                 if self._state.stopped[task]
-                else sigma_hat(measure.spread(task, self.kept_updates(task)), plan.variance_scale)
+                else self._rules.weight(self._spread(measure, task), plan.variance_scale)
                 for task, plan in enumerate(self._tasks)
             ]
         )
 
+    def _spread(self, measure: Measure, task: int) -> float:
+        """Of the last V updates, or the mean since the last reallocation."""
+        window = self._rules.window
+        if window is None:
+            return measure.spread(task, self.kept_updates(task))
+        counted = self._spreads[task][max(window, self._state.counted_from[task]) :]
+        return sum(counted) / len(counted)
+
     def reallocate(self, sigma_hat: Sequence[float]) -> None:
         """Share sum R out in proportion to ``sigma_hat`` (one number per task) and go on.
 
-        The allocation changes when the timeline is advanced again. ``b_m`` follows ``R_m``.
+        The allocation changes when the timeline is advanced again.
         """
         self._state.decision = list(sigma_hat)
 
@@ -248,11 +291,16 @@ class Timeline(EventLog[_State]):
         self._log_allocation()
 
     def pending(self, task: int) -> list[int]:
-        """Requests of the task that no aggregation has used yet, in order of arrival."""
+        """Requests of the task that no aggregation has used yet, in order of arrival.
+
+        Without those in flight of which only their arrival says what they train from.
+        """
         if self._state.stopped[task] or self._state.end_reason:
             return []
-        task_of = self.requests.task
-        in_flight = sorted(entry for entry in self._state.heap if task_of[entry[1]] == task)
+        task_of, late = self.requests.task, self._num_late
+        in_flight = sorted(
+            entry for entry in self._state.heap if task_of[entry[1]] == task and entry[1] >= late
+        )
         return self.buffered(task) + [request for _, request in in_flight]
 
     def _finish_arrival(self, task: int) -> None:
@@ -266,6 +314,8 @@ class Timeline(EventLog[_State]):
             state.end_reason = "max_updates"
         if not state.stopped[task]:
             self._dispatch(task, self._num_missing(task))
+            if self._granule is not None:
+                self._follow_flight(task)
         if self._limits.max_active_clients is not None:
             self._wake_starved(state.time)
 
@@ -281,9 +331,32 @@ class Timeline(EventLog[_State]):
         """Arrivals at which the requests are shared out anew; never for a single task."""
         state = self._state
         unfinished = state.stopped.count(False)
-        if self._realloc_period is None or unfinished < 2:
+        if self._realloc_period is None or unfinished < 2 or self._is_blocked():
             return np.inf
         return state.last_realloc + self._realloc_period * unfinished * sum(state.num_active)
+
+    def _is_blocked(self) -> bool:
+        """Whether a task ended with too few rounds for there ever to be a reallocation."""
+        least, stopped = self._rules.least_rounds, self._state.stopped
+        return least >= 0 and any(
+            is_over and len(rounds) <= least
+            for is_over, rounds in zip(stopped, self.rounds, strict=True)
+        )
+
+    def _may_reallocate(self) -> bool:
+        """Whether there are rounds and estimates enough, now that a reallocation is due."""
+        rules, state = self._rules, self._state
+        return all(
+            len(rounds) > rules.least_rounds
+            and (
+                rules.window is None
+                or stopped
+                or len(rounds.arrived) > max(rules.window, counted_from)
+            )
+            for rounds, stopped, counted_from in zip(
+                self.rounds, state.stopped, state.counted_from, strict=True
+            )
+        )
 
     def _resume(self) -> None:
         """Apply the allocation that was decided, and finish the arrival that waits for it."""
@@ -293,19 +366,62 @@ class Timeline(EventLog[_State]):
         assert sigma_hat is not None
         state.waiting = state.decision = None
         state.last_realloc = state.num_arrivals
+        state.counted_from = [len(rounds.arrived) for rounds in self.rounds]
         open_tasks = [one for one, stopped in enumerate(state.stopped) if not stopped]
-        shares = share_out([sigma_hat[one] for one in open_tasks], sum(state.num_active))
+        shares = self._rules.share_out(
+            [sigma_hat[one] for one in open_tasks], sum(state.num_active)
+        )
         for one, share in zip(open_tasks, shares, strict=True):
             self._set_active(one, share)
         self._log_allocation(sigma_hat)
         self._finish_arrival(task)
 
     def _set_active(self, task: int, num_active: int) -> None:
-        """Change R_m; b_m follows in proportion to the start, rounded, at least 1."""
+        """Change R_m; b_m follows in proportion to the start, rounded, at least 1.
+
+        Unless it follows the requests in flight instead.
+        """
         self._state.num_active[task] = num_active
-        if not self._tasks[task].keeps_buffer_size:
+        if not self._tasks[task].keeps_buffer_size and self._granule is None:
             size = int(num_active / self._ratio[task] + 0.5)
             self._state.buffer_size[task] = max(1, size)
+
+    def _follow_flight(self, task: int) -> None:
+        """Let b_m follow the requests in flight."""
+        sizes, size = self._state.buffer_size, self._size_in_flight(task)
+        if sizes[task] != size:
+            sizes[task] = size
+            self._log_allocation()
+
+    def _size_in_flight(self, task: int) -> int:
+        """One update for every granule of requests in flight that is begun, at least one."""
+        if self._granule is None or self._tasks[task].keeps_buffer_size:
+            return self._state.buffer_size[task]
+        return max(1, -(-self._state.in_flight[task] // self._granule))
+
+    def _is_settled(self) -> bool:
+        """Whether an arrival that is replaced at once leaves every b_m as it is."""
+        sizes, stopped = self._state.buffer_size, self._state.stopped
+        return self._granule is None or all(
+            stopped[task] or size == self._size_in_flight(task) for task, size in enumerate(sizes)
+        )
+
+    def _end_late(self, request: int) -> None:
+        """A first request has ended; if it counts it trains from the version current now."""
+        task = self.requests.task[request]
+        self._state.num_late -= 1
+        if not self._state.stopped[task]:
+            self.requests.base_round[request] = len(self.rounds[task])
+
+    def rewind(self, mark: Mark[_State]) -> None:
+        """As in ``EventLog``."""
+        super().rewind(mark)
+        for known, num_arrived in zip(self._spreads, mark.num_arrived, strict=True):
+            del known[num_arrived:]
+        if self._state.num_late:
+            for _, request in self._state.heap:
+                if request < self._num_late:
+                    self.requests.base_round[request] = 0
 
     def _wake_starved(self, now: float) -> None:
         """Try again for tasks whose every dispatch was dropped: no arrival of theirs would."""

@@ -47,13 +47,15 @@ class Perceptron(nn.Module):
 
     hidden: int
     num_classes: int
+    has_tanh_on_logits: bool = False
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
         x = images.reshape(len(images), -1)
         if self.hidden:
             x = nn.tanh(Dense(self.hidden)(x))
-        return Dense(self.num_classes)(x)
+        logits = Dense(self.num_classes)(x)
+        return nn.tanh(logits) if self.has_tanh_on_logits else logits
 
 
 def build_softmax(shape: Shape) -> Task:
@@ -64,6 +66,11 @@ def build_softmax(shape: Shape) -> Task:
 def build_tanh(shape: Shape) -> Task:
     """Eight hidden units."""
     return classification(Perceptron(8, shape.num_classes), shape, NORMALISE)
+
+
+def build_authors_tanh(shape: Shape) -> Task:
+    """What stands for a model that the authors have otherwise."""
+    return classification(Perceptron(8, shape.num_classes, True), shape, NORMALISE)
 
 
 register(
@@ -108,6 +115,7 @@ register(
         ),
         micro_batch={"cpu": 2},
         test_chunk=1000,
+        authors_build=build_authors_tanh,
     )
 )
 
@@ -172,7 +180,7 @@ def engine_spec(config: Config, task: TaskConfig, steps: int = 3) -> EngineSpec:
     """The spec of a task's pool on this machine."""
     assert config.batch_width is not None
     return EngineSpec(
-        kind=get_kind(task.kind),
+        kind=get_kind(task.kind).following(config.fidelity),
         shape=load_data(task.kind).shape,
         work=config.work_of(task),
         server_optimizer=task.server_optimizer,
@@ -204,7 +212,11 @@ ENGINES: dict[tuple, Engine] = {}
 
 def shared_engine(spec: EngineSpec) -> Engine:
     """One engine for all equal specs, whatever the devices that use it."""
-    key = spec.kind.name, *(getattr(spec, one.name) for one in fields(spec) if one.name != "kind")
+    key = (
+        spec.kind.name,
+        spec.kind.build,
+        *(getattr(spec, one.name) for one in fields(spec) if one.name != "kind"),
+    )
     if key not in ENGINES:
         ENGINES[key] = engine = Engine(spec)
         engine.run, engine.evaluate = Lowered(engine.run), Lowered(engine.evaluate)  # type: ignore
@@ -308,6 +320,15 @@ class SymbolicDevice:
         assert len({(row.lane, row.number) for row in held}) == len(rows)
         return [self.loss_of[id(pool), row] for row in rows]
 
+    def spreads(self, pool: LanePool, windows: Sequence[Sequence[int]]) -> list[float]:
+        return [self._spread_without_biases(pool, rows) for rows in windows]
+
+    def _spread_without_biases(self, pool: LanePool, rows: Sequence[int]) -> float:
+        updates = [self.updates[id(pool), row] for row in rows]
+        assert len({(row.lane, row.number) for row in updates}) == len(rows)
+        assert len({row.lane for row in updates}) == 1
+        return self.learner.spread_without_biases([row.content for row in updates])
+
     def model(self, pool: LanePool, row: int) -> int:
         return self.versions[id(pool), row].content
 
@@ -352,9 +373,11 @@ class Scenario(NamedTuple):
 
 
 @st.composite
-def task_tables(draw, targets: Sequence[float | str], most_active: int) -> dict[str, Any]:
+def task_tables(
+    draw, targets: Sequence[float | str], most_active: int, granule: int = 1
+) -> dict[str, Any]:
     """Settings of one task; those that shape compiled programs stay with the kind."""
-    num_active = draw(st.integers(1, most_active))
+    num_active = granule * draw(st.integers(1, most_active))
     table = {
         "kind": draw(st.sampled_from(["softmax", "tanh"])),
         "num_active": num_active,
@@ -377,14 +400,15 @@ def scenarios(
     most_active: int = 10,
     num_updates: tuple[int, int] = (1, 120),
     num_tasks: tuple[int, int] = (1, 4),
+    granule: int = 1,
     **top: Any,
 ) -> Scenario:
     """Small runs in which much happens: ties, caps, stops, few rows, tiny windows.
 
-    What ``top`` sets is as it says, or drawn where it says a list.
+    R is a multiple of ``granule``. What ``top`` sets is as it says, or drawn where it says a list.
     """
     names = ["a", "b", "c", "d"][: draw(st.integers(*num_tasks))]
-    tasks = {name: draw(task_tables(targets, most_active)) for name in names}
+    tasks = {name: draw(task_tables(targets, most_active, granule)) for name in names}
     if len(names) == 2 and draw(st.booleans()):
         tasks["b"]["copies"] = 2
     num_clients = draw(st.sampled_from([1, 2, 3, 5, 20, 100]))

@@ -7,6 +7,7 @@ own bookkeeping; only the random draws, the data and the functions of a task are
 
 from __future__ import annotations
 
+import csv
 import heapq
 import math
 from collections import Counter
@@ -21,8 +22,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from fedast_jax.config import Config, TaskConfig
-from fedast_jax.delays import CHUNK, LAWS, Dispatches, Stream, client_speeds, generator
+from fedast_jax.delays import CHUNK, LAWS, Dispatches, Stream, client_delays, generator
 from fedast_jax.engine import INITIAL_MODEL, request_key
+from fedast_jax.fidelity import Fidelity
 from fedast_jax.local_train import AUGMENT, LocalWork, batch_samples
 from fedast_jax.task_data import Clients, TaskData, load_task_data
 from fedast_jax.tasks import Task, get_kind
@@ -30,6 +32,7 @@ from fedast_jax.tasks import Task, get_kind
 Model = Any
 Update = Any
 MOST_UPDATES = 8  # V
+GRANULE, WINDOW, LEAST_ROUNDS = 32, 7, 8  # of the authors' code; tests lower them
 PERIOD = 0.75  # c_period / (unfinished tasks * sum of R)
 
 
@@ -103,6 +106,10 @@ class Learner(Protocol):
         """``(1/V) sum ||u_i - mean||^2 / ||mean||^2``."""
         ...
 
+    def spread_without_biases(self, updates: list[Update]) -> float:
+        """The same over what is not called a bias."""
+        ...
+
 
 class OneReplicate:
     """What all algorithms record. Afterwards the attributes say everything that happened."""
@@ -174,6 +181,8 @@ class OneReplicate:
         """A new request with the current version; its client begins when it is free."""
         start = max(self.now, self.free_at.get(client, 0.0))
         work = task.settings.work.num_steps * task.settings.step_time
+        if self.config.delays.law == "trace":  # whole requests were recorded
+            work = self.config.delays.trace_scale
         self.free_at[client] = start + work * step_time
         request = Request(
             len(self.requests),
@@ -266,10 +275,14 @@ class Oracle(OneReplicate):
         self.last_realloc = self.num_arrivals
         sigma_hat = [0.0 if task.is_stopped else self.estimate(task) for task in self.tasks]
         total = sum(task.num_active for task in self.tasks)
-        shares = shared_out([sigma_hat[task.index] for task in self.open_tasks], total)
+        shares = self.shares([sigma_hat[task.index] for task in self.open_tasks], total)
         for task, share in zip(self.open_tasks, shares, strict=True):
             self.set_active(task, share)
         self.log_allocation(sigma_hat)
+
+    def shares(self, weights: Sequence[float], total: int) -> list[int]:
+        """R_m of the open tasks."""
+        return shared_out(weights, total)
 
     def estimate(self, task: TaskState) -> float:
         """sigma_hat; not a number where one update or none has arrived."""
@@ -343,14 +356,71 @@ class Oracle(OneReplicate):
         return clients[offset], step_times[offset]
 
 
+class AuthorsOracle(Oracle):
+    """Where the authors' code departs from the paper and is followed (spec section 5)."""
+
+    def __init__(self, config: Config, seed: int, learner: Learner) -> None:
+        super().__init__(config, seed, learner)
+        self.num_first = 0  # requests dispatched before anything happened
+        self.num_arrived = [0] * len(self.tasks)
+        self.estimates: list[list[float]] = [[] for _ in self.tasks]  # since the reallocation
+
+    def log_allocation(self, sigma_hat: Sequence[float] | None = None) -> None:
+        if not self.allocations:
+            self.num_first = len(self.requests)
+        super().log_allocation(sigma_hat)
+
+    def arrive(self, request: Request) -> None:
+        task = self.tasks[request.task]
+        if request.number < self.num_first:
+            request.base_round = task.round
+        super().arrive(request)
+        size = max(1, math.ceil(task.in_flight / GRANULE))
+        follows = self.is_dynamic and self.has_buffer and not task.is_stopped
+        if follows and size != task.buffer_size:
+            task.buffer_size = size
+            self.log_allocation()
+
+    def receive(self, request: Request) -> TaskState:
+        task = super().receive(request)
+        self.num_arrived[task.index] += 1
+        if self.is_dynamic and self.num_arrived[task.index] > WINDOW:
+            last = task.arrived[-WINDOW:]
+            self.estimates[task.index].append(self.learner.spread_without_biases(last))
+        return task
+
+    def is_realloc_due(self) -> bool:
+        return (
+            super().is_realloc_due()
+            and all(task.round > LEAST_ROUNDS for task in self.tasks)
+            and all(self.estimates[task.index] for task in self.open_tasks)
+        )
+
+    def reallocate(self) -> None:
+        super().reallocate()
+        self.estimates = [[] for _ in self.tasks]
+
+    def shares(self, weights: Sequence[float], total: int) -> list[int]:
+        return shared_out_by_granules(weights, total)
+
+    def estimate(self, task: TaskState) -> float:
+        one, found = task.settings, self.estimates[task.index]
+        factor = one.server_lr * one.client_lr / (one.client_lr * one.work.num_steps) ** 2
+        return factor * (sum(found) / len(found)) / 2
+
+    def set_active(self, task: TaskState, num_active: int) -> None:
+        size = task.buffer_size
+        super().set_active(task, num_active)
+        if self.is_dynamic:
+            task.buffer_size = size
+
+
 class SyncOracle(OneReplicate):
     """Sync-ST with the first k arrivals of each task, or with all of them."""
 
     def __init__(self, config: Config, seed: int, learner: Learner) -> None:
         super().__init__(config, seed, learner)
-        delays = config.delays
-        classes = client_speeds(seed, config.num_clients, delays.speeds, delays.shares)
-        self.speeds = [delays.speeds[one] for one in classes]
+        self.classes = client_delays(config.delays, seed, config.num_clients).classes
         self.num_rounds = 0  # of all tasks together
         self.num_clients = config.max_active_clients or config.num_clients  # of a round
         self.shares_change = False  # at the end of the present round, though no task ends
@@ -408,18 +478,26 @@ class SyncOracle(OneReplicate):
         chosen = self.choose(random)
         clients = iter(chosen)
         uniforms = iter(np.clip(random.random(len(chosen)), 2.0**-54, None))
-        law, sent = LAWS[self.config.delays.law], []
+        sent = []
         for task in self.tasks:
             for _ in range(task.num_active):
                 client = next(clients)
-                time = float(law(np.array([next(uniforms)]))[0]) * self.speeds[client]
-                sent.append(self.send(task, client, time))
+                sent.append(self.send(task, client, self.time_of(client, next(uniforms))))
         return sent
 
     def choose(self, random: np.random.Generator) -> list[int]:
         """The round's clients, the first task's first."""
         total = sum(task.num_active for task in self.tasks)
         return random.choice(self.config.num_clients, total, replace=False).tolist()
+
+    def time_of(self, client: int, u: float) -> float:
+        """At the client's speed, or what its device class took at this quantile."""
+        delays, number = self.config.delays, self.classes[client]
+        if delays.trace is None:
+            return float(LAWS[delays.law](np.array([u]))[0]) * delays.speeds[number]
+        recorded = recorded_times(delays.trace)
+        times = recorded[(delays.classes or sorted(recorded))[number]]
+        return next(x for rank, x in enumerate(times, 1) if rank >= u * len(times))
 
     def end_round(self, sent: list[Request]) -> None:
         """Discard what is left, aggregate, test, stop."""
@@ -567,6 +645,21 @@ def shared_out(weights: Sequence[float], total: int) -> list[int]:
     return counts
 
 
+def shared_out_by_granules(weights: Sequence[float], total: int) -> list[int]:
+    """As many granules as there are, each to the task that lacks most of its share."""
+    known = all(math.isfinite(weight) and weight >= 0 for weight in weights)
+    if not known or not any(weights):
+        weights = [1.0] * len(weights)
+    whole = sum(map(Fraction, weights))
+    lacks = [math.floor(Fraction(weight) * total / whole) - GRANULE for weight in weights]
+    counts = [GRANULE for _ in weights]
+    for _ in range((total - sum(counts)) // GRANULE):
+        neediest = max(range(len(lacks)), key=lambda one: (lacks[one], -one))
+        counts[neediest] += GRANULE
+        lacks[neediest] -= GRANULE
+    return counts
+
+
 class CachedChunks:
     """The package's dispatch stream, each chunk drawn once."""
 
@@ -576,9 +669,17 @@ class CachedChunks:
 
 def dispatch_stream(config: Config, seed: int) -> CachedChunks:
     """The random draws of a replicate."""
-    delays = config.delays
-    classes = client_speeds(seed, config.num_clients, delays.speeds, delays.shares)
-    return CachedChunks(Dispatches(seed, config.num_clients, delays.law, classes, delays.speeds))
+    delays = client_delays(config.delays, seed, config.num_clients)
+    return CachedChunks(Dispatches(seed, config.num_clients, *delays))
+
+
+def recorded_times(path: str) -> dict[str, list[float]]:
+    """Device class -> its durations in a CSV file, shortest first."""
+    times: dict[str, list[float]] = {}
+    with open(path, newline="") as file:
+        for row in csv.DictReader(file):
+            times.setdefault(row["device_class"], []).append(float(row["duration"]))
+    return {name: sorted(found) for name, found in times.items()}
 
 
 class RealLearner:
@@ -588,7 +689,7 @@ class RealLearner:
         self.config = config
         self.settings = [task.settings for task in config.named_tasks]
         self.data = [load_data(one.kind) for one in self.settings]
-        self.tasks = [built_task(one.kind) for one in self.settings]
+        self.tasks = [built_task(one.kind, config.fidelity) for one in self.settings]
         self.partitions: dict[tuple[int, int], Clients] = {}
 
     def initial(self, seed: int, task: int) -> Model:
@@ -598,7 +699,7 @@ class RealLearner:
         index, settings = request.task, self.settings[request.task]
         work, samples = self.work(seed, request)
         key = key_of(seed, index, request.number)
-        x, step, losses = model, sgd_step(settings.kind), []
+        x, step, losses = model, sgd_step(settings.kind, self.config.fidelity), []
         for number, rows in enumerate(np.asarray(orders(work, samples, key))):
             x, loss = step(
                 x,
@@ -630,7 +731,7 @@ class RealLearner:
 
     def score(self, task: int, model: Model) -> tuple[float, float]:
         total = self.data[task].num_tests
-        correct, loss = whole_test(self.settings[task].kind)(
+        correct, loss = whole_test(self.settings[task].kind, self.config.fidelity)(
             model, self.data[task].on_device.test, np.arange(total)
         )
         return float(np.sum(correct)) / total, float(np.mean(np.asarray(loss, np.float64)))
@@ -642,11 +743,22 @@ class RealLearner:
             len(rows) * float(np.sum(mean**2))
         )
 
+    def spread_without_biases(self, updates: list[Update]) -> float:
+        def without(update: Update) -> list[np.ndarray]:
+            leaves, _ = jax.tree_util.tree_flatten_with_path(update)
+            return [leaf for path, leaf in leaves if not path[-1].key.endswith("bias")]
+
+        return self.spread([without(update) for update in updates])
+
     def partition(self, seed: int, task: int) -> Clients:
-        """Which samples each client holds."""
+        """Which samples each client holds; the authors' clients draw proportions once."""
         if (seed, task) not in self.partitions:
+            follows_authors = self.config.fidelity == "authors"
             self.partitions[seed, task] = self.data[task].partition(
-                self.settings[task], self.config.num_clients, (seed, Stream.PARTITION, task)
+                self.settings[task],
+                self.config.num_clients,
+                (seed, Stream.PARTITION, task),
+                (seed, Stream.PARTITION) if follows_authors else None,
             )
         return self.partitions[seed, task]
 
@@ -678,6 +790,11 @@ class SymbolicLearner:
         rare = {0: 0.0, 1: math.inf, 2: math.nan}
         return rare.get((number >> 8) % 40, (number >> 20) % 997 / 100)
 
+    def spread_without_biases(self, updates: list[Update]) -> float:
+        """Another number; rarely nothing, since one such spoils a whole mean."""
+        number = hash((5, *updates))
+        return math.nan if (number >> 8) % 300 == 0 else (number >> 20) % 997 / 100
+
 
 ORACLES = {
     "sync_st": SyncOracle,
@@ -690,7 +807,8 @@ ORACLES = {
 
 def simulate_one_by_one(config: Config, learner: Learner | None = None) -> list[Any]:
     """Every replicate of a configuration, one after another: what its algorithm's oracle says."""
-    make = ORACLES.get(config.algorithm, Oracle)
+    asynchronous = AuthorsOracle if config.fidelity == "authors" else Oracle
+    make = ORACLES.get(config.algorithm, asynchronous)
     with jax.enable_x64(config.precision == "float64"):
         learner = learner or RealLearner(config)
         return [make(config, seed, learner).run() for seed in config.seeds]
@@ -703,15 +821,15 @@ def load_data(kind: str) -> TaskData:
 
 
 @cache
-def built_task(kind: str) -> Task:
+def built_task(kind: str, fidelity: Fidelity = "paper") -> Task:
     """The functions of a kind."""
-    return get_kind(kind).build(load_data(kind).shape)
+    return get_kind(kind).following(fidelity).build(load_data(kind).shape)
 
 
 @cache
-def sgd_step(kind: str):
+def sgd_step(kind: str, fidelity: Fidelity = "paper"):
     """``x - lr (grad + decay x)`` and the loss at x, compiled."""
-    task = built_task(kind)
+    task = built_task(kind, fidelity)
 
     @jax.jit
     def step(x, data, rows, key, client_lr, weight_decay):
@@ -722,9 +840,9 @@ def sgd_step(kind: str):
 
 
 @cache
-def whole_test(kind: str):
+def whole_test(kind: str, fidelity: Fidelity = "paper"):
     """Scores of a list of test examples, compiled."""
-    task = built_task(kind)
+    task = built_task(kind, fidelity)
     return jax.jit(lambda x, data, places: task.score(x, task.take(data, places, None)))
 
 

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 from conftest import Ran, Scenario, SymbolicDevice, scenarios
 from hypothesis import event, given, settings
+from hypothesis import strategies as st
 from oracle import OneReplicate, SymbolicLearner, simulate_one_by_one
 
 from fedast_jax.algorithms import get_algorithm
@@ -241,6 +242,34 @@ def test_histories_equal_the_oracle_on_one_machine_a_task(scenario):
 @settings(max_examples=settings().max_examples // 4)
 def test_one_machine_a_task_where_replicates_diverge(scenario):
     check_symbols(scenario, diverging=9)
+
+
+TRACE = """device_class,duration
+old,3
+old,4
+new,1
+new,1.5
+new,1
+older,9.25
+"""
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """Settings of delays that take recorded durations."""
+    path = tmp_path_factory.mktemp("delays") / "trace.csv"
+    path.write_text(TRACE)
+    law = {"law": "trace", "trace": str(path)}
+    few = {"classes": ["old", "new"], "shares": [0.2, 0.8], "trace_scale": 0.3}
+    return [law, {**law, **few}]
+
+
+@given(data=st.data())
+@settings(max_examples=settings().max_examples // 2)
+def test_histories_equal_the_oracle_with_recorded_durations(recorded, data):
+    algorithms = ["fedast", "sync_st", "sync_st_no_mitigation"]
+    scenario = data.draw(scenarios(delays=recorded, algorithm=algorithms))
+    check_symbols(scenario, step_updates=16)
 
 
 def assert_same_symbols(ran: Ran, oracles: list[OneReplicate]) -> None:

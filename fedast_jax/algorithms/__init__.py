@@ -34,8 +34,10 @@ NO_BUFFER = {"buffer_size": 1, "server_lr": 0.038}
 ONE_MACHINE = {"num_active": 1, "buffer_size": 1, "server_lr": 1.0}
 
 ALGORITHMS: dict[str, Algorithm] = {
-    "fedast": Algorithm(fedast.make_timeline, fedast.largest_round),
-    "fedast_nobuffer": Algorithm(fedast.no_buffer, fedast.largest_round, defaults=NO_BUFFER),
+    "fedast": Algorithm(fedast.make_timeline, fedast.largest_round, fedast.check),
+    "fedast_nobuffer": Algorithm(
+        fedast.no_buffer, fedast.largest_round, fedast.check, defaults=NO_BUFFER
+    ),
     "async_fl": Algorithm(
         fedast.no_buffer, fedast.largest_round, fedast.check_single_task, defaults=NO_BUFFER
     ),

@@ -6,8 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 from ..allocation import PERIOD
-from ..delays import Dispatches, client_speeds
+from ..delays import Dispatches, client_delays, duration_scale
 from ..events import Limits
+from ..fidelity import RULES, check_granules
 from ..timeline import TaskPlan, Timeline
 
 if TYPE_CHECKING:
@@ -28,7 +29,16 @@ def largest_round(config: Config) -> int:
     """The largest buffer that can arise: one task that has been given every request."""
     tasks = [task.settings for task in config.named_tasks]
     ratio = min(task.num_active / task.buffer_size for task in tasks)
-    return math.ceil(sum(task.num_active for task in tasks) / ratio) + 1
+    total = sum(task.num_active for task in tasks)
+    granule = RULES[config.fidelity]().flight_granule or total
+    return max(math.ceil(total / ratio) + 1, math.ceil(total / granule))
+
+
+def check(config: Config) -> None:
+    """Raise ValueError where the requests cannot be shared out as they must be."""
+    tasks = config.named_tasks
+    if config.fidelity == "authors" and config.allocation == "dynamic" and len(tasks) > 1:
+        check_granules([task.settings.num_active for task in tasks])
 
 
 def check_single_task(config: Config) -> None:
@@ -41,20 +51,22 @@ def check_single_task(config: Config) -> None:
 
 
 def _make_timeline(config: Config, seed: int, *, has_buffer: bool) -> Timeline:
-    delays = config.delays
-    classes = client_speeds(seed, config.num_clients, delays.speeds, delays.shares)
-    dispatches = Dispatches(seed, config.num_clients, delays.law, classes, delays.speeds)
+    rules = RULES[config.fidelity]()
+    delays = client_delays(config.delays, seed, config.num_clients)
+    dispatches = Dispatches(seed, config.num_clients, *delays)
     plans = [
         TaskPlan(
             num_active=task.num_active,
             buffer_size=task.buffer_size if has_buffer else 1,
             max_rounds=task.max_rounds,
-            duration_scale=task.work.num_steps * task.step_time,
-            variance_scale=task.client_lr * task.server_lr * task.work.num_steps,
+            duration_scale=duration_scale(config.delays, task.work.num_steps, task.step_time),
+            variance_scale=rules.variance_scale(
+                task.client_lr, task.server_lr, task.work.num_steps
+            ),
             keeps_buffer_size=not has_buffer,
         )
         for _, task in config.named_tasks
     ]
     limits = Limits(config.max_updates, config.time_limit, config.max_active_clients)
     period = PERIOD if config.allocation == "dynamic" else None
-    return Timeline(seed, plans, limits, dispatches, period)
+    return Timeline(seed, plans, limits, dispatches, period, rules)

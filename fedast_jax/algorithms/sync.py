@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from ..allocation import share_out
-from ..delays import LAWS, Stream, client_speeds, generator
+from ..delay_trace import ClientTrace
+from ..delays import Stream, client_delays, draw_times, duration_scale, generator
 from ..events import EventLog, Limits, Mark, State
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class SyncTask:
 
     weight: float  # share of the active clients, relative to the other tasks
     max_rounds: int | None
-    duration_scale: float  # tau_m * beta_m
+    duration_scale: float  # tau_m * beta_m, or the trace's
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Clients:
     num_clients: int
     num_active: int  # of them take part in a round
     speeds: np.ndarray  # per client
-    law: str
+    law: str | ClientTrace
 
 
 @dataclass
@@ -137,9 +138,9 @@ class SyncTimeline(EventLog[_State]):
         chosen = self._choose(random)
         task_of = np.repeat(np.arange(len(self._tasks)), state.num_active)
         free_at = dict(state.free_at)
-        steps = LAWS[self._clients.law](np.clip(random.random(len(chosen)), 2.0**-54, None))
-        scale = np.array([task.duration_scale for task in self._tasks])[task_of]
-        durations = steps * self._clients.speeds[chosen] * scale
+        u = np.clip(random.random(len(chosen)), 2.0**-54, None)
+        times = draw_times(self._clients.law, chosen, self._clients.speeds[chosen], u)
+        durations = times * np.array([task.duration_scale for task in self._tasks])[task_of]
         for task, client, duration in zip(
             task_of.tolist(), chosen.tolist(), durations.tolist(), strict=True
         ):
@@ -289,17 +290,15 @@ T = TypeVar("T", bound=SyncTimeline)
 
 def lay_out(timeline: type[T], config: Config, seed: int, keep_first: int | None) -> T:
     """One replicate's rounds, played by the rules of a class."""
-    delays = config.delays
-    classes = client_speeds(seed, config.num_clients, delays.speeds, delays.shares)
+    delays = client_delays(config.delays, seed, config.num_clients)
     tasks = [
-        SyncTask(task.sync_weight, task.max_rounds, task.work.num_steps * task.step_time)
+        SyncTask(
+            task.sync_weight,
+            task.max_rounds,
+            duration_scale(config.delays, task.work.num_steps, task.step_time),
+        )
         for _, task in config.named_tasks
     ]
-    clients = Clients(
-        config.num_clients,
-        num_active(config),
-        np.asarray(delays.speeds, np.float64)[classes],
-        delays.law,
-    )
+    clients = Clients(config.num_clients, num_active(config), delays.of_clients(), delays.law)
     limits = Limits(config.max_updates, config.time_limit, None)
     return timeline(seed, tasks, limits, clients, keep_first)

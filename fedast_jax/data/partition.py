@@ -41,6 +41,7 @@ class Partition:
         samples_per_client: int,
         alpha: float,
         seed: Sequence[int],
+        shares_seed: Sequence[int] | None = None,
     ) -> None:
         """Draw the partition.
 
@@ -51,6 +52,7 @@ class Partition:
             alpha: concentration of the Dirichlet distribution; small: one class a client, large:
                 the same share of each class.
             seed: non-negative integers below 2**64 that the draw depends on.
+            shares_seed: those that the clients' class proportions depend on; None: the same.
         Raises:
             DataError: any of these out of range.
         """
@@ -61,7 +63,7 @@ class Partition:
         self.pool_starts = np.cumsum(self.pool_sizes) - self.pool_sizes
         self.counts = np.zeros((num_clients, num_classes), np.min_scalar_type(samples_per_client))
         self.offsets = np.zeros((num_clients, num_classes), np.int32)
-        self._draw(alpha, seed)
+        self._draw(alpha, seed if shares_seed is None else shares_seed)
 
     def _draw(self, alpha: float, seed: Sequence[int]) -> None:
         """Fill in counts and offsets, a chunk of clients at a time."""

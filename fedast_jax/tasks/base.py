@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import jax
+
+from ..fidelity import Fidelity
 
 Params = Any  # a tree of float arrays: the model
 Data = Any  # a tree of arrays that stays on the device for the whole run
@@ -74,3 +76,11 @@ class Kind:
     """Clients trained side by side, by backend ("cpu", "gpu", "tpu"); absent: the whole batch."""
     test_chunk: int = 1000  # examples of the test set scored at once
     data: str = "images"  # what its data is: a key of ``task_data.LOADERS``
+    authors_build: Callable[[Shape], Task] | None = None
+    """Instead of ``build`` with ``fidelity = "authors"``, where the authors' model differs."""
+
+    def following(self, fidelity: Fidelity) -> Kind:
+        """The kind whose ``build`` is that of the paper, or of the authors' code."""
+        if fidelity == "paper" or self.authors_build is None:
+            return self
+        return replace(self, build=self.authors_build)

@@ -15,6 +15,12 @@ def build(shape: Shape) -> Task:
     return classification(ResNet18(shape.num_classes), shape, NORMALISE, crop_and_flip)
 
 
+def authors_build(shape: Shape) -> Task:
+    """Its head as the authors have it: 3x3 pooling of a 4x4 map leaves out a row and a column."""
+    model = ResNet18(shape.num_classes, pool_size=3)
+    return classification(model, shape, NORMALISE, crop_and_flip)
+
+
 KIND = Kind(
     name="cifar100",
     dataset="cifar100",
@@ -31,4 +37,5 @@ KIND = Kind(
     # training one client takes 0.95 GB of workspace beside the 45 MB of its parameters
     micro_batch={"cpu": 1, "gpu": 8, "tpu": 8},
     test_chunk=100,
+    authors_build=authors_build,
 )

@@ -16,6 +16,7 @@ class LeNet5(nn.Module):
     """Two 5x5 convolutions with pooling, then 120-84-classes; valid padding, ReLU."""
 
     num_classes: int
+    has_relu_on_logits: bool = False
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
@@ -25,12 +26,18 @@ class LeNet5(nn.Module):
         x = flatten(x)
         x = nn.relu(Dense(120)(x))
         x = nn.relu(Dense(84)(x))
-        return Dense(self.num_classes)(x)
+        logits = Dense(self.num_classes)(x)
+        return nn.relu(logits) if self.has_relu_on_logits else logits
 
 
 def build(shape: Shape) -> Task:
     """LeNet-5 for images of at least 16x16."""
     return classification(LeNet5(shape.num_classes), shape, NORMALISE)
+
+
+def authors_build(shape: Shape) -> Task:
+    """The same with a ReLU on the logits, as in the authors' code."""
+    return classification(LeNet5(shape.num_classes, has_relu_on_logits=True), shape, NORMALISE)
 
 
 KIND = Kind(
@@ -46,4 +53,5 @@ KIND = Kind(
     ),
     micro_batch={"cpu": 2},
     test_chunk=50,
+    authors_build=authors_build,
 )
