@@ -242,8 +242,10 @@ class PlanReport:
                 "most_update_rows_used": pool.peak[1],
                 "parameters": Engine(pool.spec).num_params,
                 "bytes": needs.bytes(sizing.num_resident),
+                "arrivals": sum(_arrivals(one, number) for one in driver.done),
+                "examples_per_update": pool.spec.work.num_steps * pool.spec.work.batch_size,
             }
-            for pool, needs in zip(driver.pools, sizing.needs, strict=True)
+            for number, (pool, needs) in enumerate(zip(driver.pools, sizing.needs, strict=True))
         ]
         return cls(
             events=events,
@@ -259,6 +261,11 @@ class PlanReport:
             memory_bytes=sizing.bytes,
             simulated_time=max(one.timeline.time for one in driver.done),
         )
+
+
+def _arrivals(replicate: Replicate, pool: int) -> int:
+    lanes = [lane for lane in replicate.lanes if lane.pool == pool]
+    return sum(len(replicate.timeline.rounds[lane.task].arrived) for lane in lanes)
 
 
 def _lane_row(replicate: Replicate, name: str, task: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Pictures of a comparison: algorithms over simulated time."""
+"""Pictures of a study; those of a comparison show algorithms over simulated time."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 
 from .figures import LineStyle, allocation_figure, finish_panel, held_mean, line_style
 from .results import Result
+from .sweep_figures import sweep_figure
 
 if TYPE_CHECKING:
     from .study import Study
@@ -20,9 +21,9 @@ TARGET: LineStyle = {"color": "black", "ls": "--"}
 
 
 def study_figures(study: Study) -> dict[str, Figure]:
-    """Of a comparison: ``accuracy`` and, where R changes, ``allocations``."""
-    if study.points != [{}]:
-        return {}
+    """Of a comparison ``accuracy`` and, where R changes, ``allocations``; else ``sweep``."""
+    if study.axes:
+        return {"sweep": sweep_figure(study)}
     allocations = allocation_figure(*study.results, labels=study.methods)
     figures = {"accuracy": comparison_figure(study)}
     return figures if allocations is None else figures | {"allocations": allocations}

@@ -8,14 +8,23 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from .grid import Point, axis_keys, short_name, value_name
+from .outcomes import overall
 from .report import NOTHING, mean_std, show_costs
+from .results import spread
 from .study import Study
 
 ALL_TASKS = "all tasks"
 
 
 def show_study(study: Study, console: Console) -> None:
-    """Print a row per algorithm and task, then one for all of its tasks."""
+    """Print the table of a comparison or of a sweep, and what it cost."""
+    (_show_sweep if study.axes else _show_comparison)(study, console)
+    show_costs(study.results[0], console)
+
+
+def _show_comparison(study: Study, console: Console) -> None:
+    """A row per algorithm and task, then one for all of its tasks."""
     found, table = study.compared(), _table(study)
     for method, summary in found["algorithms"].items():
         gains = found["gain_per_task"].get(method, {})
@@ -32,13 +41,58 @@ def show_study(study: Study, console: Console) -> None:
     for method, gain in found["gain"].items():
         if gain["reason"]:
             console.print(f"gain over {method}: {gain['reason']}", soft_wrap=True)
-    show_costs(study.results[0], console)
+
+
+def _show_sweep(study: Study, console: Console) -> None:
+    """A row per setting and algorithm, all of its tasks together."""
+    table = _table(study)
+    best = {method: study.best(method) for method in study.methods}
+    for point in study.points:
+        found = study.compared(point)
+        for method, summary in found["algorithms"].items():
+            accuracy = spread(overall(study.result(method, point)).accuracy)
+            whole, gain = summary["overall"], found["gain"].get(method)
+            chosen = best[method]
+            table.add_row(
+                *_leading(study, point, method),
+                _percent(accuracy),
+                *_times(whole, whole["num_seeds"]),
+                *([_gain(gain)] if len(study.methods) > 1 else []),
+                style="bold" if chosen and chosen["setting"] == point else None,
+            )
+    console.print(table)
+    for method, found in best.items():
+        if found is not None:
+            console.print(_best_line(method, found), soft_wrap=True, highlight=False)
+
+
+def _leading(study: Study, point: Point, method: str) -> list[str]:
+    lead = [value_name(axis, _value(axis, point)) for axis in study.axes]
+    return [*lead, method] if len(study.methods) > 1 else lead
+
+
+def _value(axis: str, point: Point) -> Any:
+    values = [point[key] for key in axis_keys(axis)]
+    return values if len(values) > 1 else values[0]
+
+
+def _best_line(method: str, found: dict[str, Any]) -> str:
+    setting = ", ".join(f"{key} = {value}" for key, value in found["setting"].items())
+    scale, what = (1, "time to all targets") if found["criterion"] == "time" else (100, "accuracy")
+    if found["low"] is None:
+        reason = found["reason"]
+    else:
+        reason = f"95% interval {scale * found['low']:.1f} to {scale * found['high']:.1f}"
+    return f"best of {method}: {setting}: {what} {scale * found['mean']:.1f} ({reason})"
 
 
 def _table(study: Study) -> Table:
     table = Table(title=_title(study), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("algorithm", overflow="fold", min_width=9)
-    table.add_column("task", overflow="fold", min_width=9)
+    words = [short_name(axis).replace("_", "\n") for axis in study.axes]  # narrow
+    words += [] if len(study.methods) == 1 else ["algorithm"]
+    words += [] if study.axes else ["task"]
+    for header in words:
+        table.add_column(header, overflow="fold", min_width=min(9, len(header)))
     numbers = ["accuracy\n(%)", "time to\ntarget", "\nmedian", "seeds\nmet"]
     if len(study.methods) > 1:
         numbers.append("gain (%),\n95% interval")

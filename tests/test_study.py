@@ -224,7 +224,7 @@ def test_pictures_say_what_they_show(study):
     assert shown[:3] == METHODS
     assert "3 seeds" in figure.get_suptitle()
     assert [panel.get_title() for panel in figure.axes] == ["softmax", "tanh"]
-    colours = {handle.get_color() for handle in legend.legend_handles[:3]}
+    colours = {line.get_color() for line in legend.get_lines()[:3]}
     assert len(colours) == 3
 
 
