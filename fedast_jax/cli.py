@@ -215,7 +215,8 @@ def _forecast(table: dict[str, Any]) -> None:
 
     found = forecast([one.config for one in make_variants(table)])
     print(
-        f"{found.configurations} configurations, {found.runs} runs, at most {found.updates:,} updates, "
+        f"{found.configurations} configurations, {found.runs} runs, "
+        f"at most {found.updates:,} updates, "
         f"{found.bytes:,} bytes ({found.bytes / 2**30:.2f} GiB) on the device, "
         f"about {found.seconds:.0f} s of training (without compiling and tests)"
     )

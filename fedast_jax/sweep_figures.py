@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from .figures import line_style
 from .gains import mean_interval
@@ -32,12 +33,12 @@ ACCURACY = Measure("accuracy", "mean accuracy at the end (%)", 100.0, "{:.1f}")
 
 
 class Spread(NamedTuple):
-    """One setting's mean over its seeds with the 95% interval, and whether every seed counts."""
+    """One setting's mean with the 95% interval, over the seeds that have the number."""
 
     mean: float
     low: float
     high: float
-    is_whole: bool
+    num_seeds: int
 
 
 def sweep_figure(study: Study) -> Figure:
@@ -63,10 +64,10 @@ def _spread(study: Study, method: str, point: Point, measure: Measure) -> Spread
     column = overall(study.result(method, point))[measure.column]
     values = measure.scale * np.asarray(column.dropna(), np.float64)
     if not len(values):
-        return Spread(np.nan, np.nan, np.nan, False)
+        return Spread(np.nan, np.nan, np.nan, 0)
     mean, (low, high) = float(values.mean()), mean_interval(values)
-    is_whole = len(values) == study.num_seeds
-    return Spread(mean, mean if low is None else low, mean if high is None else high, is_whole)
+    low, high = (mean, mean) if low is None or high is None else (low, high)
+    return Spread(mean, low, high, len(values))
 
 
 def _lines(study: Study, measures: list[Measure]) -> Figure:
@@ -79,6 +80,7 @@ def _lines(study: Study, measures: list[Measure]) -> Figure:
         for number, method in enumerate(study.methods):
             spreads = [_spread(study, method, point, measure) for point in study.points]
             _draw_line(panel, np.asarray(places, np.float64), spreads, number, method)
+            _ring(panel, places, [one.mean for one in spreads], _partial(study, spreads), number)
         panel.set_xticks(places, [value_name(axis, value) for value in values])
         panel.set(xlabel=short_name(axis), ylabel=measure.label)
         panel.spines[["top", "right"]].set_visible(False)
@@ -90,17 +92,25 @@ def _lines(study: Study, measures: list[Measure]) -> Figure:
 def _draw_line(
     panel: Axes, places: np.ndarray, spreads: list[Spread], number: int, method: str
 ) -> None:
-    """Mean with its interval; a ring where only some seeds met their targets."""
     order = np.argsort(places)
-    means, lows, highs, whole = (np.array(one)[order] for one in zip(*spreads, strict=True))
-    style, colour = line_style(number), line_style(number)["color"]
-    panel.plot(places[order], means, lw=2, label=f"{method} (band: 95% interval)", **style)
-    panel.fill_between(places[order], lows, highs, color=colour, alpha=0.2, lw=0)
-    for is_whole, face, label in ((True, colour, None), (False, "white", "ring: not every seed")):
-        chosen = (whole == is_whole) & np.isfinite(means)
-        if chosen.any():
-            at = places[order][chosen], means[chosen]
-            panel.plot(*at, "o", ms=7, mfc=face, mec=colour, label=label)
+    means, lows, highs, _ = (np.array(one)[order] for one in zip(*spreads, strict=True))
+    style, label = line_style(number), f"{method} (band: 95% interval)"
+    panel.plot(places[order], means, marker="o", ms=7, lw=2, label=label, **style)
+    panel.fill_between(places[order], lows, highs, color=style["color"], alpha=0.2, lw=0)
+
+
+def _partial(study: Study, spreads: list[Spread]) -> np.ndarray:
+    """Whether a mean rests on some of the seeds only."""
+    return np.array([0 < one.num_seeds < study.num_seeds for one in spreads])
+
+
+def _ring(
+    panel: Axes, x: Sequence[float], y: Sequence[float], chosen: np.ndarray, number: int
+) -> None:
+    """Hollow out the dots of the means that rest on some of the seeds only."""
+    if chosen.any():
+        at, colour = (np.asarray(x)[chosen], np.asarray(y)[chosen]), line_style(number)["color"]
+        panel.plot(*at, "o", ms=7, mfc="white", mec=colour, zorder=3, label="hollow: some seeds")
 
 
 def _heat_maps(study: Study, measures: list[Measure]) -> Figure:
@@ -111,14 +121,17 @@ def _heat_maps(study: Study, measures: list[Measure]) -> Figure:
     panels = figure.subplots(len(measures), len(study.methods), squeeze=False)
     for line, measure in zip(panels, measures, strict=True):
         found = [
-            np.array([_spread(study, method, point, measure).mean for point in study.points])
+            [_spread(study, method, point, measure) for point in study.points]
             for method in study.methods
         ]
-        known = np.concatenate(found)[np.isfinite(np.concatenate(found))]
-        limits = (known.min(), known.max()) if len(known) else (0.0, 1.0)
+        known = [one.mean for spreads in found for one in spreads if one.num_seeds]
+        limits = (min(known), max(known)) if known else (0.0, 1.0)
         images = []
-        for panel, method, means in zip(line, study.methods, found, strict=True):
-            images.append(_draw_heat(panel, means.reshape(shape), limits, measure))
+        for panel, method, spreads in zip(line, study.methods, found, strict=True):
+            means = np.array([one.mean for one in spreads]).reshape(shape)
+            images.append(_draw_heat(panel, means, limits))
+            words = [_cell(one, measure, study.num_seeds) for one in spreads]
+            _write(panel, means, words, sum(limits) / 2)
             panel.set_xticks(range(shape[1]), [value_name(columns, one) for one in column_values])
             panel.set_yticks(range(shape[0]), [value_name(rows, one) for one in row_values])
             panel.set(xlabel=short_name(columns), ylabel=short_name(rows), title=method)
@@ -126,17 +139,25 @@ def _heat_maps(study: Study, measures: list[Measure]) -> Figure:
     return figure
 
 
-def _draw_heat(
-    panel: Axes, means: np.ndarray, limits: tuple[float, float], measure: Measure
-) -> Any:
-    image = panel.imshow(means, cmap="viridis", vmin=limits[0], vmax=limits[1], aspect="auto")
+def _draw_heat(panel: Axes, means: np.ndarray, limits: tuple[float, float]) -> AxesImage:
     panel.set_facecolor("lightgrey")
-    middle = sum(limits) / 2
-    for (row, column), mean in np.ndenumerate(means):
-        text = measure.form.format(mean) if np.isfinite(mean) else "not met"
-        dark = np.isfinite(mean) and mean < middle
-        panel.text(column, row, text, ha="center", va="center", color="white" if dark else "black")
-    return image
+    return panel.imshow(means, cmap="viridis", vmin=limits[0], vmax=limits[1], aspect="auto")
+
+
+def _cell(spread: Spread, measure: Measure, num_seeds: int) -> str:
+    if not spread.num_seeds:
+        return "not met"
+    mean = measure.form.format(spread.mean)
+    return (
+        mean if spread.num_seeds == num_seeds else f"{mean}\n{spread.num_seeds}/{num_seeds} seeds"
+    )
+
+
+def _write(panel: Axes, means: np.ndarray, words: list[str], middle: float) -> None:
+    """The numbers, light on the dark half of the colours."""
+    for (row, column), word in zip(np.ndindex(means.shape), words, strict=True):
+        colour = "white" if means[row, column] < middle else "black"
+        panel.text(column, row, word, ha="center", va="center", color=colour)
 
 
 def _rows(study: Study, measures: list[Measure]) -> Figure:
@@ -151,7 +172,8 @@ def _rows(study: Study, measures: list[Measure]) -> Figure:
             places = np.arange(len(labels)) + 0.6 * (number + 0.5) / len(study.methods) - 0.3
             reach = np.stack([means - lows, highs - means])
             colour = line_style(number)["color"]
-            panel.errorbar(means, places, xerr=reach, fmt="o", color=colour, label=method)
+            panel.errorbar(means, places, xerr=reach, fmt="o", ms=7, color=colour, label=method)
+            _ring(panel, list(means), list(places), _partial(study, spreads), number)
         panel.set_yticks(range(len(labels)), labels)
         panel.set_xlabel(f"{measure.label}, 95% interval")
         panel.spines[["top", "right"]].set_visible(False)

@@ -16,6 +16,7 @@ import fedast_jax as fx
 from fedast_jax import outcomes, run_folder
 from fedast_jax.config import ConfigError
 from fedast_jax.executor import Interrupted
+from fedast_jax.forecast import forecast
 from fedast_jax.study import Study
 from fedast_jax.study_figures import comparison_figure
 from fedast_jax.variants import make_variants
@@ -245,3 +246,79 @@ def test_what_has_not_begun_is_reported_as_nothing(monkeypatch):
     assert len(study.evaluations) == 0
     assert len(study.allocations) > 0
     assert set(study.figures()) == {"accuracy"}
+
+
+GRID = {"tasks.softmax.buffer_size": [1, 2], "tasks.tanh.client_lr": [0.5, 1.0]}
+
+
+@pytest.fixture(scope="module")
+def swept() -> Study:
+    return fx.sweep(table(max_updates=40), GRID, seeds=2)
+
+
+def test_a_sweep_is_each_setting_alone(swept):
+    for variant in swept.variants:
+        alone = fx.simulate(variant.config).evaluations
+        assert_frame_equal(swept.result(variant.method, variant.point).evaluations, alone)
+
+
+def test_sweep_tables_name_the_settings(swept):
+    columns = ["algorithm", *GRID]
+    for frame in (swept.evaluations, swept.allocations, swept.lanes):
+        assert list(frame)[:3] == columns
+        assert len(frame[columns].drop_duplicates()) == 4
+    assert sorted(swept.evaluations.seed.unique()) == [*range(8)]
+    assert [len(one["algorithms"]) for one in swept.summary()["settings"]] == [1] * 4
+
+
+def test_sweeps_run_again_to_the_same_bits(swept, tmp_path):
+    first = run_folder.save_study(swept, tmp_path / "first")
+    again = run_folder.save_study(fx.sweep(first / "config.toml"), tmp_path / "again")
+    for name in ("config.toml", "evaluations.parquet", "summary.json"):
+        assert (first / name).read_bytes() == (again / name).read_bytes()
+    assert [path.name for path in (first / "figures").iterdir()] == ["sweep.png"]
+
+
+def test_the_best_setting_by_hand():
+    """The second has the better mean, but falls short in one seed; then times decide."""
+    points = [{"x": 1}, {"x": 2}, {"x": 3}]
+    results = [
+        ended({1: (4.0, 6.0), 2: (8.0, 7.0), 3: (7.0, 7.0)}),
+        ended({4: (1.0, 1.0), 5: (1.0, math.nan), 6: (1.0, 1.0)}),
+        ended({7: (9.0, 9.0), 8: (9.0, 9.0), 9: (9.0, 9.0)}),
+    ]
+    found = outcomes.best_setting(points, results)
+    assert found is not None
+    assert (found["setting"], found["criterion"], found["mean"]) == ({"x": 1}, "time", 7.0)
+    assert found["low"] <= 7.0 <= found["high"]
+    assert outcomes.best_setting(points[:1], [ended({})]) is None
+
+
+def test_without_targets_met_the_best_accuracy_wins():
+    results = [ended({1: (math.nan, math.nan)}), ended({2: (math.nan, math.nan)})]
+    results[1].lanes["accuracy"] = 0.6
+    found = outcomes.best_setting([{"x": 1}, {"x": 2}], results)
+    assert found is not None
+    assert (found["setting"], found["criterion"], found["mean"]) == ({"x": 2}, "accuracy", 0.6)
+    assert "got 1" in found["reason"]
+
+
+@pytest.mark.parametrize("num_axes", [1, 2, 3])
+def test_a_picture_for_any_number_of_axes(num_axes):
+    axes = {"num_clients": [10, 20], "tasks.softmax.client_lr": [0.5, 1.0]}
+    axes |= {"delays.law": ["constant", "half_normal"]}
+    grid = dict([*axes.items()][:num_axes])
+    small = table(max_updates=12, num_seeds=1, compare=["fedast", "sync_st"], max_active_clients=10)
+    figure = fx.sweep(small, grid).figures()["sweep"]
+    assert "1 seed" in figure.get_suptitle()
+    shown = {panel.get_title() for panel in figure.axes}
+    shown |= {text.get_text().split()[0] for one in figure.legends for text in one.get_texts()}
+    assert {"fedast", "sync_st"} <= shown
+
+
+def test_a_forecast_counts_what_a_run_does():
+    small = table(num_seeds=2, sweep={"num_clients": [20, 30]})
+    found = forecast([one.config for one in make_variants(small)])
+    assert (found.configurations, found.runs, found.updates) == (2, 4, 4 * 60)
+    assert found.bytes > 0
+    assert 0 < found.seconds < 60
