@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -10,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from .figures import LineStyle, allocation_figure, finish_panel, held_mean, line_style
+from .figures import LineStyle, allocation_figure, finish_panel, held_mean, line_style, panel_grid
 from .results import Result
 from .sweep_figures import sweep_figure
 
@@ -36,8 +35,7 @@ def comparison_figure(study: Study) -> Figure:
     with one standard deviation around it. A seed that has met its target holds its accuracy.
     """
     tasks = study.results[0].config.named_tasks
-    columns = min(len(tasks), 3)
-    rows = math.ceil(len(tasks) / columns)
+    rows, columns = panel_grid(len(tasks))
     figure = Figure(figsize=(1.2 + 4.2 * columns, 1.4 + 3.2 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
     for panel, task in zip(panels, tasks, strict=False):

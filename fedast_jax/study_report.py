@@ -14,8 +14,6 @@ from .report import NOTHING, mean_std, show_costs
 from .results import spread
 from .study import Study
 
-ALL_TASKS = "all tasks"
-
 
 def show_study(study: Study, console: Console) -> None:
     """Print the table of a comparison or of a sweep, and what it cost."""
@@ -24,23 +22,29 @@ def show_study(study: Study, console: Console) -> None:
 
 
 def _show_comparison(study: Study, console: Console) -> None:
-    """A row per algorithm and task, then one for all of its tasks."""
+    """A row per algorithm, all of its tasks together, and under it one per task."""
     found, table = study.compared(), _table(study)
     for method, summary in found["algorithms"].items():
-        gains = found["gain_per_task"].get(method, {})
-        shown = method  # once
+        whole, gains = summary["overall"], found["gain_per_task"].get(method, {})
+        times = _times(whole, whole["num_seeds"])
+        accuracy = _percent(spread(overall(study.result(method)).accuracy))
+        table.add_row(method, accuracy, *times, _gain(found["gain"].get(method)), style="bold")
         for name, task in summary["tasks"].items():
-            times = _times(task["time_to_target"], task["num_seeds"])
-            table.add_row(shown, name, _percent(task["accuracy"]), *times, _gain(gains.get(name)))
-            shown = ""
-        whole = summary["overall"]
-        times, gain = _times(whole, whole["num_seeds"]), found["gain"].get(method)
-        table.add_row("", ALL_TASKS, "", *times, _gain(gain), style="bold")
+            times, gain = _times(task["time_to_target"], task["num_seeds"]), gains.get(name)
+            table.add_row(f"  {name}", _percent(task["accuracy"]), *times, _gain(gain))
         table.add_section()
     console.print(table)
-    for method, gain in found["gain"].items():
+    _explain(found["gain"], console)
+
+
+def _explain(gains: dict[str, Any], console: Console) -> None:
+    """Why a gain or its interval is missing, each reason once."""
+    reasons: dict[str, list[str]] = {}
+    for method, gain in gains.items():
         if gain["reason"]:
-            console.print(f"gain over {method}: {gain['reason']}", soft_wrap=True)
+            reasons.setdefault(gain["reason"], []).append(method)
+    for reason, methods in reasons.items():
+        console.print(f"gain over {', '.join(methods)}: {reason}", soft_wrap=True)
 
 
 def _show_sweep(study: Study, console: Console) -> None:
@@ -89,8 +93,10 @@ def _best_line(method: str, found: dict[str, Any]) -> str:
 def _table(study: Study) -> Table:
     table = Table(title=_title(study), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     words = [short_name(axis).replace("_", "\n") for axis in study.axes]  # narrow
-    words += [] if len(study.methods) == 1 else ["algorithm"]
-    words += [] if study.axes else ["task"]
+    if not study.axes:
+        words = ["algorithm\n  task"]
+    elif len(study.methods) > 1:
+        words.append("algorithm")
     for header in words:
         table.add_column(header, overflow="fold", min_width=min(9, len(header)))
     numbers = ["accuracy\n(%)", "time to\ntarget", "\nmedian", "seeds\nmet"]

@@ -104,7 +104,7 @@ def test_compare_leaves_a_table_and_a_folder_that_runs_again(monkeypatch, tmp_pa
     first, again = tmp_path / "first", tmp_path / "again"
     assert run(monkeypatch, "compare", config, *COMPARE, "--seeds", 3, "--out", first) == 0
     said = capsys.readouterr().out
-    for word in ("fedast against sync_st", "3 seeds", "all tasks", "gain"):
+    for word in ("fedast against sync_st", "3 seeds", "\n sync_st", "\n   digits", "gain"):
         assert word in said
     tests = pd.read_parquet(first / "evaluations.parquet")
     assert next(iter(tests)) == "algorithm"
