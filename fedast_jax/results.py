@@ -91,7 +91,7 @@ class Result:
             "algorithm": self.config.algorithm,
             "status": self.status,
             "num_seeds": self.config.num_seeds,
-            "num_finished": int(sum(bool(one.timeline.end_reason) for one in self.replicates)),
+            "num_finished": int(sum(one.has_ended for one in self.replicates)),
             "num_diverged": int(sum(one.diverged is not None for one in self.replicates)),
             "tasks": {task.name: self._task_summary(task.name) for task in self.config.named_tasks},
         }
@@ -281,7 +281,7 @@ def _lane_row(replicate: Replicate, name: str, task: int) -> dict[str, Any]:
         "target_time": replicate.target_times.get(name, np.nan),
         "mean_staleness": staleness.mean() if len(staleness) else np.nan,
         "diverged": replicate.diverged is not None,
-        "end_reason": replicate.timeline.end_reason or "interrupted",
+        "end_reason": replicate.timeline.end_reason if replicate.has_ended else "interrupted",
     }
 
 

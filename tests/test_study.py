@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
+from rich.console import Console
 
 import fedast_jax as fx
 from fedast_jax import outcomes, run_folder
@@ -19,6 +20,7 @@ from fedast_jax.executor import Interrupted
 from fedast_jax.forecast import forecast
 from fedast_jax.study import Study
 from fedast_jax.study_figures import comparison_figure
+from fedast_jax.study_report import show_study
 from fedast_jax.variants import make_variants
 
 METHODS = ["fedast", "sync_st", "fedast:dynamic"]
@@ -229,8 +231,9 @@ def test_pictures_say_what_they_show(study):
     assert len(colours) == 3
 
 
-def test_what_has_not_begun_is_reported_as_nothing(monkeypatch):
-    """Stopped at the first call, with one replicate resident: two of three have no rows at all."""
+@pytest.fixture
+def _stopped_at_once(monkeypatch):
+    """Every run is interrupted at the first call, with one replicate resident."""
 
     def stop(*given: object, **more: object) -> None:
         raise Interrupted
@@ -238,6 +241,11 @@ def test_what_has_not_begun_is_reported_as_nothing(monkeypatch):
     monkeypatch.setattr("fedast_jax.executor.Device.train", stop)
     module = sys.modules[fx.simulate.__module__]  # the package's name for it is the function
     monkeypatch.setattr(module, "most_resident", lambda width: 1)
+
+
+@pytest.mark.usefixtures("_stopped_at_once")
+def test_what_has_not_begun_is_reported_as_nothing(tmp_path):
+    """Two of three algorithms have no rows at all."""
     study = fx.compare(table(), METHODS)
     assert study.status == "interrupted"
     summary = study.summary()
@@ -246,8 +254,24 @@ def test_what_has_not_begun_is_reported_as_nothing(monkeypatch):
     assert len(study.evaluations) == 0
     assert len(study.allocations) > 0
     assert set(study.figures()) == {"accuracy"}
+    show_study(study, Console(quiet=True))
+    assert (run_folder.save_study(study, tmp_path / "out") / "summary.json").is_file()
 
 
+@pytest.mark.usefixtures("_stopped_at_once")
+@pytest.mark.parametrize("num_axes", [1, 2, 3])
+def test_a_sweep_that_has_not_begun_is_reported_as_nothing(tmp_path, num_axes):
+    study = fx.sweep(table(), dict([*AXES.items()][:num_axes]))
+    assert study.summary()["best"] == {"fedast": None}
+    show_study(study, Console(quiet=True))
+    assert (run_folder.save_study(study, tmp_path / "out") / "figures" / "sweep.png").is_file()
+
+
+AXES = {
+    "num_clients": [20, 30],
+    "tasks.softmax.client_lr": [0.5, 1.0],
+    "delays.law": ["constant", "half_normal"],
+}
 GRID = {"tasks.softmax.buffer_size": [1, 2], "tasks.tanh.client_lr": [0.5, 1.0]}
 
 
@@ -305,11 +329,8 @@ def test_without_targets_met_the_best_accuracy_wins():
 
 @pytest.mark.parametrize("num_axes", [1, 2, 3])
 def test_a_picture_for_any_number_of_axes(num_axes):
-    axes = {"num_clients": [10, 20], "tasks.softmax.client_lr": [0.5, 1.0]}
-    axes |= {"delays.law": ["constant", "half_normal"]}
-    grid = dict([*axes.items()][:num_axes])
-    small = table(max_updates=12, num_seeds=1, compare=["fedast", "sync_st"], max_active_clients=10)
-    figure = fx.sweep(small, grid).figures()["sweep"]
+    small = table(max_updates=12, num_seeds=1, compare=["fedast", "sync_st"])
+    figure = fx.sweep(small, dict([*AXES.items()][:num_axes])).figures()["sweep"]
     assert "1 seed" in figure.get_suptitle()
     shown = {panel.get_title() for panel in figure.axes}
     shown |= {text.get_text().split()[0] for one in figure.legends for text in one.get_texts()}
