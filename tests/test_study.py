@@ -240,7 +240,7 @@ def _stopped_at_once(monkeypatch):
 
     monkeypatch.setattr("fedast_jax.executor.Device.train", stop)
     module = sys.modules[fx.simulate.__module__]  # the package's name for it is the function
-    monkeypatch.setattr(module, "most_resident", lambda width: 1)
+    monkeypatch.setattr(module, "enough_resident", lambda *given: 1)
 
 
 @pytest.mark.usefixtures("_stopped_at_once")
