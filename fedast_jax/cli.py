@@ -110,6 +110,39 @@ def compare(
 
 
 @app.command()
+def sweep(
+    config: ConfigPath,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE,...", help="Values of one setting; every combination."),
+    ] = None,
+    overrides: Overrides = None,
+    seeds: Seeds = None,
+    out: Out = None,
+    paired: Annotated[
+        bool, typer.Option("--paired", help="The same seeds for every setting.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say how much there is to run.")
+    ] = False,
+) -> None:
+    """Run every combination of some settings, and name the best."""
+    from .study import parse_grid
+
+    table = _read(config, overrides, seeds)
+    if grid:
+        table["sweep"] = parse_grid(grid)
+    if not table.get("sweep"):
+        raise ConfigError("nothing to sweep: give a grid, --grid tasks.mnist.buffer_size=1,3,5")
+    if paired:
+        table["paired_seeds"] = True
+    if dry_run:
+        _forecast(table)
+    else:
+        _run_study(table, out)
+
+
+@app.command()
 def plan(config: ConfigPath, overrides: Overrides = None, as_json: Json = False) -> None:
     """Lay a run out without training: batches, how full they are, rows, memory."""
     from .report import show_plan
@@ -174,6 +207,19 @@ def _run_study(table: dict[str, Any], out: Path | None) -> None:
         study = run_study(table, on_segment=reporter.update, is_stopped=is_stopped)
     show_study(study, console)
     _end(study.status, save_study(study, folder), console)
+
+
+def _forecast(table: dict[str, Any]) -> None:
+    from .forecast import forecast
+    from .variants import make_variants
+
+    found = forecast([one.config for one in make_variants(table)])
+    print(
+        f"{found.configurations} configurations, {found.runs} runs, "
+        f"at most {found.updates:,} updates, "
+        f"{found.bytes:,} bytes ({found.bytes / 2**30:.2f} GiB) on the device, "
+        f"about {found.seconds:.0f} s of training (without compiling and tests)"
+    )
 
 
 def _end(status: str, folder: Path, console: Console) -> None:

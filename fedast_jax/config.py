@@ -23,7 +23,7 @@ from pydantic import (
 from .algorithms import ALGORITHMS, Algorithm, get_algorithm
 from .delays import TRACE, check_delays
 from .fidelity import Fidelity
-from .grid import check_grid, flat_keys
+from .grid import check_grid, flat_keys, parse_value
 from .local_train import LocalWork
 from .methods import check_methods
 from .tasks import Kind, get_kind
@@ -343,14 +343,6 @@ def apply_override(table: dict[str, Any], override: str) -> None:
     if not sign or not all(names):
         raise ConfigError(f"an override must read key=value, got {override!r}")
     set_value(table, key, parse_value(text))
-
-
-def parse_value(text: str) -> Any:
-    """A TOML value; what is none is a string."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text.strip()
 
 
 def set_value(table: dict[str, Any], key: str, value: Any) -> None:

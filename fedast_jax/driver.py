@@ -53,6 +53,7 @@ class Replicate:
     initial_models: dict[str, Params | None] = field(default_factory=dict)
     final_models: dict[str, Params | None] = field(default_factory=dict)
     diverged: str | None = None  # the task whose loss was not finite
+    has_ended: bool = False  # its timeline may be laid out to the end before it is carried out
 
 
 @dataclass
@@ -200,6 +201,7 @@ class Driver:
         for replicate in [one for one in self.resident if one.timeline.end_reason]:
             self.resident.remove(replicate)
             self.done.append(replicate)
+            replicate.has_ended = True
             for lane in replicate.lanes:
                 pool = self.pool(lane)
                 if self.keep_models:

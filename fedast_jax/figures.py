@@ -27,8 +27,7 @@ def accuracy_figure(result: Result) -> Figure:
     it, drawn as far as every seed goes.
     """
     names = [task.name for task in result.config.named_tasks]
-    columns = min(len(names), 3)
-    rows = math.ceil(len(names) / columns)
+    rows, columns = panel_grid(len(names))
     figure = Figure(figsize=(1.2 + 4.2 * columns, 0.8 + 3.2 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
     for panel, name in zip(panels, names, strict=False):
@@ -60,12 +59,16 @@ def allocation_figure(*results: Result, labels: Sequence[str] = ("",)) -> Figure
     ]
     if not changing:
         return None
-    figure = Figure(figsize=(1.2 + 4.8 * len(changing), 4.2), layout="constrained")
-    panels = figure.subplots(1, len(changing), squeeze=False, sharey=True).ravel()
-    for panel, (label, result) in zip(panels, changing, strict=True):
+    rows, columns = panel_grid(len(changing))
+    figure = Figure(figsize=(1.2 + 4.8 * columns, 1.0 + 3.2 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+    for panel, (label, result) in zip(panels, changing, strict=False):
         _draw_allocations(panel, result)
         finish_panel(panel, label)
-    panels[0].set_ylabel("requests in flight, $R_m$")
+    for panel in panels[::columns]:
+        panel.set_ylabel("requests in flight, $R_m$")
+    for panel in panels[len(changing) :]:
+        panel.remove()
     figure.legend(
         *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False
     )
@@ -75,6 +78,12 @@ def allocation_figure(*results: Result, labels: Sequence[str] = ("",)) -> Figure
         f"{config.name}: requests in flight, thick lines are seed {config.seed}{others}"
     )
     return figure
+
+
+def panel_grid(num_panels: int) -> tuple[int, int]:
+    """Rows and columns."""
+    columns = 2 if num_panels == 4 else min(num_panels, 3)
+    return math.ceil(num_panels / columns), columns
 
 
 def finish_panel(panel: Axes, title: str) -> None:

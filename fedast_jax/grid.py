@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
@@ -26,6 +27,18 @@ NOT_SWEPT = {
 def axis_keys(axis: str) -> list[str]:
     """The keys that vary together along one axis."""
     return [key.strip() for key in axis.split(",")]
+
+
+def short_name(axis: str) -> str:
+    """The last parts of an axis' keys, each once: ``"buffer_size"``."""
+    return ", ".join(dict.fromkeys(key.rpartition(".")[2] for key in axis_keys(axis)))
+
+
+def value_name(axis: str, value: Any) -> str:
+    """A value as a person reads it: one number where all keys of the axis share it."""
+    parts = [str(part) for part in _parts(axis, value)]
+    is_one = "," not in short_name(axis) and len(set(parts)) == 1
+    return parts[0] if is_one else ", ".join(parts)
 
 
 def points(grid: Mapping[str, Sequence[Any]]) -> list[Point]:
@@ -57,6 +70,31 @@ def check_grid(grid: Mapping[str, Sequence[Any]]) -> None:
                 raise ValueError(f"{axis!r} needs lists of {len(keys)} values, got {value!r}")
             if value in values[:place]:
                 raise ValueError(f"{axis!r} has the value {value!r} twice; leave one out")
+
+
+def parse_axis(option: str) -> tuple[str, list[Any]]:
+    """``KEY=VALUE,VALUE`` or ``KEY,KEY=[VALUE,VALUE],...``, values in TOML, bare words as strings.
+
+    Raises:
+        ValueError: it does not read so.
+    """
+    axis, sign, text = option.partition("=")
+    if not sign or not axis.strip():
+        raise ValueError(f"a grid must read KEY=VALUE,VALUE,..., got {option!r}")
+    if not text.strip():
+        raise ValueError(f"{axis.strip()!r} has no values; give at least one")
+    values = parse_value(f"[{text}]")
+    return axis.strip(), values if isinstance(values, list) else list(
+        map(parse_value, text.split(","))
+    )
+
+
+def parse_value(text: str) -> Any:
+    """A TOML value; what is none is a string."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text.strip()
 
 
 def flat_keys(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

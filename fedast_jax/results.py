@@ -91,7 +91,7 @@ class Result:
             "algorithm": self.config.algorithm,
             "status": self.status,
             "num_seeds": self.config.num_seeds,
-            "num_finished": int(sum(bool(one.timeline.end_reason) for one in self.replicates)),
+            "num_finished": int(sum(one.has_ended for one in self.replicates)),
             "num_diverged": int(sum(one.diverged is not None for one in self.replicates)),
             "tasks": {task.name: self._task_summary(task.name) for task in self.config.named_tasks},
         }
@@ -243,8 +243,10 @@ class PlanReport:
                 "most_update_rows_used": pool.peak[1],
                 "parameters": Engine(pool.spec).num_params,
                 "bytes": needs.bytes(sizing.num_resident),
+                "arrivals": sum(_arrivals(one, number) for one in driver.done),
+                "examples_per_update": pool.spec.work.num_steps * pool.spec.work.batch_size,
             }
-            for pool, needs in zip(driver.pools, sizing.needs, strict=True)
+            for number, (pool, needs) in enumerate(zip(driver.pools, sizing.needs, strict=True))
         ]
         return cls(
             events=events,
@@ -262,6 +264,11 @@ class PlanReport:
         )
 
 
+def _arrivals(replicate: Replicate, pool: int) -> int:
+    lanes = [lane for lane in replicate.lanes if lane.pool == pool]
+    return sum(len(replicate.timeline.rounds[lane.task].arrived) for lane in lanes)
+
+
 def _lane_row(replicate: Replicate, name: str, task: int) -> dict[str, Any]:
     tests = [one for one in replicate.evaluations if one.task == name]
     staleness = _staleness(replicate, task)
@@ -275,7 +282,7 @@ def _lane_row(replicate: Replicate, name: str, task: int) -> dict[str, Any]:
         "target_time": replicate.target_times.get(name, np.nan),
         "mean_staleness": staleness.mean() if len(staleness) else np.nan,
         "diverged": replicate.diverged is not None,
-        "end_reason": replicate.timeline.end_reason or "interrupted",
+        "end_reason": replicate.timeline.end_reason if replicate.has_ended else "interrupted",
     }
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from .config import apply_override, load_table
+from .config import ConfigError, apply_override, load_table, make_config
 from .config_files import find_config
-from .grid import Point
+from .grid import Point, parse_axis
 from .outcomes import best_setting, overall_gain, overall_summary, task_gains
 from .results import Result
 from .simulate import simulate_together
@@ -76,6 +76,11 @@ class Study:
     def lanes(self) -> pd.DataFrame:
         """One row per replicate and task: how it ended."""
         return self._stack(lambda result: result.lanes)
+
+    @cached_property
+    def axes(self) -> dict[str, list[Any]]:
+        """What the sweep goes through: keys joined by a comma, and their values."""
+        return make_config(self.table).sweep
 
     def result(self, method: str, point: Point | None = None) -> Result:
         """The result of one algorithm at one point of the sweep.
@@ -212,3 +217,21 @@ def read_table(source: Source, overrides: Iterable[str] = ()) -> dict[str, Any]:
     for override in overrides:
         apply_override(table, override)
     return table
+
+
+def parse_grid(options: Iterable[str]) -> dict[str, list[Any]]:
+    """``KEY=VALUE,VALUE`` for each axis.
+
+    Raises:
+        ConfigError: one does not read so, or a key is there twice.
+    """
+    grid: dict[str, list[Any]] = {}
+    for option in options:
+        try:
+            axis, values = parse_axis(option)
+        except ValueError as error:
+            raise ConfigError(f"--grid: {error}") from None
+        if axis in grid:
+            raise ConfigError(f"--grid: {axis!r} is there twice; join its values by commas")
+        grid[axis] = values
+    return grid

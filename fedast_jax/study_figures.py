@@ -1,8 +1,7 @@
-"""Pictures of a comparison: algorithms over simulated time."""
+"""Pictures of a study; those of a comparison show algorithms over simulated time."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -10,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from .figures import LineStyle, allocation_figure, finish_panel, held_mean, line_style
+from .figures import LineStyle, allocation_figure, finish_panel, held_mean, line_style, panel_grid
 from .results import Result
+from .sweep_figures import sweep_figure
 
 if TYPE_CHECKING:
     from .study import Study
@@ -20,9 +20,9 @@ TARGET: LineStyle = {"color": "black", "ls": "--"}
 
 
 def study_figures(study: Study) -> dict[str, Figure]:
-    """Of a comparison: ``accuracy`` and, where R changes, ``allocations``."""
-    if study.points != [{}]:
-        return {}
+    """Of a comparison ``accuracy`` and, where R changes, ``allocations``; else ``sweep``."""
+    if study.axes:
+        return {"sweep": sweep_figure(study)}
     allocations = allocation_figure(*study.results, labels=study.methods)
     figures = {"accuracy": comparison_figure(study)}
     return figures if allocations is None else figures | {"allocations": allocations}
@@ -35,8 +35,7 @@ def comparison_figure(study: Study) -> Figure:
     with one standard deviation around it. A seed that has met its target holds its accuracy.
     """
     tasks = study.results[0].config.named_tasks
-    columns = min(len(tasks), 3)
-    rows = math.ceil(len(tasks) / columns)
+    rows, columns = panel_grid(len(tasks))
     figure = Figure(figsize=(1.2 + 4.2 * columns, 1.4 + 3.2 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
     for panel, task in zip(panels, tasks, strict=False):

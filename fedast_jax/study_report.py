@@ -8,37 +8,97 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from .grid import Point, axis_keys, short_name, value_name
+from .outcomes import overall
 from .report import NOTHING, mean_std, show_costs
+from .results import spread
 from .study import Study
-
-ALL_TASKS = "all tasks"
 
 
 def show_study(study: Study, console: Console) -> None:
-    """Print a row per algorithm and task, then one for all of its tasks."""
+    """Print the table of a comparison or of a sweep, and what it cost."""
+    (_show_sweep if study.axes else _show_comparison)(study, console)
+    show_costs(study.results[0], console)
+
+
+def _show_comparison(study: Study, console: Console) -> None:
+    """A row per algorithm, all of its tasks together, and under it one per task."""
     found, table = study.compared(), _table(study)
     for method, summary in found["algorithms"].items():
-        gains = found["gain_per_task"].get(method, {})
-        shown = method  # once
+        whole, gains = summary["overall"], found["gain_per_task"].get(method, {})
+        times = _times(whole, whole["num_seeds"])
+        accuracy = _percent(spread(overall(study.result(method)).accuracy))
+        table.add_row(method, accuracy, *times, _gain(found["gain"].get(method)), style="bold")
         for name, task in summary["tasks"].items():
-            times = _times(task["time_to_target"], task["num_seeds"])
-            table.add_row(shown, name, _percent(task["accuracy"]), *times, _gain(gains.get(name)))
-            shown = ""
-        whole = summary["overall"]
-        times, gain = _times(whole, whole["num_seeds"]), found["gain"].get(method)
-        table.add_row("", ALL_TASKS, "", *times, _gain(gain), style="bold")
+            times, gain = _times(task["time_to_target"], task["num_seeds"]), gains.get(name)
+            table.add_row(f"  {name}", _percent(task["accuracy"]), *times, _gain(gain))
         table.add_section()
     console.print(table)
-    for method, gain in found["gain"].items():
+    _explain(found["gain"], console)
+
+
+def _explain(gains: dict[str, Any], console: Console) -> None:
+    """Why a gain or its interval is missing, each reason once."""
+    reasons: dict[str, list[str]] = {}
+    for method, gain in gains.items():
         if gain["reason"]:
-            console.print(f"gain over {method}: {gain['reason']}", soft_wrap=True)
-    show_costs(study.results[0], console)
+            reasons.setdefault(gain["reason"], []).append(method)
+    for reason, methods in reasons.items():
+        console.print(f"gain over {', '.join(methods)}: {reason}", soft_wrap=True)
+
+
+def _show_sweep(study: Study, console: Console) -> None:
+    """A row per setting and algorithm, all of its tasks together."""
+    table = _table(study)
+    best = {method: study.best(method) for method in study.methods}
+    for point in study.points:
+        found = study.compared(point)
+        for method, summary in found["algorithms"].items():
+            accuracy = spread(overall(study.result(method, point)).accuracy)
+            whole, gain = summary["overall"], found["gain"].get(method)
+            chosen = best[method]
+            table.add_row(
+                *_leading(study, point, method),
+                _percent(accuracy),
+                *_times(whole, whole["num_seeds"]),
+                *([_gain(gain)] if len(study.methods) > 1 else []),
+                style="bold" if chosen and chosen["setting"] == point else None,
+            )
+    console.print(table)
+    for method, found in best.items():
+        if found is not None:
+            console.print(_best_line(method, found), soft_wrap=True, highlight=False)
+
+
+def _leading(study: Study, point: Point, method: str) -> list[str]:
+    lead = [value_name(axis, _value(axis, point)) for axis in study.axes]
+    return [*lead, method] if len(study.methods) > 1 else lead
+
+
+def _value(axis: str, point: Point) -> Any:
+    values = [point[key] for key in axis_keys(axis)]
+    return values if len(values) > 1 else values[0]
+
+
+def _best_line(method: str, found: dict[str, Any]) -> str:
+    setting = ", ".join(f"{key} = {value}" for key, value in found["setting"].items())
+    scale, what = (1, "time to all targets") if found["criterion"] == "time" else (100, "accuracy")
+    if found["low"] is None:
+        reason = found["reason"]
+    else:
+        reason = f"95% interval {scale * found['low']:.1f} to {scale * found['high']:.1f}"
+    return f"best of {method}: {setting}: {what} {scale * found['mean']:.1f} ({reason})"
 
 
 def _table(study: Study) -> Table:
     table = Table(title=_title(study), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("algorithm", overflow="fold", min_width=9)
-    table.add_column("task", overflow="fold", min_width=9)
+    words = [short_name(axis).replace("_", "\n") for axis in study.axes]  # narrow
+    if not study.axes:
+        words = ["algorithm\n  task"]
+    elif len(study.methods) > 1:
+        words.append("algorithm")
+    for header in words:
+        table.add_column(header, overflow="fold", min_width=min(9, len(header)))
     numbers = ["accuracy\n(%)", "time to\ntarget", "\nmedian", "seeds\nmet"]
     if len(study.methods) > 1:
         numbers.append("gain (%),\n95% interval")

@@ -104,7 +104,7 @@ def test_compare_leaves_a_table_and_a_folder_that_runs_again(monkeypatch, tmp_pa
     first, again = tmp_path / "first", tmp_path / "again"
     assert run(monkeypatch, "compare", config, *COMPARE, "--seeds", 3, "--out", first) == 0
     said = capsys.readouterr().out
-    for word in ("fedast against sync_st", "3 seeds", "all tasks", "gain"):
+    for word in ("fedast against sync_st", "3 seeds", "\n sync_st", "\n   digits", "gain"):
         assert word in said
     tests = pd.read_parquet(first / "evaluations.parquet")
     assert next(iter(tests)) == "algorithm"
@@ -164,6 +164,48 @@ def test_bad_comparisons_are_one_sentence_and_leave_nothing(
 
 def test_compare_refuses_a_folder_that_exists(monkeypatch, tmp_path, config, capsys):
     assert run(monkeypatch, "compare", config, *COMPARE, "--out", tmp_path) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+GRID = ["--grid", "tasks.digits.buffer_size=1,2", "--grid", "tasks.digits.client_lr=0.1,0.3"]
+
+
+def test_sweep_names_the_best_setting(monkeypatch, tmp_path, config, capsys):
+    out = tmp_path / "out"
+    assert run(monkeypatch, "sweep", config, *GRID, "--paired", "--out", out) == 0
+    said = capsys.readouterr().out
+    assert "best of fedast: tasks.digits.buffer_size = " in said
+    tests = pd.read_parquet(out / "evaluations.parquet")
+    assert list(tests)[:3] == ["algorithm", "tasks.digits.buffer_size", "tasks.digits.client_lr"]
+    assert set(tests.seed) == {0, 1}
+    assert (out / "figures" / "sweep.png").stat().st_size > 0
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["best"]["fedast"]["setting"] in [one["setting"] for one in summary["settings"]]
+
+
+def test_a_dry_run_only_says_how_much(monkeypatch, tmp_path, config, capsys):
+    out = tmp_path / "out"
+    assert run(monkeypatch, "sweep", config, *GRID, "--dry-run", "--out", out) == 0
+    assert "4 configurations, 8 runs, at most 192 updates" in capsys.readouterr().out
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--grid", "tasks.digits.bufer_size=1,2"], ["tasks.digits.bufer_size", "buffer_size"]),
+        (["--grid", "tasks.digits.buffer_size=1,x"], ["tasks.digits.buffer_size", "got 'x'"]),
+        (["--grid", "tasks.digits.buffer_size="], ["no values"]),
+        ([], ["--grid tasks.mnist.buffer_size=1,3,5"]),
+    ],
+)
+def test_bad_grids_are_one_sentence(monkeypatch, tmp_path, config, capsys, arguments, words):
+    assert run(monkeypatch, "sweep", config, "--out", tmp_path / "out", *arguments) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    for word in words:
+        assert word in said
+    assert run(monkeypatch, "sweep", config, *GRID, "--out", tmp_path) == 2
     assert "exists already" in capsys.readouterr().err
 
 

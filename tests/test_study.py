@@ -11,13 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
+from rich.console import Console
 
 import fedast_jax as fx
 from fedast_jax import outcomes, run_folder
 from fedast_jax.config import ConfigError
 from fedast_jax.executor import Interrupted
+from fedast_jax.forecast import forecast
 from fedast_jax.study import Study
 from fedast_jax.study_figures import comparison_figure
+from fedast_jax.study_report import show_study
 from fedast_jax.variants import make_variants
 
 METHODS = ["fedast", "sync_st", "fedast:dynamic"]
@@ -224,19 +227,25 @@ def test_pictures_say_what_they_show(study):
     assert shown[:3] == METHODS
     assert "3 seeds" in figure.get_suptitle()
     assert [panel.get_title() for panel in figure.axes] == ["softmax", "tanh"]
-    colours = {handle.get_color() for handle in legend.legend_handles[:3]}
+    colours = {line.get_color() for line in legend.get_lines()[:3]}
     assert len(colours) == 3
 
 
-def test_what_has_not_begun_is_reported_as_nothing(monkeypatch):
-    """Stopped at the first call, with one replicate resident: two of three have no rows at all."""
+@pytest.fixture
+def _stopped_at_once(monkeypatch):
+    """Every run is interrupted at the first call, with one replicate resident."""
 
     def stop(*given: object, **more: object) -> None:
         raise Interrupted
 
     monkeypatch.setattr("fedast_jax.executor.Device.train", stop)
     module = sys.modules[fx.simulate.__module__]  # the package's name for it is the function
-    monkeypatch.setattr(module, "most_resident", lambda width: 1)
+    monkeypatch.setattr(module, "enough_resident", lambda *given: 1)
+
+
+@pytest.mark.usefixtures("_stopped_at_once")
+def test_what_has_not_begun_is_reported_as_nothing(tmp_path):
+    """Two of three algorithms have no rows at all."""
     study = fx.compare(table(), METHODS)
     assert study.status == "interrupted"
     summary = study.summary()
@@ -245,3 +254,92 @@ def test_what_has_not_begun_is_reported_as_nothing(monkeypatch):
     assert len(study.evaluations) == 0
     assert len(study.allocations) > 0
     assert set(study.figures()) == {"accuracy"}
+    show_study(study, Console(quiet=True))
+    assert (run_folder.save_study(study, tmp_path / "out") / "summary.json").is_file()
+
+
+@pytest.mark.usefixtures("_stopped_at_once")
+@pytest.mark.parametrize("num_axes", [1, 2, 3])
+def test_a_sweep_that_has_not_begun_is_reported_as_nothing(tmp_path, num_axes):
+    study = fx.sweep(table(), dict([*AXES.items()][:num_axes]))
+    assert study.summary()["best"] == {"fedast": None}
+    show_study(study, Console(quiet=True))
+    assert (run_folder.save_study(study, tmp_path / "out") / "figures" / "sweep.png").is_file()
+
+
+AXES = {
+    "num_clients": [20, 30],
+    "tasks.softmax.client_lr": [0.5, 1.0],
+    "delays.law": ["constant", "half_normal"],
+}
+GRID = {"tasks.softmax.buffer_size": [1, 2], "tasks.tanh.client_lr": [0.5, 1.0]}
+
+
+@pytest.fixture(scope="module")
+def swept() -> Study:
+    return fx.sweep(table(max_updates=40), GRID, seeds=2)
+
+
+def test_a_sweep_is_each_setting_alone(swept):
+    for variant in swept.variants:
+        alone = fx.simulate(variant.config).evaluations
+        assert_frame_equal(swept.result(variant.method, variant.point).evaluations, alone)
+
+
+def test_sweep_tables_name_the_settings(swept):
+    columns = ["algorithm", *GRID]
+    for frame in (swept.evaluations, swept.allocations, swept.lanes):
+        assert list(frame)[:3] == columns
+        assert len(frame[columns].drop_duplicates()) == 4
+    assert sorted(swept.evaluations.seed.unique()) == [*range(8)]
+    assert [len(one["algorithms"]) for one in swept.summary()["settings"]] == [1] * 4
+
+
+def test_sweeps_run_again_to_the_same_bits(swept, tmp_path):
+    first = run_folder.save_study(swept, tmp_path / "first")
+    again = run_folder.save_study(fx.sweep(first / "config.toml"), tmp_path / "again")
+    for name in ("config.toml", "evaluations.parquet", "summary.json"):
+        assert (first / name).read_bytes() == (again / name).read_bytes()
+    assert [path.name for path in (first / "figures").iterdir()] == ["sweep.png"]
+
+
+def test_the_best_setting_by_hand():
+    """The second has the better mean, but falls short in one seed; then times decide."""
+    points = [{"x": 1}, {"x": 2}, {"x": 3}]
+    results = [
+        ended({1: (4.0, 6.0), 2: (8.0, 7.0), 3: (7.0, 7.0)}),
+        ended({4: (1.0, 1.0), 5: (1.0, math.nan), 6: (1.0, 1.0)}),
+        ended({7: (9.0, 9.0), 8: (9.0, 9.0), 9: (9.0, 9.0)}),
+    ]
+    found = outcomes.best_setting(points, results)
+    assert found is not None
+    assert (found["setting"], found["criterion"], found["mean"]) == ({"x": 1}, "time", 7.0)
+    assert found["low"] <= 7.0 <= found["high"]
+    assert outcomes.best_setting(points[:1], [ended({})]) is None
+
+
+def test_without_targets_met_the_best_accuracy_wins():
+    results = [ended({1: (math.nan, math.nan)}), ended({2: (math.nan, math.nan)})]
+    results[1].lanes["accuracy"] = 0.6
+    found = outcomes.best_setting([{"x": 1}, {"x": 2}], results)
+    assert found is not None
+    assert (found["setting"], found["criterion"], found["mean"]) == ({"x": 2}, "accuracy", 0.6)
+    assert "got 1" in found["reason"]
+
+
+@pytest.mark.parametrize("num_axes", [1, 2, 3])
+def test_a_picture_for_any_number_of_axes(num_axes):
+    small = table(max_updates=12, num_seeds=1, compare=["fedast", "sync_st"])
+    figure = fx.sweep(small, dict([*AXES.items()][:num_axes])).figures()["sweep"]
+    assert "1 seed" in figure.get_suptitle()
+    shown = {panel.get_title() for panel in figure.axes}
+    shown |= {text.get_text().split()[0] for one in figure.legends for text in one.get_texts()}
+    assert {"fedast", "sync_st"} <= shown
+
+
+def test_a_forecast_counts_what_a_run_does():
+    small = table(num_seeds=2, sweep={"num_clients": [20, 30]})
+    found = forecast([one.config for one in make_variants(small)])
+    assert (found.configurations, found.runs, found.updates) == (2, 4, 4 * 60)
+    assert found.bytes > 0
+    assert 0 < found.seconds < 60

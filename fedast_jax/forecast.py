@@ -1,0 +1,53 @@
+"""How much a run will be, before it is run: planned in full, trained for one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .bench import SLOTS, prepare, work_of
+from .config import Config
+from .results import PlanReport
+from .simulate import plan
+from .tasks import get_kind
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What configurations that run together will take at most: no target is met early."""
+
+    configurations: int
+    runs: int  # replicates
+    updates: int
+    bytes: int  # on the device
+    seconds: float  # of training alone, at the rate of a short measurement
+
+
+def forecast(configs: Sequence[Config]) -> Forecast:
+    """Plan the configurations and measure how fast their kinds train.
+
+    Raises:
+        ConfigError, DataError: as ``plan``.
+    """
+    report = plan(*configs)
+    runs = sum(config.num_seeds for config in configs)
+    seconds = _training_seconds(report)
+    return Forecast(len(configs), runs, report.events, report.memory_bytes, seconds)
+
+
+def _training_seconds(report: PlanReport) -> float:
+    rates: dict[str, float] = {}
+    seconds = 0.0
+    for row in report.rows:
+        kind = row["kind"]
+        rates[kind] = rates.get(kind) or _examples_per_second(kind)
+        seconds += row["arrivals"] * row["examples_per_update"] / rates[kind]
+    return seconds
+
+
+def _examples_per_second(kind: str) -> float:
+    """Of one batch with the kind's own settings, the second time round."""
+    run, _ = prepare(get_kind(kind), 1)
+    run()
+    work = work_of(get_kind(kind))
+    return SLOTS * work.num_steps * work.batch_size / run()
