@@ -20,6 +20,9 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy import stats
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import Matern
 
 from fedast_jax.config import Config, TaskConfig
 from fedast_jax.delays import CHUNK, LAWS, Dispatches, Stream, client_delays, generator
@@ -575,6 +578,70 @@ class UcbOracle(SyncOracle):
         super().end_round(sent)
 
 
+class BayesOracle(SyncOracle):
+    """Sync-Bayes-ST: of 75 selections, the one that promises to be cheapest."""
+
+    def __init__(self, config: Config, seed: int, learner: Learner) -> None:
+        super().__init__(config, seed, learner)
+        self.used = Counter()  # (task, client) -> rounds that used its update
+        self.rounds: list[tuple[np.ndarray, float]] = []  # the selection and what it cost
+
+    def choose(self, random: np.random.Generator) -> list[int]:
+        """Whom a Gaussian process recommends."""
+        total, everybody = sum(task.num_active for task in self.tasks), self.config.num_clients
+        stream = generator(self.seed, Stream.CANDIDATES, self.num_rounds)
+        some = stream.choice(everybody, min(total + 5, everybody), replace=False)
+        rows = stream.permuted(np.stack([some] * 75), axis=1)[:, :total].tolist()
+        if self.rounds:
+            gains = self.expected_gains([self.vector(row) for row in rows], total)
+            largest = max(gains)
+            return next(
+                row for row, gain in zip(rows, gains, strict=True) if is_like(gain, largest)
+            )
+        return rows[0]
+
+    def vector(self, clients: list[int]) -> np.ndarray:
+        """One number for every task and client."""
+        chosen = np.zeros((len(self.tasks), self.config.num_clients))
+        rest = iter(clients)
+        for task in self.tasks:
+            for _ in range(task.num_active):
+                chosen[task.index, next(rest)] = 1
+        return chosen.ravel()
+
+    def expected_gains(self, vectors: list[np.ndarray], total: int) -> list[float]:
+        """Expected improvement over the last 50 rounds' cheapest."""
+        past = self.rounds[-50:]
+        kernel = Matern(math.sqrt(2 * total), "fixed", nu=1.5)
+        process = GaussianProcessRegressor(kernel, alpha=0.1, normalize_y=True)
+        process.fit([vector for vector, _ in past], [cost for _, cost in past])
+        found: Any = process.predict(vectors, return_std=True)
+        mean, std = found
+        gain = min(cost for _, cost in past) - mean
+        below = stats.norm.cdf(gain / std)
+        density = np.exp(-((gain / std) ** 2) / 2) / np.sqrt(2 * np.pi)
+        return (gain * below + std * density).tolist()
+
+    def end_round(self, sent: list[Request]) -> None:
+        """What the round has cost."""
+        vector = self.vector([request.client for request in sent])
+        total = 0.0
+        for task in self.tasks:
+            kept = [request for request, _ in task.buffer]
+            self.used.update((task.index, request.client) for request in kept)
+            longest = max((one.arrived_at - one.started_at for one in kept), default=0.0)
+            used = [self.used[task.index, one] for one in range(self.config.num_clients)]
+            mean = sum(used) / len(used)
+            total += 0.25 * longest + 0.75 * sum((one - mean) ** 2 for one in used) / len(used)
+        self.rounds.append((vector, total))
+        super().end_round(sent)
+
+
+def is_like(one: float, largest: float) -> bool:
+    """Equal but for rounding."""
+    return one >= largest * (1 - 1e-9)
+
+
 class SequentialOracle(SyncOracle):
     """FedAvg for the first task, then for the next one."""
 
@@ -799,6 +866,7 @@ class SymbolicLearner:
 ORACLES = {
     "sync_st": SyncOracle,
     "sync_st_no_mitigation": SyncOracle,
+    "sync_bayes_st": BayesOracle,
     "sync_ucb_st": UcbOracle,
     "sequential": SequentialOracle,
     "centralized": CentralizedOracle,

@@ -272,6 +272,12 @@ def test_histories_equal_the_oracle_with_recorded_durations(recorded, data):
     check_symbols(scenario, step_updates=16)
 
 
+@given(scenarios(algorithm="sync_bayes_st", num_updates=(1, 60)))
+@settings(max_examples=settings().max_examples // 2)
+def test_histories_equal_the_oracle_with_bayesian_optimization(scenario):
+    check_symbols(scenario, step_updates=_step_updates(scenario))
+
+
 def assert_same_symbols(ran: Ran, oracles: list[OneReplicate]) -> None:
     for ours, theirs in zip(by_index(ran), oracles, strict=True):
         assert ours.final_models == {task.name: task.versions[-1] for task in theirs.tasks}

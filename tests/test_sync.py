@@ -263,12 +263,21 @@ def test_k_has_no_meaning_where_all_arrivals_are_kept():
     make_config(table(algorithm="sync_st_no_mitigation", keep_first=6))
 
 
+def test_keeping_all_is_having_no_mitigation():
+    """The same events; what a round takes is more than any k that was checked before."""
+    every, plain = table(keep_first="all"), table(algorithm="sync_st_no_mitigation")
+    one, other = (plan(make_config(top)).done[0].timeline for top in (every, plain))
+    assert vars(one.requests) == vars(other.requests)
+    assert one.rounds == other.rounds
+    assert one.buffer_size == [15, 5]
+
+
 def plan(config) -> Driver:
     """All replicates, without training."""
     pools, setting = pools_of(config)
     driver = Driver([setting], pools, PlanOnly())
     most = config.max_active_clients or config.num_clients
-    if config.algorithm == "sync_st":
+    if config.algorithm == "sync_st" and config.keep_first != "all":
         most = config.keep_first
     assert driver.step_updates >= most  # or a round would fit into no step
     driver.run(config.num_seeds, 20)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..events import EventLog
-from . import centralized, fedast, sequential, sync, sync_ucb
+from . import centralized, fedast, sequential, sync, sync_bayes, sync_ucb
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -45,6 +45,9 @@ ALGORITHMS: dict[str, Algorithm] = {
     "sync_st": Algorithm(sync.first_k, sync.most_kept, sync.check_first_k, is_synchronous=True),
     "sync_st_no_mitigation": Algorithm(
         sync.no_mitigation, sync.num_active, sync.check, is_synchronous=True
+    ),
+    "sync_bayes_st": Algorithm(
+        sync_bayes.make_timeline, sync.most_kept, sync.check_first_k, is_synchronous=True
     ),
     "sync_ucb_st": Algorithm(
         sync_ucb.make_timeline, sync_ucb.largest_round, sync.check_first_k, is_synchronous=True

@@ -124,7 +124,7 @@ class SyncTimeline(EventLog[_State]):
             if self._close_round(task):
                 state.stopped[task] = True
                 state.num_active[task] = state.buffer_size[task] = 0
-        self._learn(kept)
+        self._learn(range(first, len(self.requests)), kept)
         if not self._open_tasks():
             state.end_reason = "finished"
         else:
@@ -219,18 +219,23 @@ class SyncTimeline(EventLog[_State]):
         total = sum(self._state.num_active)
         return random.choice(self._clients.num_clients, total, replace=False)
 
-    def _candidates(self) -> np.ndarray:
-        """The round's clients and ``SPARE`` more at random, where there are so many."""
+    def _candidates(self) -> tuple[np.ndarray, np.random.Generator]:
+        """As many clients as the round has and ``SPARE`` more, if there are; the stream goes on."""
         count = min(sum(self._state.num_active) + SPARE, self._clients.num_clients)
         random = generator(self._seed, Stream.CANDIDATES, self._state.num_rounds)
-        return random.choice(self._clients.num_clients, count, replace=False)
+        return random.choice(self._clients.num_clients, count, replace=False), random
 
     def _first_memory(self) -> Any:
         """What the choice of clients rests on before the first round."""
         return None
 
-    def _learn(self, kept: Sequence[int]) -> None:
-        """A round has closed with these arrivals: bring the memory up to date."""
+    def _learn(self, sent: Sequence[int], kept: Sequence[int]) -> None:
+        """A round has closed: bring the memory up to date.
+
+        Args:
+            sent: its requests.
+            kept: those whose updates were used.
+        """
 
 
 def num_active(config: Config) -> int:

@@ -130,7 +130,8 @@ class UcbTimeline(SyncTimeline):
             return np.tile(np.arange(self._clients.num_clients), len(self._tasks))
         first = state.num_rounds % len(self._tasks)
         known = scores(state.memory.experience, state.num_rounds)
-        picked = pick(known, self._candidates(), state.num_active, first)
+        candidates, _ = self._candidates()
+        picked = pick(known, candidates, state.num_active, first)
         return np.array([client for mine in picked for client in mine])
 
     def _first_memory(self) -> _Memory:

@@ -1,0 +1,134 @@
+"""Sync-Bayes-ST: clients are chosen by Bayesian optimization.
+
+Zhou et al. (2022), as Askin et al. (2024, Section 5.2) compare with it: a Gaussian process over 0/1
+vectors that say which client works for which task predicts what a round costs. A round takes, of
+some random selections, the one with the largest expected improvement.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from scipy.special import ndtr
+
+from . import sync
+from .sync import SyncTimeline
+
+if TYPE_CHECKING:
+    from ..config import Config
+
+NUM_SELECTIONS = 75  # random selections among which a round chooses
+ALPHA = 0.25  # weight of the durations in the cost
+MEMORY = 50  # rounds that the Gaussian process rests on, the latest ones
+NOISE = 0.1  # variance of a cost among equal selections; that of all costs is 1
+TIE = 1e-9  # expected improvements that are equal but for rounding, relative
+
+
+class Observation(NamedTuple):
+    """One round."""
+
+    selection: np.ndarray  # int64: (task, client) as task * number of clients + client
+    cost: float
+
+
+class Memory(NamedTuple):
+    """What is known of past rounds; replaced, never changed."""
+
+    observations: tuple[Observation, ...]
+    uses: np.ndarray  # int64[tasks, clients]: updates of each client that each task has used
+
+
+def cost(durations: Sequence[float], uses: np.ndarray) -> float:
+    """``alpha sum_m max duration_m + (1 - alpha) sum_m var(uses_m)``.
+
+    Args:
+        durations: per task, the longest of its kept updates.
+        uses: ``int64[tasks, clients]``, the round's own included.
+    """
+    return ALPHA * sum(durations) + (1.0 - ALPHA) * float(uses.var(axis=1).sum())
+
+
+def expected_improvement(observations: Sequence[Observation], selections: np.ndarray) -> np.ndarray:
+    """By how much each selection is expected to cost less than the cheapest round so far.
+
+    A Gaussian process with a Matern kernel (nu = 3/2) of fixed length: the distance of two
+    selections that have nothing in common. Costs are taken relative to their mean and spread.
+
+    Args:
+        observations: at least one.
+        selections: ``int64[n, pairs]``, as in ``Observation``.
+    Returns:
+        ``float[n]``, at least 0.
+    """
+    # Imported late: it takes a second, which no other method should wait for.
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import Matern
+
+    past = [one.selection for one in observations]
+    columns = np.unique(np.concatenate([*past, selections.ravel()]))  # the others are all zeros
+    kernel = Matern(math.sqrt(2.0 * selections.shape[1]), "fixed", nu=1.5)
+    process = GaussianProcessRegressor(kernel, alpha=NOISE, normalize_y=True)
+    costs = np.array([one.cost for one in observations])
+    process.fit(_vectors(past, columns), costs)
+    predicted: Any = process.predict(_vectors(selections, columns), return_std=True)
+    mean, std = predicted
+    return improvement(costs.min() - mean, std)
+
+
+def improvement(gain: np.ndarray, std: np.ndarray) -> np.ndarray:
+    """``E max(G, 0)`` of normal G: ``gain Phi(z) + std phi(z)``, ``z = gain / std``."""
+    z = gain / std
+    return gain * ndtr(z) + std * np.exp(-0.5 * z**2) / math.sqrt(2.0 * math.pi)
+
+
+def best(improvements: np.ndarray) -> int:
+    """The place of the largest number; of those equal but for rounding, the first."""
+    return int(np.argmax(improvements >= improvements.max() * (1.0 - TIE)))
+
+
+def _vectors(selections: Sequence[np.ndarray] | np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """``float[n, columns]`` of zeros and ones."""
+    vectors = np.zeros((len(selections), len(columns)))
+    for vector, selection in zip(vectors, selections, strict=True):
+        vector[np.searchsorted(columns, selection)] = 1.0
+    return vectors
+
+
+class BayesTimeline(SyncTimeline):
+    """Rounds whose clients are chosen by what past rounds have cost."""
+
+    def _choose(self, random: np.random.Generator) -> np.ndarray:
+        candidates, stream = self._candidates()
+        orders = stream.permuted(np.tile(candidates, (NUM_SELECTIONS, 1)), axis=1)
+        clients = orders[:, : sum(self._state.num_active)]
+        observations = self._state.memory.observations
+        if not observations:
+            return clients[0]
+        task_of = np.repeat(np.arange(len(self._tasks)), self._state.num_active)
+        pairs = task_of * self._clients.num_clients + clients
+        return clients[best(expected_improvement(observations, pairs))]
+
+    def _first_memory(self) -> Memory:
+        return Memory((), np.zeros((len(self._tasks), self._clients.num_clients), np.int64))
+
+    def _learn(self, sent: Sequence[int], kept: Sequence[int]) -> None:
+        state, requests = self._state, self.requests
+        durations, uses = [0.0] * len(self._tasks), state.memory.uses.copy()
+        for one in kept:
+            task = requests.task[one]
+            duration = requests.arrives_at[one] - requests.started_at[one]
+            durations[task] = max(durations[task], duration)
+            uses[task, requests.client[one]] += 1
+        width = self._clients.num_clients
+        selection = np.array([requests.task[one] * width + requests.client[one] for one in sent])
+        observation = Observation(selection, cost(durations, uses))
+        past = (*state.memory.observations, observation)
+        state.memory = Memory(past[-MEMORY:], uses)
+
+
+def make_timeline(config: Config, seed: int) -> BayesTimeline:
+    """Lay out one replicate."""
+    return sync.lay_out(BayesTimeline, config, seed, sync.keep_first(config))
