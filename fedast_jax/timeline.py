@@ -163,6 +163,9 @@ class Timeline(EventLog[_State]):
                     self._dispatch(task, missing)
                     attempts, chunk_start = state.num_attempts, self._chunk_start
                 state.time = now
+                if self._granule is not None:
+                    state.num_arrivals = count
+                    self._follow_flight(task)
                 continue
             place = attempts - chunk_start
             if not 0 <= place < CHUNK:
@@ -400,7 +403,7 @@ class Timeline(EventLog[_State]):
         return max(1, -(-self._state.in_flight[task] // self._granule))
 
     def _is_settled(self) -> bool:
-        """Whether an arrival that is replaced at once leaves every b_m as it is."""
+        """Whether every b_m is what the requests in flight make it."""
         sizes, stopped = self._state.buffer_size, self._state.stopped
         return self._granule is None or all(
             stopped[task] or size == self._size_in_flight(task) for task, size in enumerate(sizes)

@@ -271,18 +271,32 @@ def replace_rules(timeline: Timeline, **changes) -> Timeline:
 
 
 def test_a_task_that_ended_early_rules_reallocations_out():
-    """As in the authors' code, where the rounds of ended tasks count; b follows what is in flight,
-    and one task alone has nothing to estimate."""
-    plans = [TaskPlan(4, 1, 2, 0.1), TaskPlan(4, 1, 20, 1.0), TaskPlan(4, 1, None, 1.0)]
+    """As in the authors' code, where the rounds of ended tasks count. Nothing is kept for them."""
+    plans = [TaskPlan(4, 1, 2, 0.1), TaskPlan(4, 1, None, 1.0), TaskPlan(4, 1, None, 1.0)]
     with lowered(4, 2, 2):
         rules = authors()
-    stream = Listed(range(400), [1.0 + 0.01 * one for one in range(400)])
+    stream = Listed(range(200), [1.0 + 0.01 * one for one in range(200)])
     timeline = Timeline(0, plans, Limits(max_updates=150), stream, 0.1, rules)
-    timeline.advance(150)
-    assert timeline.end_reason == "max_updates"
-    assert timeline.num_active == [0, 0, 12]
-    assert timeline.buffer_size[2] == 3
-    assert timeline.kept_updates(2) == []
+    assert timeline.kept_updates(1) == []
+    timeline.advance(100)
+    assert timeline.num_active == [0, 6, 6]
+    assert timeline.buffer_size[1:] == [2, 2]
+    assert not timeline.is_waiting
+    assert timeline.kept_updates(1) == timeline.kept_updates(2) == []
+
+
+def test_b_follows_from_the_first_arrival_on():
+    """Whatever it was before, and though nothing else changes: five in flight, granules of 2."""
+    stream = Listed(range(9), [1.0, 2.0, 3.0, 4.0, 5.0, *[9.0] * 4])
+    rules = Rules(flight_granule=2)
+    timeline = Timeline(0, [TaskPlan(5, 5, None, 1.0)], Limits(), stream, 0.75, rules)
+    timeline.advance(1)
+    assert timeline.buffer_size == [3]
+    timeline.advance(3)
+    assert timeline.rounds[0].end.tolist() == [3]
+    static = Timeline(0, [TaskPlan(5, 5, None, 1.0)], Limits(), stream, None, rules)
+    static.advance(3)
+    assert static.buffer_size == [5]
 
 
 # What always holds.
