@@ -14,11 +14,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from .checkpoint import ResumeError
 from .config import Config, ConfigError, load_config
 from .config_files import find_config
 from .data import DataError
 from .data.commands import app as data_app
-from .run_folder import EXTRAS, OutputError, check_folder, default_folder, save
+from .run_folder import EXTRAS, OutputError, default_folder, save
+from .work_folder import CHECKPOINTS, Job, WorkFolder
 
 app = typer.Typer(
     help="FedAST in JAX: several models trained at once over one asynchronous client pool.",
@@ -43,7 +45,7 @@ def main() -> None:
     """Run the command line; what the user can mend ends with one sentence and exit code 2."""
     try:
         app()
-    except (ConfigError, DataError, OutputError) as error:
+    except (ConfigError, DataError, OutputError, ResumeError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
@@ -63,13 +65,29 @@ def run(
     ] = "",
 ) -> None:
     """Simulate a configuration and leave a table, a picture and a run folder."""
+    settings = _load(config, overrides, seeds)
+    wanted = _extras(extras)
+    with WorkFolder.begin(
+        out or default_folder(settings.name), Job("run", [settings], {"save": wanted})
+    ) as work:
+        _finish_run(work)
+
+
+@app.command()
+def resume(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the run.")],
+) -> None:
+    """Go on with a run that was interrupted or killed, to the very results it would have had."""
+    with WorkFolder.reopen(folder) as work:
+        FINISH[work.job.command](work)
+
+
+def _finish_run(work: WorkFolder) -> None:
+    """Run to the end, from the newest checkpoint if there is one; show and save the result."""
     from .report import Reporter, show_result
     from .simulate import simulate
 
-    settings = _load(config, overrides, seeds)
-    wanted = _extras(extras)
-    folder = out or default_folder(settings.name)
-    check_folder(folder)
+    (settings,), wanted = work.job.configs, work.job.options["save"]
     console = Console()
     with _stop_on_ctrl_c() as is_stopped, Reporter(console) as reporter:
         result = simulate(
@@ -77,12 +95,22 @@ def run(
             on_segment=reporter.update,
             is_stopped=is_stopped,
             keep_models="models" in wanted,
+            checkpoints=work.checkpoints,
         )
     show_result(result, console)
-    console.print(f"results in {save(result, folder, wanted)}", highlight=False, soft_wrap=True)
+    saved = save(result, work.target, wanted, work)
+    console.print(f"results in {saved}", highlight=False, soft_wrap=True)
     if result.status == "interrupted":
-        console.print("interrupted: the results are those measured so far")
+        console.print(f"interrupted: the results are those measured so far{_way_on(saved)}")
         raise typer.Exit(INTERRUPTED)
+
+
+def _way_on(folder: Path) -> str:
+    return f"; 'fedast resume {folder}' goes on" if (folder / CHECKPOINTS).exists() else ""
+
+
+FINISH: dict[str, Callable[[WorkFolder], None]] = {"run": _finish_run}
+"""By command: how a run in progress is brought to its end."""
 
 
 @app.command()

@@ -146,6 +146,7 @@ class Config(_Table):
     precision: Precision = "float32"
     batch_width: Count | None = None  # W; None: from the device
     memory_gib: Rate | None = None  # budget for rows and data; None: from the device
+    checkpoint_seconds: NonNegative = 60.0  # of wall time; 0: after every segment
     delays: DelayConfig = DelayConfig()
     tasks: dict[str, TaskConfig]
 

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Generic, NamedTuple, Protocol, Self, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -234,6 +234,32 @@ class EventLog(ABC, Generic[S]):
         self.advance(event)
         return num_requests
 
+    def snapshot(self) -> dict[str, Any]:
+        """All that continues, as plain values; they are this log's own, not copies."""
+        return {
+            "state": dict(vars(self._state)),
+            "last_round": self.last_round,
+            "requests": dict(vars(self.requests)),
+            "rounds": [dict(vars(rounds)) for rounds in self.rounds],
+            "allocations": [tuple(one) for one in self.allocations],
+        }
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Go on from a snapshot of a log that was made with the same arguments.
+
+        Raises:
+            ValueError: the snapshot's state has other fields.
+        """
+        state = copy(self._state)
+        if vars(state).keys() != snapshot["state"].keys():
+            raise ValueError(f"a state of {sorted(vars(state))}, got {sorted(snapshot['state'])}")
+        vars(state).update(snapshot["state"])
+        self._state, self.last_round[:] = state, snapshot["last_round"]
+        _refill(self.requests, snapshot["requests"])
+        for rounds, columns in zip(self.rounds, snapshot["rounds"], strict=True):
+            _refill(rounds, columns)
+        self.allocations[:] = [Allocation(*one) for one in snapshot["allocations"]]
+
     def _log_allocation(self, sigma_hat: Sequence[float] | None = None) -> None:
         state = self._state
         self.allocations.append(
@@ -253,3 +279,9 @@ class EventLog(ABC, Generic[S]):
         rounds.time.append(state.time)
         rounds.event.append(state.num_arrivals)
         return len(rounds.end) == self.last_round[task]
+
+
+def _refill(table: Requests | Rounds, columns: Mapping[str, array]) -> None:
+    """Replace the columns' content in place: a timeline holds on to their ``append``."""
+    for name, column in vars(table).items():
+        column[:] = columns[name]

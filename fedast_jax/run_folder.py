@@ -7,15 +7,18 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .results import Result
+
+if TYPE_CHECKING:
+    from .work_folder import WorkFolder
 
 EXTRAS = ("requests", "models", "partition")
 
@@ -28,7 +31,7 @@ def default_folder(name: str) -> Path:
     """``runs/NAME-TIMESTAMP``, with a number behind it where that exists."""
     base = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     folder, number = base, 1
-    while folder.exists():
+    while folder.exists() or folder.with_name(folder.name + ".partial").exists():
         number += 1
         folder = base.with_name(f"{base.name}-{number}")
     return folder
@@ -43,25 +46,46 @@ def check_folder(folder: Path) -> None:
         raise OutputError(f"cannot write into {str(parent)!r}; name another folder with --out")
 
 
-def save(result: Result, folder: Path, extras: Iterable[str] = ()) -> Path:
+def save(
+    result: Result, folder: Path, extras: Iterable[str] = (), work: WorkFolder | None = None
+) -> Path:
     """Write the run folder; where that fails, into the system's temporary directory.
 
     Args:
         result: what was measured.
         folder: must not exist.
         extras: of ``EXTRAS``, tables beyond the usual ones.
+        work: where the run has kept its checkpoints; they go with the results of an interrupted
+            run, else they are removed.
     Returns:
         The folder.
     Raises:
         OutputError: the folder could not be written; the message says where the results are.
     """
+
+    def write(staging: Path) -> None:
+        _write_all(result, staging, extras)
+
+    return place(write, folder, work, is_interrupted=result.status == "interrupted")
+
+
+def place(
+    write: Callable[[Path], None], folder: Path, work: WorkFolder | None, *, is_interrupted: bool
+) -> Path:
+    """As ``save``, whatever it is that ``write`` puts into a folder."""
     try:
-        return _write_folder(result, folder, extras)
+        if work is not None and is_interrupted and work.checkpoints.paths:
+            work.keep(write)
+            return folder
+        _write_folder(write, folder)
+        if work is not None:
+            work.remove()
+        return folder
     except OSError as error:
         reason = error.strerror or str(error)
         rescue = Path(tempfile.gettempdir()) / f"{folder.name}-{os.getpid()}"
         try:
-            _write_folder(result, rescue, extras)
+            _write_folder(write, rescue)
         except OSError:
             raise OutputError(
                 f"cannot write {str(folder)!r}: {reason}; the results are lost, free some space"
@@ -71,21 +95,24 @@ def save(result: Result, folder: Path, extras: Iterable[str] = ()) -> Path:
         ) from error
 
 
-def _write_folder(result: Result, folder: Path, extras: Iterable[str]) -> Path:
+def _write_folder(write: Callable[[Path], None], folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         staging.chmod(0o755)
-        _write_files(result, staging)
-        for extra in extras:
-            _WRITERS[extra](result, staging)
-        _write_json(result.manifest(), staging / "manifest.json")
+        write(staging)
         if folder.exists():
             raise OutputError(f"{str(folder)!r} appeared during the run")
         staging.rename(folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return folder
+
+
+def _write_all(result: Result, folder: Path, extras: Iterable[str]) -> None:
+    _write_files(result, folder)
+    for extra in extras:
+        _WRITERS[extra](result, folder)
+    _write_json(result.manifest(), folder / "manifest.json")
 
 
 def _write_files(result: Result, folder: Path) -> None:

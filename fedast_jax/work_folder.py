@@ -1,0 +1,207 @@
+"""What a run in progress keeps on disk: ``DIR.partial``, which becomes or makes way for ``DIR``.
+
+While a run goes on there is ``DIR.partial`` and no ``DIR``; once it has ended, ``DIR`` and no
+``DIR.partial``. Only the ``DIR`` of an interrupted run holds checkpoints.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self, TextIO
+
+from .checkpoint import Checkpoints, ResumeError
+from .config import Config, ConfigError, load_config, make_config
+from .run_folder import OutputError, check_folder
+
+SUFFIX = ".partial"
+CHECKPOINTS = "checkpoints"
+JOB = "run.json"
+
+
+class Job(NamedTuple):
+    """What was asked for."""
+
+    command: str  # of ``fedast``
+    configs: Sequence[Config]
+    options: Mapping[str, Any] = {}  # of the command, as JSON can hold them
+
+    def to_json(self) -> str:
+        """As text."""
+        tables = [config.to_dict() for config in self.configs]
+        content = {"command": self.command, "options": dict(self.options), "configs": tables}
+        return json.dumps(content, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The inverse of ``to_json``."""
+        content = json.loads(text)
+        configs = [make_config(table) for table in content["configs"]]
+        return cls(content["command"], configs, content["options"])
+
+
+class WorkFolder:
+    """``DIR.partial`` of one run, locked by the process that works in it.
+
+    As a context manager it lets go at the end; what holds no checkpoint then is removed where the
+    run ended by an error.
+    """
+
+    def __init__(self, target: Path, job: Job) -> None:
+        """Name it; use ``begin`` and ``reopen``."""
+        self.target, self.job = target, job
+        self.path = partial_of(target)
+        self.checkpoints = Checkpoints(self.path / CHECKPOINTS)
+        self._lock: TextIO | None = None
+
+    @classmethod
+    def begin(cls, target: Path, job: Job) -> Self:
+        """Make the folder of a new run.
+
+        Raises:
+            OutputError: there is one, or it cannot be made.
+        """
+        check_target(target)
+        work = cls(target, job)
+        (work.path / CHECKPOINTS).mkdir(parents=True)
+        work._take_lock()
+        if len(job.configs) == 1:
+            (work.path / "config.toml").write_text(job.configs[0].to_toml())
+        temporary = work.path / "run.tmp"
+        temporary.write_text(job.to_json())
+        temporary.rename(work.path / CHECKPOINTS / JOB)
+        return work
+
+    @classmethod
+    def reopen(cls, folder: Path) -> Self:
+        """Find what an interrupted or killed run has left, by ``DIR`` or ``DIR.partial``.
+
+        Raises:
+            ResumeError: there is nothing to go on with.
+        """
+        target = Path(os.path.abspath(folder))
+        if target.name.endswith(SUFFIX):
+            target = target.with_name(target.name.removesuffix(SUFFIX))
+        path = partial_of(target)
+        if target.exists():
+            _check_interrupted(target)
+            if path.exists():
+                raise ResumeError(
+                    f"both {str(target)!r} and {str(path)!r} hold an unfinished run; move one away"
+                )
+            target.rename(path)
+        job = _read_job(target)
+        work = cls(target, job)
+        work._take_lock()
+        if len(job.configs) == 1:
+            _check_config(path / "config.toml", job.configs[0])
+        return work
+
+    def keep(self, write: Callable[[Path], None]) -> None:
+        """End an interrupted run: let its results be written beside the checkpoints.
+
+        Args:
+            write: puts the results into a folder; they replace those of an earlier interruption.
+        """
+        staging = self.path / "results"
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir()
+        try:
+            write(staging)
+            for entry in list(staging.iterdir()):
+                _replace(entry, self.path / entry.name)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        (self.path / "lock").unlink(missing_ok=True)
+        self.path.rename(self.target)
+
+    def remove(self) -> None:
+        """The run has ended; only its results stay."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None and not self.checkpoints.paths:
+            self.remove()
+        if self._lock is not None:
+            self._lock.close()
+
+    def _take_lock(self) -> None:
+        self._lock = (self.path / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            raise ResumeError(
+                f"{str(self.path)!r} is in use: another process works on this run"
+            ) from None
+
+
+def _replace(entry: Path, old: Path) -> None:
+    if old.is_dir():
+        shutil.rmtree(old)
+    entry.replace(old)
+
+
+def partial_of(target: Path) -> Path:
+    """Where a run works that will leave ``target``."""
+    return target.with_name(target.name + SUFFIX)
+
+
+def check_target(target: Path) -> None:
+    """Raise OutputError where a run could not leave this folder, before anything is computed."""
+    check_folder(target)
+    path = partial_of(target)
+    if path.exists() or path.is_symlink():
+        raise OutputError(
+            f"{str(path)!r} holds a run that has not ended: continue it with "
+            f"'fedast resume {target}', remove it, or name another folder with --out"
+        )
+
+
+def _check_interrupted(target: Path) -> None:
+    """Raise ResumeError where a folder is not that of an interrupted run."""
+    try:
+        status = json.loads((target / "manifest.json").read_text())["status"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ResumeError(f"{str(target)!r} is not the folder of a run") from None
+    if status == "finished":
+        shutil.rmtree(partial_of(target), ignore_errors=True)  # killed when all but this was done
+        raise ResumeError(f"{str(target)!r} is already finished; there is nothing to resume")
+    if not (target / CHECKPOINTS / JOB).is_file():
+        raise ResumeError(f"{str(target)!r} holds no checkpoints; start the run again")
+
+
+def _read_job(target: Path) -> Job:
+    path = partial_of(target) / CHECKPOINTS / JOB
+    try:
+        return Job.from_json(path.read_text())
+    except FileNotFoundError:
+        raise ResumeError(f"there is no run to resume in {str(target)!r}") from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ResumeError(f"{str(path)!r} cannot be read; start the run again") from None
+
+
+def _check_config(path: Path, config: Config) -> None:
+    """Raise ResumeError where the user has changed the copy of the configuration."""
+    try:
+        is_equal = load_config(path) == config
+    except ConfigError:
+        is_equal = False
+    if not is_equal:
+        raise ResumeError(
+            f"{str(path)!r} is not as the run wrote it; a run keeps its settings to the end: put it "
+            f"back, or start a new run with it"
+        )
