@@ -149,7 +149,8 @@ def write_file(file: Any, content: Any) -> None:
         "package": package_version(PACKAGE),
         "sha256": _digest(text, entries),
     }
-    np.savez(file, header=_bytes(json.dumps(header)), tree=_bytes(text), **entries)
+    texts = {"header": _bytes(json.dumps(header)), "tree": _bytes(text)}
+    np.savez(file, **texts, **entries)  # type: ignore[arg-type]
 
 
 def read_file(path: Path) -> Any:
@@ -160,7 +161,7 @@ def read_file(path: Path) -> Any:
         ResumeError: another version of the package or of the format has written it.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             header = json.loads(file["header"].tobytes())
             _check_version(path, header)
             text = file["tree"].tobytes().decode()
@@ -193,7 +194,7 @@ def _digest(text: str, entries: Mapping[str, np.ndarray]) -> str:
     for name in sorted(entries):
         values = entries[name]
         digest.update(f"{name} {values.dtype.str} {values.shape}".encode())
-        digest.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8))
+        digest.update(memoryview(np.ascontiguousarray(values).reshape(-1).view(np.uint8)))
     return digest.hexdigest()
 
 

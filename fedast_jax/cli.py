@@ -101,12 +101,9 @@ def _finish_run(work: WorkFolder) -> None:
     saved = save(result, work.target, wanted, work)
     console.print(f"results in {saved}", highlight=False, soft_wrap=True)
     if result.status == "interrupted":
-        console.print(f"interrupted: the results are those measured so far{_way_on(saved)}")
+        way_on = f"; 'fedast resume {saved}' goes on" if (saved / CHECKPOINTS).exists() else ""
+        console.print(f"interrupted: the results are those measured so far{way_on}", soft_wrap=True)
         raise typer.Exit(INTERRUPTED)
-
-
-def _way_on(folder: Path) -> str:
-    return f"; 'fedast resume {folder}' goes on" if (folder / CHECKPOINTS).exists() else ""
 
 
 FINISH: dict[str, Callable[[WorkFolder], None]] = {"run": _finish_run}

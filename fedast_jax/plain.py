@@ -1,7 +1,8 @@
 """Nested plain values as JSON and flat arrays, exactly: what a checkpoint file is made of.
 
-Values are None, bool, int, float, str, lists, tuples, dicts, columns (``array.array``), NumPy arrays
-and NumPy scalars, nested at will. Anything else is refused when it is written, not when it is read.
+Values are None, bool, int, float, str, lists, tuples, dicts, columns (``array.array``), NumPy
+arrays and NumPy scalars, nested at will. Anything else is refused when it is written, not when it
+is read.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ class Joined:
 
     def add(self, values: np.ndarray) -> list[Any]:
         """Take an array; return where it will be: entry, offset, shape."""
-        if values.dtype.hasobject:
+        if values.dtype.hasobject or values.dtype.names:
             raise TypeError(f"an array of {values.dtype} cannot be kept in a checkpoint")
         if values.nbytes >= LARGE:
             self._large.append(values)
             return [f"large_{len(self._large) - 1}", 0, list(values.shape)]
         name = f"small_{values.dtype.str}"
+        values = values.view(values.dtype.str)  # C's long long becomes int64
         offset = self._length.get(name, 0)
         self._small.setdefault(name, []).append(values.ravel())
         self._length[name] = offset + values.size
@@ -38,8 +40,12 @@ class Joined:
 
     def entries(self) -> dict[str, np.ndarray]:
         """Every entry by its name."""
-        small = {name: np.concatenate(parts) for name, parts in self._small.items()}
+        small = {name: _concatenate(parts) for name, parts in self._small.items()}
         return small | {f"large_{index}": one for index, one in enumerate(self._large)}
+
+
+def _concatenate(parts: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate(parts, dtype=parts[0].dtype)  # without it the byte order is lost
 
 
 def flatten(value: Any) -> tuple[Any, dict[str, np.ndarray]]:

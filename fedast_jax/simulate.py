@@ -18,8 +18,8 @@ from .executor import Device, Executor, Interrupted, PlanOnly
 from .flops import step_flops
 from .pool import LanePool
 from .results import PlanReport, Result
-from .schedule import mean_wave_width
 from .saved import Saved
+from .schedule import mean_wave_width
 from .sizing import PoolNeeds, Sizing, batch_width, fit, memory_budget, most_resident, window
 from .snapshot import put_back
 from .task_data import TaskData, load_task_data

@@ -48,8 +48,8 @@ class Job(NamedTuple):
 class WorkFolder:
     """``DIR.partial`` of one run, locked by the process that works in it.
 
-    As a context manager it lets go at the end; what holds no checkpoint then is removed where the
-    run ended by an error.
+    As a context manager it lets go at the end. Where the run ended by an error it is removed if it
+    holds no checkpoint, and is ``DIR`` again if it was the folder of an interrupted run.
     """
 
     def __init__(self, target: Path, job: Job) -> None:
@@ -88,18 +88,16 @@ class WorkFolder:
         if target.name.endswith(SUFFIX):
             target = target.with_name(target.name.removesuffix(SUFFIX))
         path = partial_of(target)
-        if target.exists():
+        source = target if target.exists() else path
+        if source == target:
             _check_interrupted(target)
-            if path.exists():
-                raise ResumeError(
-                    f"both {str(target)!r} and {str(path)!r} hold an unfinished run; move one away"
-                )
-            target.rename(path)
-        job = _read_job(target)
+        job = _read_job(target, source)
+        if len(job.configs) == 1:
+            _check_config(source / "config.toml", job.configs[0])
+        if source == target:
+            _move(target, path)
         work = cls(target, job)
         work._take_lock()
-        if len(job.configs) == 1:
-            _check_config(path / "config.toml", job.configs[0])
         return work
 
     def keep(self, write: Callable[[Path], None]) -> None:
@@ -117,8 +115,7 @@ class WorkFolder:
                 _replace(entry, self.path / entry.name)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-        (self.path / "lock").unlink(missing_ok=True)
-        self.path.rename(self.target)
+        self._step_back()
 
     def remove(self) -> None:
         """The run has ended; only its results stay."""
@@ -135,8 +132,14 @@ class WorkFolder:
     ) -> None:
         if error is not None and not self.checkpoints.paths:
             self.remove()
+        elif error is not None and (self.path / "manifest.json").exists():
+            self._step_back()  # it was an interrupted run's, and still is
         if self._lock is not None:
             self._lock.close()
+
+    def _step_back(self) -> None:
+        (self.path / "lock").unlink(missing_ok=True)
+        self.path.rename(self.target)
 
     def _take_lock(self) -> None:
         self._lock = (self.path / "lock").open("w")
@@ -184,8 +187,16 @@ def _check_interrupted(target: Path) -> None:
         raise ResumeError(f"{str(target)!r} holds no checkpoints; start the run again")
 
 
-def _read_job(target: Path) -> Job:
-    path = partial_of(target) / CHECKPOINTS / JOB
+def _move(target: Path, path: Path) -> None:
+    if path.exists():
+        raise ResumeError(
+            f"both {str(target)!r} and {str(path)!r} hold an unfinished run; move one away"
+        )
+    target.rename(path)
+
+
+def _read_job(target: Path, source: Path) -> Job:
+    path = source / CHECKPOINTS / JOB
     try:
         return Job.from_json(path.read_text())
     except FileNotFoundError:
@@ -202,6 +213,6 @@ def _check_config(path: Path, config: Config) -> None:
         is_equal = False
     if not is_equal:
         raise ResumeError(
-            f"{str(path)!r} is not as the run wrote it; a run keeps its settings to the end: put it "
-            f"back, or start a new run with it"
+            f"{str(path)!r} is not as the run wrote it, and a run keeps its settings: put it back, "
+            f"or start a new run with it"
         )
