@@ -194,7 +194,7 @@ def _digest(text: str, entries: Mapping[str, np.ndarray]) -> str:
     for name in sorted(entries):
         values = entries[name]
         digest.update(f"{name} {values.dtype.str} {values.shape}".encode())
-        digest.update(memoryview(np.ascontiguousarray(values).reshape(-1).view(np.uint8)))
+        digest.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 
