@@ -53,6 +53,7 @@ class Replicate:
     initial_models: dict[str, Params | None] = field(default_factory=dict)
     final_models: dict[str, Params | None] = field(default_factory=dict)
     diverged: str | None = None  # the task whose loss was not finite
+    diverged_at: float | None = None  # time of that test
 
 
 @dataclass
@@ -303,6 +304,7 @@ class Driver:
                 replicate.target_times[test.lane.name] = rounds.time[test.round - 1]
         num_requests = timeline.cut(segment.before.marks[replicate.number], event, last_rounds)
         if replicate.diverged:
+            replicate.diverged_at = timeline.time
             timeline.end("diverged")
         return num_requests
 

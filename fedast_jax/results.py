@@ -84,9 +84,23 @@ class Result:
             "status": self.status,
             "num_seeds": self.config.num_seeds,
             "num_finished": int(sum(bool(one.timeline.end_reason) for one in self.replicates)),
-            "num_diverged": int(sum(one.diverged is not None for one in self.replicates)),
+            "num_diverged": len(self.diverged),
+            "diverged": [
+                {
+                    "replicate": one.index,
+                    "seed": one.seed,
+                    "task": one.diverged,
+                    "time": one.diverged_at,
+                }
+                for one in self.diverged
+            ],
             "tasks": {task.name: self._task_summary(task.name) for task in self.config.named_tasks},
         }
+
+    @property
+    def diverged(self) -> list[Replicate]:
+        """Those that ended at a loss that was not finite."""
+        return [one for one in self.replicates if one.diverged is not None]
 
     def requests(self) -> pd.DataFrame:
         """One row per request of each replicate, in order of dispatch."""
@@ -266,6 +280,7 @@ def _lane_row(replicate: Replicate, name: str, task: int) -> dict[str, Any]:
         "target_time": replicate.target_times.get(name, np.nan),
         "mean_staleness": staleness.mean() if len(staleness) else np.nan,
         "diverged": replicate.diverged is not None,
+        "diverged_at": replicate.diverged_at if replicate.diverged == name else np.nan,
         "end_reason": replicate.timeline.end_reason or "interrupted",
     }
 

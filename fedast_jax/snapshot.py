@@ -62,6 +62,7 @@ def _take_replicate(replicate: Replicate) -> dict[str, Any]:
         "initial_models": replicate.initial_models,
         "final_models": replicate.final_models,
         "diverged": replicate.diverged,
+        "diverged_at": replicate.diverged_at,
     }
 
 
@@ -71,7 +72,7 @@ def _put_back_replicate(driver: Driver, content: Mapping[str, Any]) -> Replicate
     for lane, rows in zip(replicate.lanes, content["rows"], strict=True):
         lane.rows = LaneRows(*rows)
     replicate.evaluations = _put_back_evaluations(replicate, content["evaluations"])
-    for name in ("target_times", "initial_models", "final_models", "diverged"):
+    for name in ("target_times", "initial_models", "final_models", "diverged", "diverged_at"):
         setattr(replicate, name, content[name])
     return replicate
 
