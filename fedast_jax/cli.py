@@ -95,6 +95,7 @@ def _finish_run(work: WorkFolder) -> None:
             on_segment=reporter.update,
             is_stopped=is_stopped,
             keep_models="models" in wanted,
+            keep_requests="requests" in wanted,
             checkpoints=work.checkpoints,
         )
     show_result(result, console)

@@ -99,6 +99,7 @@ class Driver:
         executor: Executor,
         on_segment: Callable[[Driver], None] = lambda driver: None,
         keep_models: bool = False,
+        keep_requests: bool = True,
     ) -> None:
         """Prepare a run.
 
@@ -108,9 +109,11 @@ class Driver:
             executor: what trains and tests.
             on_segment: called after each segment.
             keep_models: whether to fetch every replicate's final models.
+            keep_requests: whether to keep the requests of replicates that have ended.
         """
         self.settings, self.pools = list(settings), pools
-        self.executor, self.on_segment, self.keep_models = executor, on_segment, keep_models
+        self.executor, self.on_segment = executor, on_segment
+        self.keep_models, self.keep_requests = keep_models, keep_requests
         width = max(pool.spec.width for pool in pools)
         self.step_updates = max(_step_updates(one.config, width) for one in settings)
         self.counts = Counts()
@@ -235,6 +238,10 @@ class Driver:
                     row = lane.rows.versions[lane.rows.version]
                     replicate.final_models[lane.name] = self.executor.model(pool, row)
                 pool.release(lane)
+                lane.rows = LaneRows(0, {}, {})
+                lane.__dict__.pop("partition", None)  # it is drawn again should it be asked for
+            if not self.keep_requests:
+                replicate.timeline.drop_requests()
 
     def pool(self, lane: Lane) -> LanePool:
         """The pool that a lane belongs to."""

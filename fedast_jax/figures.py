@@ -73,7 +73,7 @@ def _draw_task(
 ) -> None:
     for _, one in tests.groupby("replicate"):
         panel.step(one.time, 100 * one.accuracy, where="post", color="tab:blue", alpha=0.25, lw=0.8)
-    times, mean, spread = held_mean(tests[~tests.replicate.isin(diverged)], "accuracy")
+    times, mean, spread = held_mean(tests.loc[~tests.replicate.isin(diverged)], "accuracy")
     panel.plot(times, 100 * mean, color="tab:blue", lw=2, label="mean")
     panel.fill_between(
         times, 100 * (mean - spread), 100 * (mean + spread), color="tab:blue", alpha=0.2, lw=0

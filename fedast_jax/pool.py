@@ -37,6 +37,10 @@ class Lane:
     @cached_property
     def partition(self) -> Clients:
         """Which samples each client holds."""
+        return self.draw_partition()
+
+    def draw_partition(self) -> Clients:
+        """As ``partition``, and not kept."""
         seed = (self.seed, Stream.PARTITION, self.task)
         return self.data.partition(self.settings, self.num_clients, seed)
 

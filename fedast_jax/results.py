@@ -39,6 +39,7 @@ class Result:
     sizing: Sizing
     batch_width: int
     keeps_models: bool
+    keeps_requests: bool
 
     @classmethod
     def collect(
@@ -56,6 +57,7 @@ class Result:
             sizing,
             driver.pools[0].spec.width,
             driver.keep_models,
+            driver.keep_requests,
         )
 
     @cached_property
@@ -103,7 +105,13 @@ class Result:
         return [one for one in self.replicates if one.diverged is not None]
 
     def requests(self) -> pd.DataFrame:
-        """One row per request of each replicate, in order of dispatch."""
+        """One row per request of each replicate, in order of dispatch.
+
+        Raises:
+            ValueError: the run did not keep its requests.
+        """
+        if not self.keeps_requests:
+            raise ValueError("the requests were not kept; simulate with keep_requests=True")
         names = [task.name for task in self.config.named_tasks]
         return pd.concat([_requests(one, names) for one in self.replicates], ignore_index=True)
 
@@ -129,8 +137,8 @@ class Result:
         """Rows (replicate, task, client, sample), in blocks of clients."""
         for replicate in self.replicates:
             for lane in replicate.lanes:
-                first = 0
-                for samples in lane.partition.all_samples():
+                first, partition = 0, lane.draw_partition()
+                for samples in partition.all_samples():
                     clients = np.arange(first, first + len(samples))
                     first += len(samples)
                     yield pd.DataFrame(
@@ -269,7 +277,6 @@ class PlanReport:
 
 def _lane_row(replicate: Replicate, name: str, task: int) -> dict[str, Any]:
     tests = [one for one in replicate.evaluations if one.task == name]
-    staleness = _staleness(replicate, task)
     return {
         "replicate": replicate.index,
         "seed": replicate.seed,
@@ -278,7 +285,7 @@ def _lane_row(replicate: Replicate, name: str, task: int) -> dict[str, Any]:
         "accuracy": tests[-1].accuracy if tests else np.nan,
         "loss": tests[-1].loss if tests else np.nan,
         "target_time": replicate.target_times.get(name, np.nan),
-        "mean_staleness": staleness.mean() if len(staleness) else np.nan,
+        "mean_staleness": replicate.timeline.mean_staleness(task),
         "diverged": replicate.diverged is not None,
         "diverged_at": replicate.diverged_at if replicate.diverged == name else np.nan,
         "end_reason": replicate.timeline.end_reason or "interrupted",
@@ -291,11 +298,6 @@ def _used_rounds(replicate: Replicate, task: int) -> tuple[np.ndarray, np.ndarra
     sizes = np.diff(np.asarray(rounds.end, np.int64), prepend=0)
     used = np.asarray(rounds.arrived[: rounds.num_used], np.int64)
     return used, np.repeat(np.arange(len(rounds)), sizes)
-
-
-def _staleness(replicate: Replicate, task: int) -> np.ndarray:
-    used, round_of = _used_rounds(replicate, task)
-    return round_of - np.asarray(replicate.timeline.requests.base_round, np.int64)[used]
 
 
 def _requests(replicate: Replicate, names: list[str]) -> pd.DataFrame:

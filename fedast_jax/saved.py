@@ -19,7 +19,7 @@ class Saved(NamedTuple):
     """What a run goes on from."""
 
     configs: list[dict[str, Any]]  # every setting of each
-    keep_models: bool
+    keeps: dict[str, bool]  # what else the result holds
     width: int  # W
     sizing: Sizing
     wall_seconds: float  # so far
@@ -31,7 +31,7 @@ class Saved(NamedTuple):
         """Plain values, for ``Checkpoints.write``."""
         return {
             "configs": [one.config.to_dict() for one in driver.settings],
-            "keep_models": driver.keep_models,
+            "keeps": {"keep_models": driver.keep_models, "keep_requests": driver.keep_requests},
             "width": driver.pools[0].spec.width,
             "sizing": (sizing.num_resident, sizing.window, tuple(map(tuple, sizing.needs))),
             "wall_seconds": wall_seconds,
@@ -41,7 +41,7 @@ class Saved(NamedTuple):
 
     @classmethod
     def find(
-        cls, checkpoints: Checkpoints | None, configs: Sequence[Config], keep_models: bool
+        cls, checkpoints: Checkpoints | None, configs: Sequence[Config], keeps: dict[str, bool]
     ) -> Self | None:
         """The newest usable checkpoint of this run, or None where there is no file.
 
@@ -54,11 +54,11 @@ class Saved(NamedTuple):
         num_resident, window, needs = content["sizing"]
         sizing = Sizing(num_resident, window, tuple(PoolNeeds(*one) for one in needs))
         saved = cls(**{**content, "sizing": sizing})
-        saved._check(checkpoints, [config.to_dict() for config in configs], keep_models)
+        saved._check(checkpoints, [config.to_dict() for config in configs], keeps)
         return saved
 
     def _check(
-        self, checkpoints: Checkpoints, configs: list[dict[str, Any]], keep_models: bool
+        self, checkpoints: Checkpoints, configs: list[dict[str, Any]], keeps: dict[str, bool]
     ) -> None:
         where = f"the checkpoints in {str(checkpoints.folder)!r}"
         if self.configs != configs:
@@ -66,10 +66,8 @@ class Saved(NamedTuple):
                 f"{where} belong to other settings: put the configuration back as it was, or start "
                 f"a new run"
             )
-        if self.keep_models != keep_models:
-            raise ResumeError(
-                f"{where} were written with keep_models={self.keep_models}, got {keep_models}"
-            )
+        if self.keeps != keeps:
+            raise ResumeError(f"{where} were written with {self.keeps}, got {keeps}")
         if self.machine != _machine():
             checkpoints.say(
                 f"resumed on another device or version of JAX ({_words(self.machine)}; now "

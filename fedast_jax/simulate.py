@@ -37,6 +37,7 @@ def simulate(
     on_segment: Callable[[Driver], None] = lambda driver: None,
     is_stopped: Callable[[], bool] = lambda: False,
     keep_models: bool = False,
+    keep_requests: bool = True,
     checkpoints: Checkpoints | None = None,
 ) -> Result:
     """Run a configuration: every replicate, in shared full batches.
@@ -46,6 +47,7 @@ def simulate(
         on_segment: called with the driver after each segment, for progress.
         is_stopped: asked between calls of the device; True ends the run in order.
         keep_models: whether the result holds the initial and final models.
+        keep_requests: whether it holds every request; a megabyte for each 20,000 of them.
         checkpoints: where the run's state is kept now and then (``config.checkpoint_seconds``);
             where there is one already, the run goes on from it.
     Returns:
@@ -60,6 +62,7 @@ def simulate(
         on_segment=on_segment,
         is_stopped=is_stopped,
         keep_models=keep_models,
+        keep_requests=keep_requests,
         checkpoints=checkpoints,
     )[0]
 
@@ -70,6 +73,7 @@ def simulate_together(
     on_segment: Callable[[Driver], None] = lambda driver: None,
     is_stopped: Callable[[], bool] = lambda: False,
     keep_models: bool = False,
+    keep_requests: bool = True,
     checkpoints: Checkpoints | None = None,
 ) -> list[Result]:
     """Run several configurations in shared full batches: other methods, other numbers.
@@ -80,7 +84,7 @@ def simulate_together(
 
     Args:
         configs: with the same ``precision``, ``batch_width`` and ``memory_gib``.
-        on_segment, is_stopped, keep_models, checkpoints: as for ``simulate``.
+        on_segment, is_stopped, keep_models, keep_requests, checkpoints: as for ``simulate``.
     Returns:
         A result for each configuration, in order; counts and seconds are those of the whole run.
     Raises:
@@ -88,11 +92,12 @@ def simulate_together(
         DataError: data is missing or broken.
         ResumeError: there are checkpoints, and none of them can be used for this run.
     """
-    saved = Saved.find(checkpoints, configs, keep_models)
+    keeps = {"keep_models": keep_models, "keep_requests": keep_requests}
+    saved = Saved.find(checkpoints, configs, keeps)
     start = time.perf_counter() - (saved.wall_seconds if saved else 0.0)
     with _precision(configs):
         setup = prepare(configs, saved)
-        driver = setup.driver(Device(is_stopped), keep_models)
+        driver = setup.driver(Device(is_stopped), **keeps)
         if saved:
             put_back(driver, saved.driver)
         keeper = Keeper(
@@ -148,11 +153,18 @@ class Setup(NamedTuple):
         self,
         executor: Executor,
         keep_models: bool = False,
+        keep_requests: bool = True,
     ) -> Driver:
         """A driver over pools with the rows that the sizing gives them."""
         for pool, needs in zip(self.pools, self.sizing.needs, strict=True):
             pool.grow(*needs.rows(self.sizing.num_resident))
-        return Driver(self.settings, self.pools, executor, keep_models=keep_models)
+        return Driver(
+            self.settings,
+            self.pools,
+            executor,
+            keep_models=keep_models,
+            keep_requests=keep_requests,
+        )
 
 
 def prepare(configs: Sequence[Config], saved: Saved | None = None) -> Setup:

@@ -217,6 +217,11 @@ class Timeline(EventLog[_State]):
         """
         self._state.decision = list(sigma_hat)
 
+    def drop_requests(self) -> None:
+        """Also the stretch of dispatches that was drawn last."""
+        super().drop_requests()
+        self._chunk_start, self._clients, self._steps = -CHUNK, [0], [0.0]
+
     def _stop(self, task: int) -> None:
         """End a task at the current event: cancel its requests, hand its R_m on, dispatch.
 

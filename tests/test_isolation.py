@@ -165,5 +165,5 @@ def test_means_and_figures_leave_out_what_diverged():
     assert "mean ± std of 2 seeds, 1 diverged" in figure.get_suptitle()
     tests = result.evaluations
     mean = figure.axes[0].lines[3].get_ydata()  # behind the three seeds' own lines
-    expected = held_mean(tests[tests.replicate != 1], "accuracy")[1]
+    expected = held_mean(tests.loc[tests.replicate != 1], "accuracy")[1]
     np.testing.assert_array_equal(mean, 100 * expected)

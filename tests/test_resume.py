@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from test_cli import run
 
+import fedast_jax as fx
 from fedast_jax import checkpoint, work_folder
 
 CONFIG = """
@@ -239,6 +240,38 @@ def test_a_run_that_cannot_begin_leaves_nothing(monkeypatch, tmp_path, config):
         run(monkeypatch, "run", config, "--out", tmp_path / "out", "--set", "memory_gib=1e-6") == 2
     )
     assert [path.name for path in tmp_path.iterdir()] == ["small.toml"]
+
+
+def test_from_python_the_same_call_goes_on(tmp_path, config):
+    """Several configurations in one run, stopped before each tenth of a run and begun again."""
+    settings = [
+        fx.load_config(config, ["num_seeds=1"]),
+        fx.load_config(config, ["tasks.digits.client_lr=0.1", "algorithm=fedast_nobuffer"]),
+    ]
+    whole = fx.simulate_together(settings)
+    store, num_parts = tmp_path / "store", 0
+    while True:
+        asked = [0]
+
+        def is_stopped(asked=asked) -> bool:
+            asked[0] += 1
+            return asked[0] > 40
+
+        parts = fx.simulate_together(
+            settings, is_stopped=is_stopped, checkpoints=fx.Checkpoints(store)
+        )
+        num_parts += 1
+        if parts[0].status == "finished":
+            break
+    assert num_parts > 2
+    for ours, theirs in zip(parts, whole, strict=True):
+        assert ours.evaluations.equals(theirs.evaluations)
+        assert ours.requests().equals(theirs.requests())
+        assert ours.summary() == theirs.summary()
+    with pytest.raises(fx.ResumeError, match="belong to other settings"):
+        fx.simulate(settings[0], checkpoints=fx.Checkpoints(store))
+    with pytest.raises(fx.ResumeError, match=r"keep_models': True"):
+        fx.simulate_together(settings, keep_models=True, checkpoints=fx.Checkpoints(store))
 
 
 @pytest.mark.slow
