@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,16 @@ from .pool import LanePool
 from .results import PlanReport, Result
 from .saved import Saved
 from .schedule import mean_wave_width
-from .sizing import PoolNeeds, Sizing, batch_width, fit, memory_budget, most_resident, window
+from .sizing import (
+    LEAST_WINDOW,
+    PoolNeeds,
+    Sizing,
+    batch_width,
+    enough_resident,
+    fit,
+    memory_budget,
+    window,
+)
 from .snapshot import put_back
 from .task_data import TaskData, load_task_data
 from .tasks import get_kind
@@ -139,7 +149,8 @@ def plan(*configs: Config) -> PlanReport:
         driver, start = setup.driver(PlanOnly()), time.perf_counter()
         driver.run(setup.sizing.num_resident, setup.sizing.window)
         seconds = time.perf_counter() - start
-        return PlanReport.collect(driver, setup.sizing, seconds, _wave_width(driver))
+        wave_width = statistics.mean(_wave_widths(driver))
+        return PlanReport.collect(driver, setup.sizing, seconds, wave_width)
 
 
 class Setup(NamedTuple):
@@ -238,7 +249,10 @@ def _sizings(settings: Sequence[Setting], pools: list[LanePool]) -> Iterator[Siz
     """Ways to run, the largest first: all replicates at once, half of them, ..., small windows."""
     width = pools[0].spec.width
     total = sum(setting.config.num_seeds for setting in settings)
-    num_resident = min(total, most_resident(width))
+    drivers = [_probe(one, pools, LEAST_WINDOW, width) for one in settings]
+    narrowest = min(width for driver in drivers for width in _wave_widths(driver))
+    turns = max(1, total // enough_resident(width, narrowest))  # of about equal numbers
+    num_resident = -(-total // turns)
     while True:
         events = window(width, len(pools), num_resident)
         yield Sizing(num_resident, events, _needs(settings, pools, events, num_resident))
@@ -254,33 +268,30 @@ def _needs(
     settings: Sequence[Setting], pools: list[LanePool], events: int, num_resident: int
 ) -> tuple[PoolNeeds, ...]:
     """What one of the resident replicates needs at most, whichever setting it has."""
-    peaks = [_peaks(one, pools, events, num_resident) for one in settings]
+    share = -(-pools[0].spec.width // num_resident)  # a wider batch would train further ahead
+    drivers = [_probe(one, pools, events, share) for one in settings]
+    peaks = [[pool.peak for pool in driver.pools] for driver in drivers]
     return tuple(
         _pool_needs(pool, [max(most) for most in zip(*of_pool, strict=True)])
         for pool, of_pool in zip(pools, zip(*peaks, strict=True), strict=True)
     )
 
 
-def _peaks(
-    setting: Setting, pools: list[LanePool], events: int, num_resident: int
-) -> list[tuple[int, int]]:
-    """Rows of each pool in use at most, found by planning the first part of one replicate.
-
-    It is planned with its share of a batch: a wider one would train further ahead.
-    """
+def _probe(setting: Setting, pools: list[LanePool], events: int, width: int) -> Driver:
+    """Plan the first part of one replicate alone, in batches of a given width."""
     config = setting.config
-    share = -(-pools[0].spec.width // num_resident)
     active = sum(task.settings.num_active for task in config.named_tasks)
     most = PROBE_TURNS * active + 2 * events
     if config.max_updates is not None:
         most = min(most, config.max_updates)
     probe = config.model_copy(update={"num_seeds": 1, "max_updates": most})
-    copies = [LanePool(replace(pool.spec, width=share), pool.data) for pool in pools]
+    copies = [LanePool(replace(pool.spec, width=width), pool.data) for pool in pools]
     for pool in copies:
-        bound = 2 * active + events + share
+        bound = 2 * active + events + width
         pool.grow(bound, bound)
-    Driver([setting._replace(config=probe)], copies, PlanOnly()).run(1, events)
-    return [copy.peak for copy in copies]
+    driver = Driver([setting._replace(config=probe)], copies, PlanOnly())
+    driver.run(1, events)
+    return driver
 
 
 def _pool_needs(pool: LanePool, peak: Sequence[int]) -> PoolNeeds:
@@ -291,14 +302,14 @@ def _pool_needs(pool: LanePool, peak: Sequence[int]) -> PoolNeeds:
     return PoolNeeds(peak[0], peak[1], pool.spec.width, version_bytes, update_bytes, fixed)
 
 
-def _wave_width(driver: Driver) -> float:
-    """Mean over the lanes of the first replicate."""
+def _wave_widths(driver: Driver) -> list[float]:
+    """Of every lane of the first replicate: how many of its requests can be trained at once."""
     widths = []
     for lane in driver.done[0].lanes:
         rounds, base = lane.timeline.rounds[lane.task], lane.timeline.requests.base_round
         bases = [base[request] for request in rounds.arrived[: rounds.num_used]]
         widths.append(mean_wave_width(bases, rounds.end.tolist()))
-    return sum(widths) / len(widths)
+    return widths
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ import psutil
 
 from .config import Config, ConfigError
 
-SEGMENT_BATCHES = 8  # full batches of a pool in one segment, about
+SEGMENT_BATCHES = 10  # full batches of a pool in one segment, about
 LEAST_WINDOW = 32  # events of a replicate in one segment: fewer cost more planning
 SPARE = 1.15  # rows beyond those that a probe needed
 BUDGET_SHARE = 0.6  # of the free memory
@@ -71,9 +72,14 @@ def batch_width(configs: Sequence[Config]) -> int:
     return min(1024, max(32, 1 << (24 * lanes).bit_length() - 1))
 
 
-def most_resident(width: int) -> int:
-    """Replicates beyond which more fill no batch better: they would only lengthen the segments."""
-    return max(16, width)
+def enough_resident(width: int, narrowest: float) -> int:
+    """Replicates that fill every batch: more would only take memory.
+
+    Args:
+        width: W.
+        narrowest: requests that can be trained at once of the lane that has fewest.
+    """
+    return math.ceil(2 * width / max(narrowest, 1.0)) + 1
 
 
 def window(width: int, num_pools: int, num_resident: int) -> int:

@@ -108,10 +108,11 @@ class Timeline(EventLog[_State]):
             self._take_event()
 
     def _refill(self, until: int, latest: float) -> None:
-        """Lay out events as long as each is an arrival that one request of its task replaces.
+        """Lay out events as long as each is an arrival that only dispatches of its task follow.
 
         Nearly all are, and this loop is what planning costs: it does in local names what
-        ``_take_event`` and ``_dispatch`` would, and leaves all else to them.
+        ``_take_event`` and, where one request replaces the arrival, ``_dispatch`` would, and
+        leaves all else to them.
         """
         state, requests, heap = self._state, self.requests, self._state.heap
         if self._limits.max_active_clients is not None:
@@ -129,7 +130,6 @@ class Timeline(EventLog[_State]):
             size = buffer_size[task]
             if (
                 now > latest
-                or in_flight[task] != num_active[task]
                 or num_buffered[task] >= size
                 or len(ends[task]) + 1 == self.last_round[task]
                 or not num_active[task]
@@ -144,6 +144,16 @@ class Timeline(EventLog[_State]):
                 num_buffered[task] = 0
                 state.time, state.num_arrivals = now, count
                 self._close_round(task)
+            if in_flight[task] != num_active[task]:  # R has changed
+                heappop(heap)
+                in_flight[task] -= 1
+                missing = self._num_missing(task)
+                if missing > 0:
+                    state.time, state.num_attempts = now, attempts
+                    self._dispatch(task, missing)
+                    attempts, chunk_start = state.num_attempts, self._chunk_start
+                state.time = now
+                continue
             place = attempts - chunk_start
             if not 0 <= place < CHUNK:
                 place = self._turn_to_chunk(attempts)
@@ -260,12 +270,17 @@ class Timeline(EventLog[_State]):
         if state.num_arrivals == self._limits.max_updates and state.end_reason is None:
             state.end_reason = "max_updates"
         if not state.stopped[task]:
-            missing = state.num_active[task] - state.in_flight[task]
-            if missing > 1:
-                missing = min(2, missing, sum(state.num_active) - sum(state.in_flight))
-            self._dispatch(task, missing)
+            self._dispatch(task, self._num_missing(task))
         if self._limits.max_active_clients is not None:
             self._wake_starved(state.time)
+
+    def _num_missing(self, task: int) -> int:
+        """K: requests to dispatch after an arrival (spec section 1.4); none where it is below 1."""
+        state = self._state
+        missing = state.num_active[task] - state.in_flight[task]
+        if missing < 2:
+            return missing
+        return min(2, missing, sum(state.num_active) - sum(state.in_flight))
 
     def _next_realloc(self) -> float:
         """Arrivals at which the requests are shared out anew; never for a single task."""

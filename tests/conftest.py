@@ -472,6 +472,6 @@ DELAYS = [
 @pytest.fixture(autouse=True)
 def _leaves_no_trace():
     """A test that leaves JAX in double precision would change those after it."""
-    assert not jax.config.jax_enable_x64
+    assert not jax.config.read("jax_enable_x64")
     yield
-    assert not jax.config.jax_enable_x64
+    assert not jax.config.read("jax_enable_x64")

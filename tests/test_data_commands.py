@@ -30,6 +30,7 @@ def test_list_is_plain_text_without_a_terminal():
         ["fashion_mnist", "no"],
         ["cifar10", "no"],
         ["cifar100", "no"],
+        ["shakespeare", "no"],
     ]
     assert "1,437 + 360" in lines[1]
 
@@ -43,6 +44,21 @@ def test_check_shows_what_is_in_a_set():
     assert shown["image"] == "8 x 8 x 1"
     assert sum(map(int, shown["train images per class"].split())) == 1437
     assert len(shown["SHA-256 of the arrays"]) == 64
+
+
+def test_check_of_a_text(tmp_path, monkeypatch):
+    plays = tmp_path / "data" / "shakespeare" / "plays"
+    plays.mkdir(parents=True)
+    speech = "Words, words, words. " * 30
+    (plays / "one.txt").write_text(f"HAMLET:\n{speech}\n\nGHOST:\nMark me\u2014\n", "utf-8")
+    monkeypatch.setenv("FEDAST_DATA_DIR", str(tmp_path / "data"))
+    result = run.invoke(commands.app, ["check", "shakespeare"])
+    assert result.exit_code == 0
+    shown = dict(line.split("  ", 1) for line in result.output.splitlines())
+    shown = {what: value.strip() for what, value in shown.items()}
+    assert shown["clients (roles)"] == "1"  # the ghost says too little
+    assert shown["characters"] == str(len(speech))
+    assert "yes" in run.invoke(commands.app, ["list"]).output.splitlines()[-1]
 
 
 def test_a_table_on_a_terminal(monkeypatch):
@@ -65,6 +81,8 @@ def test_prepare_of_a_set_without_files():
     [
         (["check", "minst"], "did you mean 'mnist'"),
         (["check", "mnist"], "fedast data prepare mnist"),
+        (["check", "shakespeare"], "plays/*.txt"),
+        (["prepare", "shakespeare"], "plays/*.txt"),
         (["check", "toy", "--tfds"], "TFDS set 'toy' is not prepared"),
         (["prepare", "minst"], "did you mean 'mnist'"),
     ],

@@ -15,7 +15,7 @@ from rich.table import Table
 from .dataset import show_shape
 from .prepare import Progress as ReportProgress
 from .prepare import prepare
-from .reports import DatasetReport, check, list_datasets
+from .reports import TEXT, DatasetReport, TextReport, check, check_text, list_datasets
 from .sources import DATASETS
 
 app = typer.Typer(help="Data sets: which there are, what is in them, how to get them.")
@@ -31,14 +31,14 @@ def list_command() -> None:
         (
             row.name,
             "yes" if row.is_available else "no",
-            f"{row.num_train:,} + {row.num_test:,}",
-            show_shape(row.image_shape),
+            "-" if row.num_train is None else f"{row.num_train:,} + {row.num_test:,}",
+            show_shape(row.shape),
             str(row.num_classes),
             row.source,
         )
         for row in list_datasets()
     ]
-    print_table(("data set", "available", "train + test", "image", "classes", "source"), rows)
+    print_table(("data set", "available", "train + test", "example", "classes", "source"), rows)
 
 
 @app.command("check")
@@ -46,9 +46,12 @@ def check_command(
     name: TfdsName,
     tfds: Annotated[bool, typer.Option("--tfds", help="NAME is a prepared TFDS set.")] = False,
 ) -> None:
-    """Load a data set and show its counts, check sum, pixel statistics and classes."""
-    report = check(name, name if tfds else None)
-    print_table(("what", "value"), report_rows(report))
+    """Load a data set and show its counts, check sum, statistics and classes."""
+    if name == TEXT and not tfds:
+        rows = text_rows(check_text())
+    else:
+        rows = report_rows(check(name, name if tfds else None))
+    print_table(("what", "value"), rows)
 
 
 @app.command("prepare")
@@ -84,6 +87,24 @@ def report_rows(report: DatasetReport) -> list[tuple[str, str]]:
         ("train images per class", " ".join(map(str, report.train_histogram))),
         ("test images per class", " ".join(map(str, report.test_histogram))),
         ("SHA-256 of the arrays", report.sha256),
+    ]
+
+
+def text_rows(report: TextReport) -> list[tuple[str, str]]:
+    """A report as lines of a table."""
+    return [
+        ("data set", report.name),
+        ("source", report.source),
+        ("clients (roles)", f"{report.num_clients:,}"),
+        (
+            "windows of a client",
+            "least {:,}, median {:,}, most {:,}".format(*report.windows_per_client),
+        ),
+        ("train + test windows", f"{report.num_train:,} + {report.num_test:,}"),
+        ("characters", f"{report.num_characters:,}"),
+        ("outside the alphabet", f"{report.num_unknown:,}, read as spaces"),
+        ("classes (symbols)", str(report.num_symbols)),
+        ("SHA-256 of the text", report.sha256),
     ]
 
 

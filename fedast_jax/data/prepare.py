@@ -18,6 +18,8 @@ from .cache import atomic_write, file_sha256
 from .errors import DataError
 from .paths import download_folder
 from .sources import get_entry
+from .text_sources import NAME as TEXT
+from .text_sources import how_to_get_text
 
 TIMEOUT = 20.0  # seconds without a byte before a download counts as failed
 DEADLINE = 3600.0  # seconds that one file may take
@@ -57,6 +59,8 @@ def prepare(
     Raises:
         DataError: unknown name, no network, or files that are not the right ones.
     """
+    if name == TEXT:
+        raise DataError(f"{name} is not fetched; {how_to_get_text()}")
     if get_entry(name).layout is None:
         return []
     folder = (Path(directory).expanduser() if directory else download_folder()) / name

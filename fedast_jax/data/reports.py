@@ -10,6 +10,9 @@ import numpy as np
 from .dataset import Dataset
 from .errors import DataError
 from .sources import DATASETS, find_source, how_to_get, load_dataset
+from .text import SYMBOLS, WINDOW, TextDataset
+from .text_sources import NAME as TEXT
+from .text_sources import find_shakespeare, how_to_get_text, load_shakespeare
 
 CHUNK = 1000  # images summed up at a time
 
@@ -20,10 +23,10 @@ class DatasetRow(NamedTuple):
     name: str
     is_available: bool
     source: str  # where it is, or what to do to have it
-    num_train: int  # as published
-    num_test: int
+    num_train: int | None  # as published; None: depends on the files
+    num_test: int | None
     num_classes: int
-    image_shape: tuple[int, int, int]  # height, width, channels
+    shape: tuple[int, ...]  # of an example: height, width, channels; or the window
 
 
 class DatasetReport(NamedTuple):
@@ -44,7 +47,14 @@ class DatasetReport(NamedTuple):
 
 def list_datasets() -> list[DatasetRow]:
     """Every known data set, and where it is; nothing is decoded."""
-    return [list_row(name) for name in DATASETS]
+    return [*(list_row(name) for name in DATASETS), text_row()]
+
+
+def text_row() -> DatasetRow:
+    """The line of the text."""
+    source = find_shakespeare()
+    words = source.words if source else how_to_get_text()
+    return DatasetRow(TEXT, source is not None, words, None, None, len(SYMBOLS), (WINDOW,))
 
 
 def list_row(name: str) -> DatasetRow:
@@ -82,6 +92,43 @@ def check(name: str, tfds_name: str | None = None) -> DatasetReport:
         std=std,
         train_histogram=class_histogram(dataset.train_labels, dataset.num_classes),
         test_histogram=class_histogram(dataset.test_labels, dataset.num_classes),
+    )
+
+
+class TextReport(NamedTuple):
+    """What is in a text."""
+
+    name: str
+    source: str
+    num_clients: int  # roles that say enough
+    windows_per_client: tuple[int, int, int]  # least, median, most
+    num_characters: int
+    num_unknown: int  # characters outside the alphabet, read as spaces
+    num_train: int  # windows
+    num_test: int
+    num_symbols: int
+    sha256: str  # of the text, as positions in the alphabet
+
+
+def check_text() -> TextReport:
+    """Load the text and sum up what is in it.
+
+    Raises:
+        DataError: it is missing or broken.
+    """
+    dataset: TextDataset = load_shakespeare()
+    windows = np.sort(dataset.num_windows)
+    return TextReport(
+        name=dataset.name,
+        source=dataset.source,
+        num_clients=len(dataset.clients),
+        windows_per_client=(int(windows[0]), int(np.median(windows)), int(windows[-1])),
+        num_characters=len(dataset.text),
+        num_unknown=dataset.num_unknown,
+        num_train=len(dataset.train_starts),
+        num_test=len(dataset.test_starts),
+        num_symbols=len(SYMBOLS),
+        sha256=hashlib.sha256(dataset.text.tobytes()).hexdigest(),
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,32 +21,62 @@ TFDS_SPLITS = ("train", "validation", "test")  # parts of one text, in this orde
 SHOWN = 40  # characters of a wrong line or value that a message shows
 
 
+class TextSource(NamedTuple):
+    """One place where the text was found."""
+
+    words: str  # for the user
+    load: Callable[[], TextDataset]
+
+
 def load_shakespeare() -> TextDataset:
-    """Load the text, from the first of these that is there.
+    """Load the text.
+
+    Raises:
+        DataError: nothing found, or files that are incomplete or damaged.
+    """
+    source = find_shakespeare()
+    if source is None:
+        raise DataError(how_to_get_text())
+    return source.load()
+
+
+def find_shakespeare() -> TextSource | None:
+    """The first of these that is there.
 
     1. LEAF's files ``shakespeare/train/*.json`` and ``shakespeare/test/*.json``;
     2. plays ``shakespeare/plays/*.txt``: a line ``ROLE:``, the lines of that speech, a blank line;
        both in ``$FEDAST_DATA_DIR``, or among the downloaded files;
     3. the prepared TFDS set ``tiny_shakespeare`` (roles of different plays are not told apart).
-
-    Raises:
-        DataError: nothing found, or files that are incomplete or damaged.
     """
     for folder in file_folders(NAME):
         leaf = [sorted((folder / part).glob("*.json")) for part in ("train", "test")]
         if any(leaf):
-            return load_leaf(folder, *leaf)
+            return TextSource(f"LEAF files in {folder}", partial(load_leaf, folder, *leaf))
         plays = sorted((folder / "plays").glob("*.txt"))
         if plays:
-            roles = [role for play in plays for role in read_play(play)]
-            return roles_dataset(roles, f"plays in {folder / 'plays'}")
+            words = f"plays in {folder / 'plays'}"
+            return TextSource(words, partial(load_plays, plays, words))
     prepared = find_prepared(TFDS_NAME)
-    if prepared is not None:
-        return load_tiny_shakespeare(prepared)
-    raise DataError(
+    if prepared is None:
+        return None
+    return TextSource(f"texts of TFDS, {prepared}", partial(load_tiny_shakespeare, prepared))
+
+
+def how_to_get_text() -> str:
+    """One sentence on which files to put where."""
+    return (
         f"data set {NAME!r} was not found: set FEDAST_DATA_DIR to a folder whose folder {NAME} "
         f"holds plays/*.txt or LEAF's train/*.json and test/*.json, or prepare {TFDS_NAME} of TFDS"
     )
+
+
+def load_plays(paths: Sequence[Path], source: str) -> TextDataset:
+    """Plays as text; the roles of every file are its own.
+
+    Raises:
+        DataError: a file is damaged, or no role says enough.
+    """
+    return roles_dataset([role for path in paths for role in read_play(path)], source)
 
 
 def roles_dataset(roles: Sequence[ClientText], source: str) -> TextDataset:
