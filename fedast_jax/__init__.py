@@ -1,5 +1,7 @@
 """FedAST in JAX: several models trained at once over one asynchronous client pool, exactly."""
 
+from .checkpoint import Checkpoints as Checkpoints
+from .checkpoint import ResumeError as ResumeError
 from .config import Config as Config
 from .config import ConfigError as ConfigError
 from .config import load_config as load_config

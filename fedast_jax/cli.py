@@ -14,11 +14,13 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from .checkpoint import ResumeError
 from .config import ConfigError, load_table, make_config
 from .config_files import find_config
 from .data import DataError
 from .data.commands import app as data_app
-from .run_folder import EXTRAS, OutputError, check_folder, default_folder, save, save_study
+from .run_folder import EXTRAS, OutputError, default_folder, save, save_study
+from .work_folder import CHECKPOINTS, Job, WorkFolder
 
 app = typer.Typer(
     help="FedAST in JAX: several models trained at once over one asynchronous client pool.",
@@ -45,7 +47,7 @@ def main() -> None:
     """Run the command line; what the user can mend ends with one sentence and exit code 2."""
     try:
         app()
-    except (ConfigError, DataError, OutputError) as error:
+    except (ConfigError, DataError, OutputError, ResumeError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
@@ -65,28 +67,23 @@ def run(
     ] = "",
 ) -> None:
     """Simulate a configuration and leave a table, a picture and a run folder."""
-    from .report import Reporter, show_result
-    from .simulate import simulate
-
     table = _read(config, overrides, seeds)
     settings, wanted = make_config(table), _extras(extras)
-    if settings.compare or settings.sweep:
-        if wanted:
-            raise ConfigError(f"--save {extras} is for the run of one configuration; leave it out")
+    if not (settings.compare or settings.sweep):
+        _begin(Job("run", [settings], {"save": wanted}), out)
+    elif wanted:
+        raise ConfigError(f"--save {extras} is for the run of one configuration; leave it out")
+    else:
         _run_study(table, out)
-        return
-    folder = out or default_folder(settings.name)
-    check_folder(folder)
-    console = Console()
-    with _stop_on_ctrl_c() as is_stopped, Reporter(console) as reporter:
-        result = simulate(
-            settings,
-            on_segment=reporter.update,
-            is_stopped=is_stopped,
-            keep_models="models" in wanted,
-        )
-    show_result(result, console)
-    _end(result.status, save(result, folder, wanted), console)
+
+
+@app.command()
+def resume(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the run.")],
+) -> None:
+    """Go on with a run that was interrupted or killed, to the very results it would have had."""
+    with WorkFolder.reopen(folder) as work:
+        FINISH[work.job.command](work)
 
 
 @app.command()
@@ -194,19 +191,58 @@ def version() -> None:
 
 def _run_study(table: dict[str, Any], out: Path | None) -> None:
     """Run a comparison or a sweep; otherwise as ``run``."""
+    from .variants import make_variants
+
+    configs = [one.config for one in make_variants(table)]
+    _begin(Job("study", configs, table=table), out)
+
+
+def _begin(job: Job, out: Path | None) -> None:
+    with WorkFolder.begin(out or default_folder(job.configs[0].name), job) as work:
+        FINISH[job.command](work)
+
+
+def _finish_run(work: WorkFolder) -> None:
+    """Run to the end, from the newest checkpoint if there is one; show and save the result."""
+    from .report import Reporter, show_result
+    from .simulate import simulate
+
+    (settings,), wanted = work.job.configs, work.job.options["save"]
+    console = Console()
+    with _stop_on_ctrl_c() as is_stopped, Reporter(console) as reporter:
+        result = simulate(
+            settings,
+            on_segment=reporter.update,
+            is_stopped=is_stopped,
+            keep_models="models" in wanted,
+            keep_requests="requests" in wanted,
+            checkpoints=work.checkpoints,
+        )
+    show_result(result, console)
+    _end(result.status, save(result, work.target, wanted, work), console)
+
+
+def _finish_study(work: WorkFolder) -> None:
+    """As ``_finish_run``, for a comparison or a sweep."""
     from .report import Reporter
     from .study import run_study
     from .study_report import show_study
-    from .variants import make_variants
 
-    name = make_variants(table)[0].config.name  # what is wrong is said before a folder is made
-    folder = out or default_folder(name)
-    check_folder(folder)
     console = Console()
     with _stop_on_ctrl_c() as is_stopped, Reporter(console) as reporter:
-        study = run_study(table, on_segment=reporter.update, is_stopped=is_stopped)
+        study = run_study(
+            work.job.settings,
+            on_segment=reporter.update,
+            is_stopped=is_stopped,
+            keep_requests=False,
+            checkpoints=work.checkpoints,
+        )
     show_study(study, console)
-    _end(study.status, save_study(study, folder), console)
+    _end(study.status, save_study(study, work.target, work), console)
+
+
+FINISH: dict[str, Callable[[WorkFolder], None]] = {"run": _finish_run, "study": _finish_study}
+"""By a job's command: how a run in progress is brought to its end."""
 
 
 def _forecast(table: dict[str, Any]) -> None:
@@ -225,7 +261,8 @@ def _forecast(table: dict[str, Any]) -> None:
 def _end(status: str, folder: Path, console: Console) -> None:
     console.print(f"results in {folder}", highlight=False, soft_wrap=True)
     if status == "interrupted":
-        console.print("interrupted: the results are those measured so far")
+        way_on = f"; 'fedast resume {folder}' goes on" if (folder / CHECKPOINTS).exists() else ""
+        console.print(f"interrupted: the results are those measured so far{way_on}", soft_wrap=True)
         raise typer.Exit(INTERRUPTED)
 
 

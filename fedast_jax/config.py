@@ -175,6 +175,7 @@ class Config(_Table):
     precision: Precision = "float32"
     batch_width: Count | None = None  # W; None: from the device
     memory_gib: Rate | None = None  # budget for rows and data; None: from the device
+    checkpoint_seconds: NonNegative = 60.0  # of wall time; 0: after every segment
     delays: DelayConfig = DelayConfig()
     tasks: dict[str, TaskConfig]
 
@@ -304,6 +305,7 @@ def load_table(path: str | Path, overrides: Iterable[str] = ()) -> dict[str, Any
     _place_trace(table, Path(path).parent)
     for override in overrides:
         apply_override(table, override)
+    _place_trace(table, Path())
     return table
 
 

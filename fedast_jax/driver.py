@@ -12,9 +12,9 @@ from .algorithms import get_algorithm
 from .config import Config
 from .engine import Params
 from .events import EventLog, Mark
-from .executor import Executor, Score
+from .executor import Executor, Interrupted, Score
 from .pool import Lane, LanePool, PoolPlan, Test
-from .schedule import LaneRows, OutOfRows
+from .schedule import FreeRows, LaneRows, OutOfRows
 
 
 class Evaluation(NamedTuple):
@@ -54,6 +54,7 @@ class Replicate:
     final_models: dict[str, Params | None] = field(default_factory=dict)
     diverged: str | None = None  # the task whose loss was not finite
     has_ended: bool = False  # its timeline may be laid out to the end before it is carried out
+    diverged_at: float | None = None  # time of that test
 
 
 @dataclass
@@ -71,10 +72,18 @@ class Counts:
         return self.updates / self.slots if self.slots else 1.0
 
 
+class Before(NamedTuple):
+    """How everything stood when a segment was planned; its rows hold what they held until then."""
+
+    marks: dict[int, Mark]  # by the replicate's number
+    rows: dict[int, LaneRows]  # by the lane's id
+    frees: list[FreeRows]  # of each pool
+
+
 class Segment(NamedTuple):
     """What has been planned and waits to be carried out."""
 
-    marks: dict[int, Mark]
+    before: Before
     plans: list[PoolPlan]  # one a pool
 
 
@@ -91,6 +100,7 @@ class Driver:
         executor: Executor,
         on_segment: Callable[[Driver], None] = lambda driver: None,
         keep_models: bool = False,
+        keep_requests: bool = True,
     ) -> None:
         """Prepare a run.
 
@@ -100,9 +110,11 @@ class Driver:
             executor: what trains and tests.
             on_segment: called after each segment.
             keep_models: whether to fetch every replicate's final models.
+            keep_requests: whether to keep the requests of replicates that have ended.
         """
         self.settings, self.pools = list(settings), pools
-        self.executor, self.on_segment, self.keep_models = executor, on_segment, keep_models
+        self.executor, self.on_segment = executor, on_segment
+        self.keep_models, self.keep_requests = keep_models, keep_requests
         width = max(pool.spec.width for pool in pools)
         self.step_updates = max(_step_updates(one.config, width) for one in settings)
         self.counts = Counts()
@@ -112,22 +124,44 @@ class Driver:
         self.done: list[Replicate] = []
 
     def run(self, num_resident: int, window: int) -> None:
-        """Run until every replicate has ended, ``num_resident`` at a time."""
-        while self.waiting or self.resident:
+        """Run until every replicate has ended, ``num_resident`` at a time.
+
+        Raises:
+            Interrupted: by the executor; all stands as it did before the segment, to go on from.
+        """
+        while self.is_unfinished:
             self.admit(num_resident)
             segment = self.plan(window)
-            for pool, plan in zip(self.pools, segment.plans, strict=True):
-                self.executor.train(pool, plan, self.step_updates)
-            self.decide(segment, self.test(segment))
+            try:
+                found = self.carry_out(segment)
+            except Interrupted:
+                self._take_back(segment.before)
+                raise
+            self.decide(segment, found)
             self.retire()
             self.counts.segments += 1
             self.on_segment(self)
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a replicate has not ended."""
+        return bool(self.waiting or self.resident)
+
+    def carry_out(self, segment: Segment) -> dict[int, Scored]:
+        """Train what was planned and test what is due."""
+        for pool, plan in zip(self.pools, segment.plans, strict=True):
+            self.executor.train(pool, plan, self.step_updates)
+        found = self.test(segment)
+        for pool, plan in zip(self.pools, segment.plans, strict=True):
+            self._count(pool, plan)
+        return found
 
     def admit(self, num_resident: int) -> None:
         """Let waiting replicates in while there is room."""
         while self.waiting and len(self.resident) < num_resident:
             with self.executor.seconds.measure("plan"):
-                replicate = self._new_replicate(*self.waiting.pop())
+                replicate = self.new_replicate(self.num_begun, *self.waiting.pop())
+            self.num_begun += 1
             self.resident.append(replicate)
             for lane in replicate.lanes:
                 pool = self.pool(lane)
@@ -145,32 +179,31 @@ class Driver:
         fits gets more rows.
         """
         with self.executor.seconds.measure("plan"):
-            marks = {one.number: one.timeline.mark() for one in self.resident}
-            starts = {id(lane): lane.rows for one in self.resident for lane in one.lanes}
+            before = Before(
+                {one.number: one.timeline.mark() for one in self.resident},
+                {id(lane): lane.rows for one in self.resident for lane in one.lanes},
+                [pool.free for pool in self.pools],
+            )
             while True:
                 for one in self.resident:
                     one.timeline.advance(one.timeline.num_arrivals + window)
-                frees = [pool.free for pool in self.pools]
                 plans = []
                 try:
                     for pool in self.pools:
                         plans.append(pool.plan(self.step_updates))
                 except OutOfRows:
-                    self._take_back(marks, starts)
-                    for pool, free in zip(self.pools, frees, strict=True):
-                        pool.free = free
+                    self._take_back(before)
                     if window == 1:
                         pool = self.pools[len(plans)]
                         pool.grow(pool.capacity[0] * 5 // 4 + 8, pool.capacity[1] * 5 // 4 + 8)
                     window = max(1, window // 2)
                 else:
-                    return Segment(marks, plans)
+                    return Segment(before, plans)
 
     def test(self, segment: Segment) -> dict[int, Scored]:
         """Test every version that is due, and sort the scores by replicate and event."""
         found: dict[int, Scored] = {one.number: [] for one in self.resident}
         for pool, plan in zip(self.pools, segment.plans, strict=True):
-            self._count(pool, plan)
             scores = self.executor.test(pool, plan.tests)
             for test, score in zip(plan.tests, scores, strict=True):
                 found[test.lane.replicate].append((test, score))
@@ -208,15 +241,19 @@ class Driver:
                     row = lane.rows.versions[lane.rows.version]
                     replicate.final_models[lane.name] = self.executor.model(pool, row)
                 pool.release(lane)
+                lane.rows = LaneRows(0, {}, {})
+                lane.__dict__.pop("partition", None)  # it is drawn again should it be asked for
+            if not self.keep_requests:
+                replicate.timeline.drop_requests()
 
     def pool(self, lane: Lane) -> LanePool:
         """The pool that a lane belongs to."""
         return self.pools[lane.pool]
 
-    def _new_replicate(self, setting: int, index: int) -> Replicate:
+    def new_replicate(self, number: int, setting: int, index: int) -> Replicate:
+        """A replicate at time 0, without rows."""
         config, pool_of = self.settings[setting]
-        number, seed = self.num_begun, config.seeds[index]
-        self.num_begun += 1
+        seed = config.seeds[index]
         timeline = get_algorithm(config.algorithm).make_timeline(config, seed)
         lanes = [
             Lane(
@@ -235,11 +272,13 @@ class Driver:
         ]
         return Replicate(number, setting, index, seed, config, timeline, lanes)
 
-    def _take_back(self, marks: dict[int, Mark], starts: dict[int, LaneRows]) -> None:
+    def _take_back(self, before: Before) -> None:
         for replicate in self.resident:
-            replicate.timeline.rewind(marks[replicate.number])
+            replicate.timeline.rewind(before.marks[replicate.number])
             for lane in replicate.lanes:
-                lane.rows = starts[id(lane)]
+                lane.rows = before.rows[id(lane)]
+        for pool, free in zip(self.pools, before.frees, strict=True):
+            pool.free = free
 
     def _count(self, pool: LanePool, plan: PoolPlan) -> None:
         self.counts.updates += plan.schedule.num_slots
@@ -274,8 +313,9 @@ class Driver:
                 last_rounds[test.lane.task] = test.round
                 rounds = timeline.rounds[test.lane.task]
                 replicate.target_times[test.lane.name] = rounds.time[test.round - 1]
-        num_requests = timeline.cut(segment.marks[replicate.number], event, last_rounds)
+        num_requests = timeline.cut(segment.before.marks[replicate.number], event, last_rounds)
         if replicate.diverged:
+            replicate.diverged_at = timeline.time
             timeline.end("diverged")
         return num_requests
 

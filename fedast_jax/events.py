@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Generic, NamedTuple, Protocol, Self, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -138,6 +138,7 @@ class EventLog(ABC, Generic[S]):
         self.requests = Requests()
         self.rounds = [Rounds() for _ in last_round]
         self.allocations: list[Allocation] = []
+        self._staleness: list[float] | None = None  # of each task, once the requests are dropped
 
     @abstractmethod
     def advance(self, until: int) -> None:
@@ -204,6 +205,25 @@ class EventLog(ABC, Generic[S]):
         rounds = self.rounds[task]
         return rounds.arrived[rounds.num_used :].tolist()
 
+    def mean_staleness(self, task: int) -> float:
+        """Rounds between dispatch and use, over the updates used; not a number if there is none."""
+        if self._staleness is not None:
+            return self._staleness[task]
+        rounds = self.rounds[task]
+        used = np.asarray(rounds.arrived[: rounds.num_used], np.int64)
+        sizes = np.diff(np.asarray(rounds.end, np.int64), prepend=0)
+        round_of = np.repeat(np.arange(len(rounds)), sizes)
+        if not len(used):
+            return float("nan")
+        return float((round_of - np.asarray(self.requests.base_round, np.int64)[used]).mean())
+
+    def drop_requests(self) -> None:
+        """Forget every request, which is most of a log; its times and rounds stay."""
+        self._staleness = [self.mean_staleness(task) for task in range(len(self.rounds))]
+        self.requests.truncate(0)
+        for rounds in self.rounds:
+            del rounds.arrived[:]
+
     def end(self, reason: str) -> None:
         """No event follows the current one."""
         self._state.end_reason = reason
@@ -246,6 +266,34 @@ class EventLog(ABC, Generic[S]):
         self.advance(event)
         return num_requests
 
+    def snapshot(self) -> dict[str, Any]:
+        """All that continues, as plain values; they are this log's own, not copies."""
+        return {
+            "state": dict(vars(self._state)),
+            "last_round": self.last_round,
+            "requests": dict(vars(self.requests)),
+            "rounds": [dict(vars(rounds)) for rounds in self.rounds],
+            "allocations": [tuple(one) for one in self.allocations],
+            "staleness": self._staleness,
+        }
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Go on from a snapshot of a log that was made with the same arguments.
+
+        Raises:
+            ValueError: the snapshot's state has other fields.
+        """
+        state = copy(self._state)
+        if vars(state).keys() != snapshot["state"].keys():
+            raise ValueError(f"a state of {sorted(vars(state))}, got {sorted(snapshot['state'])}")
+        vars(state).update(snapshot["state"])
+        self._state, self.last_round[:] = state, snapshot["last_round"]
+        _refill(self.requests, snapshot["requests"])
+        for rounds, columns in zip(self.rounds, snapshot["rounds"], strict=True):
+            _refill(rounds, columns)
+        self.allocations[:] = [Allocation(*one) for one in snapshot["allocations"]]
+        self._staleness = snapshot["staleness"]
+
     def _log_allocation(self, sigma_hat: Sequence[float] | None = None) -> None:
         state = self._state
         self.allocations.append(
@@ -265,3 +313,9 @@ class EventLog(ABC, Generic[S]):
         rounds.time.append(state.time)
         rounds.event.append(state.num_arrivals)
         return len(rounds.end) == self.last_round[task]
+
+
+def _refill(table: Requests | Rounds, columns: Mapping[str, array]) -> None:
+    """Replace the columns' content in place: a timeline holds on to their ``append``."""
+    for name, column in vars(table).items():
+        column[:] = columns[name]

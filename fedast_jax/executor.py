@@ -13,12 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from .allocation import NUM_UPDATES
-from .engine import Engine, Params, Pool, Program
+from .engine import Engine, Params, Pool, Program, write_rows
 from .pool import Lane, LanePool, PoolPlan, Test
 from .program import pack
 from .task_data import TaskData
 
 ROWS_AT_ONCE = 64  # versions handed to one call of the tests
+ROWS_MOVED = 8  # rows that are copied from or to the device at once
 
 
 class Score(NamedTuple):
@@ -26,6 +27,21 @@ class Score(NamedTuple):
 
     accuracy: float
     loss: float
+
+
+class UsedRows(NamedTuple):
+    """Rows of a pool that hold something."""
+
+    versions: list[int]
+    updates: list[int]
+
+
+class Contents(NamedTuple):
+    """What they hold: an entry along the first axis for each row."""
+
+    versions: np.ndarray
+    updates: np.ndarray
+    losses: np.ndarray  # of the updates
 
 
 class Interrupted(Exception):
@@ -84,6 +100,14 @@ class Executor(Protocol):
         """A version as a tree of NumPy arrays."""
         ...
 
+    def read(self, pool: LanePool, rows: UsedRows) -> Contents:
+        """What rows hold, for a checkpoint."""
+        ...
+
+    def write(self, pool: LanePool, rows: UsedRows, contents: Contents) -> None:
+        """Let rows hold what ``read`` found."""
+        ...
+
 
 @dataclass
 class PlanOnly:
@@ -115,6 +139,14 @@ class PlanOnly:
 
     def model(self, pool: LanePool, row: int) -> None:
         """There is none."""
+
+    def read(self, pool: LanePool, rows: UsedRows) -> Contents:
+        """Nothing."""
+        nothing = np.zeros((len(rows.updates), 0))
+        return Contents(np.zeros((len(rows.versions), 0)), nothing, nothing)
+
+    def write(self, pool: LanePool, rows: UsedRows, contents: Contents) -> None:
+        """Nothing to write."""
 
 
 @dataclass
@@ -210,6 +242,16 @@ class Device:
         loaded = self._load(pool)
         return jax.tree.map(np.asarray, loaded.engine.unflatten(loaded.arrays.versions[row]))
 
+    def read(self, pool: LanePool, rows: UsedRows) -> Contents:
+        """What rows hold, for a checkpoint."""
+        arrays = self._load(pool).arrays
+        return Contents(*map(_read_rows, arrays, _rows_of_each(rows)))
+
+    def write(self, pool: LanePool, rows: UsedRows, contents: Contents) -> None:
+        """Let rows hold what ``read`` found."""
+        loaded = self._load(pool)
+        loaded.arrays = Pool(*map(_write_rows, loaded.arrays, _rows_of_each(rows), contents))
+
     def _test(self, pool: LanePool, rows: list[int]) -> list[Score]:
         loaded, data = self._load(pool), pool.data.on_device.test
         padded = np.zeros(ROWS_AT_ONCE, np.int32)
@@ -255,3 +297,35 @@ def _grow(loaded: _Loaded, capacity: tuple[int, int]) -> None:
         )
     )
     loaded.capacity, loaded.run, loaded.evaluate = capacity, None, None
+
+
+def _rows_of_each(rows: UsedRows) -> tuple[list[int], list[int], list[int]]:
+    """Of each array of ``Pool``: a loss goes with its update."""
+    return rows.versions, rows.updates, rows.updates
+
+
+_gather = jax.jit(lambda array, rows: array[rows])
+_scatter = jax.jit(write_rows, donate_argnums=0)
+
+
+def _read_rows(array: jax.Array, rows: Sequence[int]) -> np.ndarray:
+    """Rows of an array on the device, a few at a time: the rest stays where it is."""
+    found = np.empty((len(rows), *array.shape[1:]), array.dtype)
+    for start in range(0, len(rows), ROWS_MOVED):
+        part = found[start : start + ROWS_MOVED]
+        padded = np.zeros(ROWS_MOVED, np.int32)
+        padded[: len(part)] = rows[start : start + ROWS_MOVED]
+        part[:] = np.asarray(_gather(array, padded))[: len(part)]
+    return found
+
+
+def _write_rows(array: jax.Array, rows: Sequence[int], values: np.ndarray) -> jax.Array:
+    """Put values into rows; what is over goes into the last row, which takes padding."""
+    for start in range(0, len(rows), ROWS_MOVED):
+        part = values[start : start + ROWS_MOVED]
+        places = np.full(ROWS_MOVED, array.shape[0] - 1, np.int32)
+        places[: len(part)] = rows[start : start + ROWS_MOVED]
+        padded = np.zeros((ROWS_MOVED, *array.shape[1:]), array.dtype)
+        padded[: len(part)] = part
+        array = _scatter(array, places, padded)
+    return array

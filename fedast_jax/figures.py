@@ -24,7 +24,7 @@ def accuracy_figure(result: Result) -> Figure:
     """Test accuracy over simulated time, one panel per task.
 
     Thin lines are single seeds, the thick line is their mean with one standard deviation around
-    it, drawn as far as every seed goes.
+    it, drawn as far as every seed goes. A seed that diverged has its thin line alone.
     """
     names = [task.name for task in result.config.named_tasks]
     rows, columns = panel_grid(len(names))
@@ -32,16 +32,13 @@ def accuracy_figure(result: Result) -> Figure:
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
     for panel, name in zip(panels, names, strict=False):
         tests = result.evaluations.query("task == @name")
-        _draw_task(panel, tests, name, result.config_of(name).target)
+        diverged = {one.index for one in result.diverged}
+        _draw_task(panel, tests, name, result.config_of(name).target, diverged)
     for panel in panels[::columns]:
         panel.set_ylabel("test accuracy (%)")
     for panel in panels[len(names) :]:
         panel.remove()
-    seeds = result.config.num_seeds
-    figure.suptitle(
-        f"{result.config.name}: {result.config.algorithm}, "
-        + (f"mean ± std of {seeds} seeds" if seeds > 1 else "1 seed")
-    )
+    figure.suptitle(f"{result.config.name}: {result.config.algorithm}, {_seeds(result)}")
     return figure
 
 
@@ -106,6 +103,12 @@ def line_style(number: int) -> LineStyle:
     return {"color": COLOURS[number % len(COLOURS)], "ls": dash}
 
 
+def _seeds(result: Result) -> str:
+    seeds, diverged = result.config.num_seeds, len(result.diverged)
+    words = f"mean ± std of {seeds - diverged} seeds" if seeds > 1 else "1 seed"
+    return f"{words}, {diverged} diverged" if diverged else words
+
+
 def held_mean(tests: pd.DataFrame, value: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean and standard deviation over seeds of a curve that holds its last value between tests.
 
@@ -152,10 +155,12 @@ def _held_to_the_end(result: Result) -> pd.DataFrame:
     return pd.concat([changes, last.assign(time=last.replicate.map(ends))])
 
 
-def _draw_task(panel: Axes, tests: pd.DataFrame, name: str, target: float | None) -> None:
+def _draw_task(
+    panel: Axes, tests: pd.DataFrame, name: str, target: float | None, diverged: set[int]
+) -> None:
     for _, one in tests.groupby("replicate"):
         panel.step(one.time, 100 * one.accuracy, where="post", color="tab:blue", alpha=0.25, lw=0.8)
-    times, mean, spread = held_mean(tests, "accuracy")
+    times, mean, spread = held_mean(tests.loc[~tests.replicate.isin(diverged)], "accuracy")
     panel.plot(times, 100 * mean, color="tab:blue", lw=2, label="mean")
     panel.fill_between(
         times, 100 * (mean - spread), 100 * (mean + spread), color="tab:blue", alpha=0.2, lw=0

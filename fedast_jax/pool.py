@@ -42,6 +42,10 @@ class Lane:
 
         The authors' clients draw class proportions once, for all their tasks.
         """
+        return self.draw_partition()
+
+    def draw_partition(self) -> Clients:
+        """As ``partition``, and not kept."""
         seed = (self.seed, Stream.PARTITION, self.task)
         shares_seed = seed[:2] if self.fidelity == "authors" else seed
         return self.data.partition(self.settings, self.num_clients, seed, shares_seed)

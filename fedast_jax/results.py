@@ -27,7 +27,7 @@ PACKAGES = ("fedast-jax", "jax", "jaxlib", "flax", "optax", "numpy", "pandas", "
 
 LANE_COLUMNS = [  # named, so that a run that was stopped before it began has them too
     "replicate", "seed", "task", "rounds", "accuracy", "loss", "target_time", "mean_staleness",
-    "diverged", "end_reason",
+    "diverged", "diverged_at", "end_reason",
 ]  # fmt: skip
 ALLOCATION_COLUMNS = [
     "replicate", "time", "arrivals", "task", "num_active", "buffer_size", "sigma_hat",
@@ -47,6 +47,7 @@ class Result:
     sizing: Sizing
     batch_width: int
     keeps_models: bool
+    keeps_requests: bool
 
     @classmethod
     def collect(
@@ -64,6 +65,7 @@ class Result:
             sizing,
             driver.pools[0].spec.width,
             driver.keep_models,
+            driver.keep_requests,
         )
 
     @cached_property
@@ -92,12 +94,32 @@ class Result:
             "status": self.status,
             "num_seeds": self.config.num_seeds,
             "num_finished": int(sum(one.has_ended for one in self.replicates)),
-            "num_diverged": int(sum(one.diverged is not None for one in self.replicates)),
+            "num_diverged": len(self.diverged),
+            "diverged": [
+                {
+                    "replicate": one.index,
+                    "seed": one.seed,
+                    "task": one.diverged,
+                    "time": one.diverged_at,
+                }
+                for one in self.diverged
+            ],
             "tasks": {task.name: self._task_summary(task.name) for task in self.config.named_tasks},
         }
 
+    @property
+    def diverged(self) -> list[Replicate]:
+        """Those that ended at a loss that was not finite."""
+        return [one for one in self.replicates if one.diverged is not None]
+
     def requests(self) -> pd.DataFrame:
-        """One row per request of each replicate, in order of dispatch."""
+        """One row per request of each replicate, in order of dispatch.
+
+        Raises:
+            ValueError: the run did not keep its requests.
+        """
+        if not self.keeps_requests:
+            raise ValueError("the requests were not kept; simulate with keep_requests=True")
         names = [task.name for task in self.config.named_tasks]
         return pd.concat([_requests(one, names) for one in self.replicates], ignore_index=True)
 
@@ -123,8 +145,8 @@ class Result:
         """Rows (replicate, task, client, sample), in blocks of clients."""
         for replicate in self.replicates:
             for lane in replicate.lanes:
-                first = 0
-                for samples in lane.partition.all_samples():
+                first, partition = 0, lane.draw_partition()
+                for samples in partition.all_samples():
                     clients = np.arange(first, first + len(samples))
                     first += len(samples)
                     yield pd.DataFrame(
@@ -271,7 +293,6 @@ def _arrivals(replicate: Replicate, pool: int) -> int:
 
 def _lane_row(replicate: Replicate, name: str, task: int) -> dict[str, Any]:
     tests = [one for one in replicate.evaluations if one.task == name]
-    staleness = _staleness(replicate, task)
     return {
         "replicate": replicate.index,
         "seed": replicate.seed,
@@ -280,8 +301,9 @@ def _lane_row(replicate: Replicate, name: str, task: int) -> dict[str, Any]:
         "accuracy": tests[-1].accuracy if tests else np.nan,
         "loss": tests[-1].loss if tests else np.nan,
         "target_time": replicate.target_times.get(name, np.nan),
-        "mean_staleness": staleness.mean() if len(staleness) else np.nan,
+        "mean_staleness": replicate.timeline.mean_staleness(task),
         "diverged": replicate.diverged is not None,
+        "diverged_at": replicate.diverged_at if replicate.diverged == name else np.nan,
         "end_reason": replicate.timeline.end_reason if replicate.has_ended else "interrupted",
     }
 
@@ -292,11 +314,6 @@ def _used_rounds(replicate: Replicate, task: int) -> tuple[np.ndarray, np.ndarra
     sizes = np.diff(np.asarray(rounds.end, np.int64), prepend=0)
     used = np.asarray(rounds.arrived[: rounds.num_used], np.int64)
     return used, np.repeat(np.arange(len(rounds)), sizes)
-
-
-def _staleness(replicate: Replicate, task: int) -> np.ndarray:
-    used, round_of = _used_rounds(replicate, task)
-    return round_of - np.asarray(replicate.timeline.requests.base_round, np.int64)[used]
 
 
 def _requests(replicate: Replicate, names: list[str]) -> pd.DataFrame:

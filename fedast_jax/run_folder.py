@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from .study import Study
+    from .work_folder import WorkFolder
 
 EXTRAS = ("requests", "models", "partition")
 
@@ -35,7 +36,7 @@ def default_folder(name: str) -> Path:
     """``runs/NAME-TIMESTAMP``, with a number behind it where that exists."""
     base = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     folder, number = base, 1
-    while folder.exists():
+    while folder.exists() or folder.with_name(folder.name + ".partial").exists():
         number += 1
         folder = base.with_name(f"{base.name}-{number}")
     return folder
@@ -50,13 +51,17 @@ def check_folder(folder: Path) -> None:
         raise OutputError(f"cannot write into {str(parent)!r}; name another folder with --out")
 
 
-def save(result: Result, folder: Path, extras: Iterable[str] = ()) -> Path:
+def save(
+    result: Result, folder: Path, extras: Iterable[str] = (), work: WorkFolder | None = None
+) -> Path:
     """Write the run folder; where that fails, into the system's temporary directory.
 
     Args:
         result: what was measured.
         folder: must not exist.
         extras: of ``EXTRAS``, tables beyond the usual ones.
+        work: where the run has kept its checkpoints; they go with the results of an interrupted
+            run, else they are removed.
     Returns:
         The folder.
     Raises:
@@ -67,18 +72,32 @@ def save(result: Result, folder: Path, extras: Iterable[str] = ()) -> Path:
         _write_files(result, staging)
         for extra in extras:
             _WRITERS[extra](result, staging)
+        _write_json(result.manifest(), staging / "manifest.json")
 
-    return _save(write, folder)
+    return place(write, folder, work, is_interrupted=result.status == "interrupted")
 
 
-def save_study(study: Study, folder: Path) -> Path:
+def save_study(study: Study, folder: Path, work: WorkFolder | None = None) -> Path:
     """Write the folder of a comparison or a sweep; otherwise as ``save``."""
-    return _save(lambda staging: _write_study(study, staging), folder)
+
+    def write(staging: Path) -> None:
+        _write_study(study, staging)
+
+    return place(write, folder, work, is_interrupted=study.status == "interrupted")
 
 
-def _save(write: Callable[[Path], None], folder: Path) -> Path:
+def place(
+    write: Callable[[Path], None], folder: Path, work: WorkFolder | None, *, is_interrupted: bool
+) -> Path:
+    """As ``save``, whatever it is that ``write`` puts into a folder."""
     try:
-        return _write_folder(write, folder)
+        if work is not None and is_interrupted and work.checkpoints.paths:
+            work.keep(write)
+            return folder
+        _write_folder(write, folder)
+        if work is not None:
+            work.remove()
+        return folder
     except OSError as error:
         reason = error.strerror or str(error)
         rescue = Path(tempfile.gettempdir()) / f"{folder.name}-{os.getpid()}"
@@ -93,7 +112,7 @@ def _save(write: Callable[[Path], None], folder: Path) -> Path:
         ) from error
 
 
-def _write_folder(write: Callable[[Path], None], folder: Path) -> Path:
+def _write_folder(write: Callable[[Path], None], folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -104,7 +123,6 @@ def _write_folder(write: Callable[[Path], None], folder: Path) -> Path:
         staging.rename(folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return folder
 
 
 def _write_files(result: Result, folder: Path) -> None:
@@ -112,7 +130,6 @@ def _write_files(result: Result, folder: Path) -> None:
     pq.write_table(_table(result.evaluations), folder / "evaluations.parquet")
     pq.write_table(_table(result.allocations()), folder / "allocations.parquet")
     _write_json(result.summary(), folder / "summary.json")
-    _write_json(result.manifest(), folder / "manifest.json")
     _write_figures({"accuracy": result.plot(), "allocations": allocation_figure(result)}, folder)
 
 
@@ -125,8 +142,8 @@ def _write_study(study: Study, folder: Path) -> None:
     pq.write_table(_table(study.evaluations), folder / "evaluations.parquet")
     pq.write_table(_table(study.allocations), folder / "allocations.parquet")
     _write_json(study.summary(), folder / "summary.json")
-    _write_json(study.manifest(), folder / "manifest.json")
     _write_figures(study.figures(), folder)
+    _write_json(study.manifest(), folder / "manifest.json")
 
 
 def _write_figures(figures: Mapping[str, Figure | None], folder: Path) -> None:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import jax
 
 from .algorithms import get_algorithm
+from .checkpoint import Checkpoints, Keeper
 from .config import Config, ConfigError, TaskConfig
 from .driver import Driver, Setting
 from .engine import Engine, EngineSpec
@@ -19,6 +20,7 @@ from .executor import Device, Executor, Interrupted, PlanOnly
 from .flops import step_flops
 from .pool import LanePool
 from .results import PlanReport, Result
+from .saved import Saved
 from .schedule import mean_wave_width
 from .sizing import (
     LEAST_WINDOW,
@@ -30,6 +32,7 @@ from .sizing import (
     memory_budget,
     window,
 )
+from .snapshot import put_back
 from .task_data import PooledData, TaskData, load_task_data
 from .tasks import get_kind
 
@@ -45,6 +48,8 @@ def simulate(
     on_segment: Callable[[Driver], None] = lambda driver: None,
     is_stopped: Callable[[], bool] = lambda: False,
     keep_models: bool = False,
+    keep_requests: bool = True,
+    checkpoints: Checkpoints | None = None,
 ) -> Result:
     """Run a configuration: every replicate, in shared full batches.
 
@@ -53,14 +58,23 @@ def simulate(
         on_segment: called with the driver after each segment, for progress.
         is_stopped: asked between calls of the device; True ends the run in order.
         keep_models: whether the result holds the initial and final models.
+        keep_requests: whether it holds every request; a megabyte for each 20,000 of them.
+        checkpoints: where the run's state is kept now and then (``config.checkpoint_seconds``);
+            where there is one already, the run goes on from it.
     Returns:
         What was measured; ``result.status`` says whether the run was interrupted.
     Raises:
         ConfigError: the run cannot fit into the memory.
         DataError: data is missing or broken.
+        ResumeError: there are checkpoints, and none of them can be used for this run.
     """
     return simulate_together(
-        [config], on_segment=on_segment, is_stopped=is_stopped, keep_models=keep_models
+        [config],
+        on_segment=on_segment,
+        is_stopped=is_stopped,
+        keep_models=keep_models,
+        keep_requests=keep_requests,
+        checkpoints=checkpoints,
     )[0]
 
 
@@ -70,6 +84,8 @@ def simulate_together(
     on_segment: Callable[[Driver], None] = lambda driver: None,
     is_stopped: Callable[[], bool] = lambda: False,
     keep_models: bool = False,
+    keep_requests: bool = True,
+    checkpoints: Checkpoints | None = None,
 ) -> list[Result]:
     """Run several configurations in shared full batches: other methods, other numbers.
 
@@ -79,27 +95,52 @@ def simulate_together(
 
     Args:
         configs: with the same ``precision``, ``batch_width`` and ``memory_gib``.
-        on_segment, is_stopped, keep_models: as for ``simulate``.
+        on_segment, is_stopped, keep_models, keep_requests, checkpoints: as for ``simulate``.
     Returns:
         A result for each configuration, in order; counts and seconds are those of the whole run.
     Raises:
         ConfigError: the run cannot fit into the memory, or the configurations not together.
         DataError: data is missing or broken.
+        ResumeError: there are checkpoints, and none of them can be used for this run.
     """
-    start = time.perf_counter()
+    keeps = {"keep_models": keep_models, "keep_requests": keep_requests}
+    saved = Saved.find(checkpoints, configs, keeps)
+    start = time.perf_counter() - (saved.wall_seconds if saved else 0.0)
     with _precision(configs):
-        setup = prepare(configs)
-        driver = setup.driver(Device(is_stopped), on_segment, keep_models)
+        setup = prepare(configs, saved)
+        driver = setup.driver(Device(is_stopped), **keeps)
+        if saved:
+            put_back(driver, saved.driver)
+        keeper = Keeper(
+            checkpoints,
+            lambda: Saved.content(driver, setup.sizing, time.perf_counter() - start),
+            min(config.checkpoint_seconds for config in configs),
+        )
+        driver.on_segment = _both(on_segment, keeper)
         status = "finished"
         try:
             driver.run(setup.sizing.num_resident, setup.sizing.window)
-        except (Interrupted, KeyboardInterrupt):
+        except Interrupted:
+            status = "interrupted"
+            keeper.write()
+        except KeyboardInterrupt:  # in the middle of anything: only earlier checkpoints are sound
             status = "interrupted"
         seconds = time.perf_counter() - start
         return [
             Result.collect(driver, number, setup.sizing, status, seconds)
             for number in range(len(configs))
         ]
+
+
+def _both(on_segment: Callable[[Driver], None], keeper: Keeper) -> Callable[[Driver], None]:
+    """Report a segment, then write a checkpoint if one is due; none once nothing is left to do."""
+
+    def after_segment(driver: Driver) -> None:
+        on_segment(driver)
+        if driver.is_unfinished:
+            keeper.tick()
+
+    return after_segment
 
 
 def plan(*configs: Config) -> PlanReport:
@@ -123,18 +164,27 @@ class Setup(NamedTuple):
     def driver(
         self,
         executor: Executor,
-        on_segment: Callable[[Driver], None] = lambda driver: None,
         keep_models: bool = False,
+        keep_requests: bool = True,
     ) -> Driver:
         """A driver over pools with the rows that the sizing gives them."""
         for pool, needs in zip(self.pools, self.sizing.needs, strict=True):
             pool.grow(*needs.rows(self.sizing.num_resident))
-        return Driver(self.settings, self.pools, executor, on_segment, keep_models)
+        return Driver(
+            self.settings,
+            self.pools,
+            executor,
+            keep_models=keep_models,
+            keep_requests=keep_requests,
+        )
 
 
-def prepare(configs: Sequence[Config]) -> Setup:
+def prepare(configs: Sequence[Config], saved: Saved | None = None) -> Setup:
     """Load the data, build the pools and choose how much is resident at once.
 
+    Args:
+        configs: what to run.
+        saved: a state to go on from: width and sizing are as they were then.
     Raises:
         ConfigError: not even one replicate fits into the memory.
         DataError: data is missing or broken.
@@ -146,18 +196,19 @@ def prepare(configs: Sequence[Config]) -> Setup:
             if source not in data:
                 data[source] = load_task_data(get_kind(task.kind), task.dataset, task.test_samples)
             data_of(config, data[source]).check_num_clients(config.num_clients)
-    pools, settings = make_pools(configs, data)
+    pools, settings = make_pools(configs, data, saved.width if saved else batch_width(configs))
+    if saved:
+        return Setup(pools, settings, saved.sizing)
     return Setup(
         pools, settings, fit(_sizings(settings, pools), memory_budget(configs[0]), configs)
     )
 
 
 def make_pools(
-    configs: Sequence[Config], data: dict[tuple, TaskData]
+    configs: Sequence[Config], data: dict[tuple, TaskData], width: int
 ) -> tuple[list[LanePool], list[Setting]]:
     """One pool for each combination of kind and shapes, and the pools of each configuration."""
     pools: dict[tuple, LanePool] = {}
-    width = batch_width(configs)
     settings = []
     for config in configs:
         pool_of = []

@@ -32,7 +32,8 @@ def comparison_figure(study: Study) -> Figure:
     """Test accuracy over simulated time: a panel per task, a colour per algorithm.
 
     Thin lines are single seeds, a dot where one meets its target; the thick line is their mean
-    with one standard deviation around it. A seed that has met its target holds its accuracy.
+    with one standard deviation around it. A seed that has met its target holds its accuracy, one
+    that diverged has its thin line alone.
     """
     tasks = study.results[0].config.named_tasks
     rows, columns = panel_grid(len(tasks))
@@ -61,7 +62,8 @@ def _draw_method(panel: Axes, result: Result, task: str, number: int) -> None:
         panel.step(one.time, 100 * one.accuracy, where="post", alpha=0.25, lw=0.8, **style)
     met = result.lanes.query("task == @task and target_time.notna()")
     panel.plot(met.target_time, 100 * met.accuracy, "o", ms=4, color=colour)
-    times, mean, spread = held_mean(_held(tests, set(met.replicate)), "accuracy")
+    sound = tests.loc[~tests.replicate.isin({one.index for one in result.diverged})]
+    times, mean, spread = held_mean(_held(sound, set(met.replicate)), "accuracy")
     panel.plot(times, 100 * mean, lw=2, **style)
     band = 100 * (mean - spread), 100 * (mean + spread)
     panel.fill_between(times, *band, color=colour, alpha=0.15, lw=0)

@@ -6,9 +6,10 @@ it is laid out ahead on the host and the engine follows (spec section 1, Algorit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush, heapreplace
+from typing import Any
 
 import numpy as np
 
@@ -272,6 +273,20 @@ class Timeline(EventLog[_State]):
         The allocation changes when the timeline is advanced again.
         """
         self._state.decision = list(sigma_hat)
+
+    def drop_requests(self) -> None:
+        """Also the stretch of dispatches that was drawn last."""
+        super().drop_requests()
+        self._chunk_start, self._clients, self._steps = -CHUNK, [0], [0.0]
+
+    def snapshot(self) -> dict[str, Any]:
+        """As in ``EventLog``, with the estimates so far."""
+        return super().snapshot() | {"spreads": [np.array(known) for known in self._spreads]}
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """As in ``EventLog``."""
+        super().restore(snapshot)
+        self._spreads = [known.tolist() for known in snapshot["spreads"]]
 
     def _stop(self, task: int) -> None:
         """End a task at the current event: cancel its requests, hand its R_m on, dispatch.

@@ -5,6 +5,7 @@ Warnings are errors (see pyproject.toml).
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,7 +25,7 @@ from fedast_jax.algorithms import get_algorithm
 from fedast_jax.config import Config, TaskConfig, make_config
 from fedast_jax.driver import Driver, Setting
 from fedast_jax.engine import Engine, EngineSpec
-from fedast_jax.executor import Executor, Score, Seconds
+from fedast_jax.executor import Contents, Executor, Score, Seconds, UsedRows
 from fedast_jax.layers import Dense
 from fedast_jax.pool import Lane, LanePool, PoolPlan, Test
 from fedast_jax.results import Result
@@ -257,7 +259,7 @@ class SymbolicDevice:
 
     def admit(self, pool: LanePool, lane: Lane, row: int) -> None:
         content = self.learner.initial(lane.seed, lane.task)
-        self.write(self.versions, pool, row, Row((lane.replicate, lane.task), 0, content))
+        self.put(self.versions, pool, row, Row((lane.replicate, lane.task), 0, content))
 
     def train(self, pool: LanePool, plan: PoolPlan, step_updates: int) -> None:
         steps, slot, closed = plan.schedule, 0, 0
@@ -280,7 +282,7 @@ class SymbolicDevice:
         client = columns.client[number]
         request = Request(number, lane.task, client, 0.0, 0.0, 0.0, base.number)
         content, loss = self.learner.train(lane.seed, request, base.content)
-        self.write(self.updates, pool, steps.slot_update_row[index], Row(key, number, content))
+        self.put(self.updates, pool, steps.slot_update_row[index], Row(key, number, content))
         self.loss_of[id(pool), steps.slot_update_row[index]] = loss
         self.trained[*key, number] += 1
 
@@ -297,7 +299,7 @@ class SymbolicDevice:
             lane.task, source.content, [row.content for row in updates]
         )
         target = Row(key, source.number + 1, content)
-        self.write(self.versions, pool, steps.round_target_row[index], target)
+        self.put(self.versions, pool, steps.round_target_row[index], target)
         self.rounds[*key, source.number] += 1
         return len(updates)
 
@@ -332,7 +334,27 @@ class SymbolicDevice:
     def model(self, pool: LanePool, row: int) -> int:
         return self.versions[id(pool), row].content
 
-    def write(self, rows: dict, pool: LanePool, number: int, row: Row) -> None:
+    def read(self, pool: LanePool, rows: UsedRows) -> Contents:
+        """Every row's four numbers."""
+        return Contents(
+            np.array([_numbers(self.versions[id(pool), row]) for row in rows.versions], np.int64),
+            np.array([_numbers(self.updates[id(pool), row]) for row in rows.updates], np.int64),
+            np.array([self.loss_of[id(pool), row] for row in rows.updates], np.float64),
+        )
+
+    def write(self, pool: LanePool, rows: UsedRows, contents: Contents) -> None:
+        *rows_held, losses = contents
+        for row, loss in zip(rows.updates, losses.tolist(), strict=True):
+            self.loss_of[id(pool), row] = loss
+        for held, numbers, values in zip(
+            (self.versions, self.updates), rows, rows_held, strict=True
+        ):
+            for number, (replicate, task, which, content) in zip(
+                numbers, values.tolist(), strict=True
+            ):
+                self.put(held, pool, number, Row((replicate, task), which, content))
+
+    def put(self, rows: dict, pool: LanePool, number: int, row: Row) -> None:
         capacity = pool.capacity[rows is self.updates]
         assert 0 <= number < capacity
         assert (id(pool), number) not in rows, "the row was in use"
@@ -350,6 +372,30 @@ class SymbolicDevice:
                 self.versions.pop((id(pool), row), None)
             for row in pool.free.updates:
                 self.updates.pop((id(pool), row), None)
+
+
+def _numbers(row: Row) -> list[int]:
+    return [*row.lane, row.number, row.content]
+
+
+def assert_identical(ours: Any, theirs: Any) -> None:
+    """Equal in every bit and in every type, however deep; a NaN equals itself."""
+    assert type(ours) is type(theirs)
+    if isinstance(theirs, list | tuple):
+        assert len(ours) == len(theirs)
+        for one, other in zip(ours, theirs, strict=True):
+            assert_identical(one, other)
+    elif isinstance(theirs, dict):
+        assert_identical(list(ours), list(theirs))
+        for key, value in theirs.items():
+            assert_identical(ours[key], value)
+    elif isinstance(theirs, np.ndarray | np.generic):
+        assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
+        assert ours.tobytes() == theirs.tobytes()
+    elif isinstance(theirs, array):
+        assert (ours.typecode, ours.tobytes()) == (theirs.typecode, theirs.tobytes())
+    else:
+        assert repr(ours) == repr(theirs)
 
 
 class Scenario(NamedTuple):

@@ -523,7 +523,7 @@ def test_models_of_both_fidelities_share_no_program():
     for _, task in configs[0].named_tasks:
         kind = get_kind(task.kind)
         data[kind.data, kind.dataset, None] = oracle.load_data(task.kind)
-    pools, found = make_pools(configs, data)
+    pools, found = make_pools(configs, data, 2)
     assert [one.spec.kind.name for one in pools] == ["softmax", "tanh", "tanh"]
     assert [list(one.pool_of) for one in found] == [[0, 0, 1], [0, 0, 2]]
     assert pools[1].spec.kind.build is not pools[2].spec.kind.build

@@ -17,6 +17,7 @@ import fedast_jax as fx
 from fedast_jax import outcomes, run_folder
 from fedast_jax.config import ConfigError
 from fedast_jax.executor import Interrupted
+from fedast_jax.figures import COLOURS, held_mean
 from fedast_jax.forecast import forecast
 from fedast_jax.study import Study
 from fedast_jax.study_figures import comparison_figure
@@ -229,6 +230,16 @@ def test_pictures_say_what_they_show(study):
     assert [panel.get_title() for panel in figure.axes] == ["softmax", "tanh"]
     colours = {line.get_color() for line in legend.get_lines()[:3]}
     assert len(colours) == 3
+
+
+def test_means_leave_out_what_diverged():
+    study = fx.compare(table(), METHODS[:2])
+    result = study.results[0]
+    result.replicates[1].diverged, result.replicates[1].diverged_at = "tanh", 1.0
+    lines = comparison_figure(study).axes[1].lines  # of the task without a target
+    (mean,) = (one for one in lines if (one.get_linewidth(), one.get_color()) == (2, COLOURS[0]))
+    tests = result.evaluations.query("task == 'tanh' and replicate != 1")
+    np.testing.assert_array_equal(mean.get_ydata(), 100 * held_mean(tests, "accuracy")[1])
 
 
 @pytest.fixture

@@ -111,6 +111,17 @@ class SyncTimeline(EventLog[_State]):
         mine = np.asarray(self.requests.task, np.int64) == task
         return mine & (np.asarray(self.requests.base_round, np.int64) < len(self.rounds[task]))
 
+    def snapshot(self) -> dict[str, Any]:
+        """As in ``EventLog``, the memory as plain values."""
+        content = super().snapshot()
+        content["state"]["memory"] = self._plain_memory()
+        return content
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """As in ``EventLog``."""
+        super().restore(snapshot)
+        self._state.memory = self._memory_of(snapshot["state"]["memory"])
+
     def _play_round(self) -> None:
         state, tasks = self._state, self._tasks_in_round()
         first = len(self.requests)
@@ -228,6 +239,14 @@ class SyncTimeline(EventLog[_State]):
     def _first_memory(self) -> Any:
         """What the choice of clients rests on before the first round."""
         return None
+
+    def _plain_memory(self) -> Any:
+        """The memory as ``plain.flatten`` takes it."""
+        return self._state.memory
+
+    def _memory_of(self, plain: Any) -> Any:
+        """The inverse of ``_plain_memory``."""
+        return plain
 
     def _learn(self, sent: Sequence[int], kept: Sequence[int]) -> None:
         """A round has closed: bring the memory up to date.

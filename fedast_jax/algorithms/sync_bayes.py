@@ -114,6 +114,14 @@ class BayesTimeline(SyncTimeline):
     def _first_memory(self) -> Memory:
         return Memory((), np.zeros((len(self._tasks), self._clients.num_clients), np.int64))
 
+    def _plain_memory(self) -> tuple[list[tuple[Any, ...]], np.ndarray]:
+        memory = self._state.memory
+        return [tuple(one) for one in memory.observations], memory.uses
+
+    def _memory_of(self, plain: tuple[list[tuple[Any, ...]], np.ndarray]) -> Memory:
+        observations, uses = plain
+        return Memory(tuple(Observation(*one) for one in observations), uses)
+
     def _learn(self, sent: Sequence[int], kept: Sequence[int]) -> None:
         state, requests = self._state, self.requests
         durations, uses = [0.0] * len(self._tasks), state.memory.uses.copy()

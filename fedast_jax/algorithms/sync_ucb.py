@@ -137,6 +137,14 @@ class UcbTimeline(SyncTimeline):
     def _first_memory(self) -> _Memory:
         return _Memory(0, first_experience(len(self._tasks), self._clients.num_clients))
 
+    def _plain_memory(self) -> tuple[int, tuple[np.ndarray, ...]]:
+        memory = self._state.memory
+        return memory.num_rounds, tuple(memory.experience)
+
+    def _memory_of(self, plain: tuple[int, tuple[np.ndarray, ...]]) -> _Memory:
+        num_rounds, sums = plain
+        return _Memory(num_rounds, Experience(*sums))
+
 
 class _Memory(NamedTuple):
     num_rounds: int  # rounds whose losses are in

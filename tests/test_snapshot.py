@@ -1,0 +1,345 @@
+"""State to plain values and back, between any two segments, changes nothing whatever.
+
+``Parted`` runs a configuration in many parts, each with new pools, a new device and a new driver,
+as a process does that resumes. It must equal the run in one part in every event, row and bit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from conftest import (
+    Scenario,
+    SymbolicDevice,
+    assert_identical,
+    pools_of,
+    scenarios,
+)
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+from oracle import SymbolicLearner
+from test_exactness import SYNCHRONOUS, _step_updates
+from test_fidelity import DYNAMIC, NUMBERS, lowered
+
+from fedast_jax.algorithms import ALGORITHMS, get_algorithm
+from fedast_jax.config import Config, ConfigError, make_config
+from fedast_jax.driver import Driver
+from fedast_jax.events import EventLog
+from fedast_jax.executor import Device, Executor, Interrupted
+from fedast_jax.plain import flatten, unflatten
+from fedast_jax.snapshot import put_back, take
+
+
+class Killed(Exception):
+    """The process has ended."""
+
+
+def there_and_back(value: Any) -> Any:
+    """As through a file."""
+    tree, entries = flatten(value)
+    return unflatten(json.loads(json.dumps(tree)), entries)
+
+
+def new_driver(scenario: Scenario, device: Executor, step_updates: int | None = None) -> Driver:
+    """A driver as a new process makes it."""
+    pools, setting = pools_of(scenario.config)
+    for pool in pools:
+        pool.grow(*scenario.capacity)
+    driver = Driver([setting], pools, device, keep_models=True)
+    driver.step_updates = step_updates or driver.step_updates
+    return driver
+
+
+class Parted:
+    """Runs a scenario in parts."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        make_device: Callable[[], Executor],
+        stops: Sequence[bool],
+        step_updates: int | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            scenario: what to run.
+            make_device: a new device for each part.
+            stops: in turn, whether a part ends after a segment.
+            step_updates: instead of the driver's choice.
+        """
+        self.scenario, self.make_device, self.step_updates = scenario, make_device, step_updates
+        self.stops, self.num_segments, self.num_parts = stops, 0, 0
+        self.content: Any = None
+
+    def run(self) -> Driver:
+        """All parts; the last one's driver."""
+        with jax.enable_x64(self.scenario.config.precision == "float64"):
+            while True:
+                device = self.make_device()
+                driver = new_driver(self.scenario, device, self.step_updates)
+                if self.content is not None:
+                    put_back(driver, self.content)
+                driver.on_segment = self.after_segment
+                self.num_parts += 1
+                try:
+                    driver.run(self.scenario.num_resident, self.scenario.window)
+                except Interrupted:
+                    self.content = there_and_back(take(driver))
+                except Killed:
+                    pass
+                else:
+                    return driver
+
+    def after_segment(self, driver: Driver) -> None:
+        """Let the part end here, or not."""
+        if isinstance(driver.executor, SymbolicDevice):
+            driver.executor.on_segment(driver)
+        self.num_segments += 1
+        if driver.is_unfinished and self.stops[self.num_segments % len(self.stops)]:
+            self.content = there_and_back(take(driver))
+            raise Killed
+
+
+def measured(driver: Driver) -> dict[str, Any]:
+    """All that a driver holds, without the clock."""
+    content = take(driver)
+    del content["seconds"]
+    return content
+
+
+STOPS = st.sampled_from([[True], [True, False], [False, False, True], [True, False, False, True]])
+
+
+@given(scenarios(), STOPS)
+def test_parts_equal_one_run(scenario, stops):
+    check_parts(scenario, stops)
+
+
+@given(
+    scenarios(allocation="dynamic", num_tasks=(2, 4), most_active=4, num_updates=(40, 200)), STOPS
+)
+def test_parts_equal_one_run_with_option_d(scenario, stops):
+    check_parts(scenario, stops, diverging=9)
+
+
+@given(st.data(), STOPS)
+def test_parts_equal_one_run_by_the_rules_of_the_authors(data, stops):
+    numbers = data.draw(NUMBERS)
+    with lowered(*numbers):
+        most = scenarios(most_active=3, num_updates=(40, 200), granule=numbers[0], **DYNAMIC)
+        check_parts(data.draw(most), stops)
+
+
+@given(scenarios(algorithm=SYNCHRONOUS), STOPS)
+def test_parts_equal_one_run_in_rounds(scenario, stops):
+    check_parts(scenario, stops, diverging=9, step_updates=_step_updates(scenario))
+
+
+@given(scenarios(algorithm="sync_bayes_st", num_updates=(1, 60)), STOPS)
+@settings(max_examples=settings().max_examples // 4)
+def test_parts_equal_one_run_with_bayesian_optimization(scenario, stops):
+    check_parts(scenario, stops, step_updates=_step_updates(scenario))
+
+
+@given(scenarios(algorithm="centralized"), STOPS)
+@settings(max_examples=settings().max_examples // 4)
+def test_parts_equal_one_run_on_one_machine_a_task(scenario, stops):
+    check_parts(scenario, stops, diverging=9)
+
+
+def check_parts(
+    scenario: Scenario,
+    stops: Sequence[bool],
+    diverging: int | None = None,
+    step_updates: int | None = None,
+) -> None:
+    """On symbols: the same plan, the same rows, the same events, the same counts."""
+    learner = SymbolicLearner(diverging)
+    whole = scenario.run(SymbolicDevice(learner), step_updates=step_updates).driver
+    parted = Parted(scenario, lambda: SymbolicDevice(learner), stops, step_updates)
+    driver = parted.run()
+    event(f"parts: {min(parted.num_parts, 5)}")
+    assert_identical(measured(driver), measured(whole))
+
+
+class Stopping(SymbolicDevice):
+    """Is interrupted in the middle of its n-th call of train or test, once."""
+
+    def __init__(self, learner: SymbolicLearner, countdown: list[int]) -> None:
+        super().__init__(learner)
+        self.countdown = countdown
+
+    def train(self, pool, plan, step_updates):
+        super().train(pool, plan, step_updates)
+        self.count()
+
+    def test(self, pool, tests):
+        self.count()
+        return super().test(pool, tests)
+
+    def count(self):
+        self.countdown[0] -= 1
+        if self.countdown[0] == 0:
+            raise Interrupted
+
+
+@given(scenarios(capacities=((150, 150),)), st.integers(1, 12))
+def test_an_interrupted_segment_is_as_if_it_had_not_begun(scenario, num_calls):
+    learner, countdown = SymbolicLearner(), [num_calls]
+    whole = scenario.run(SymbolicDevice(learner)).driver
+    parted = Parted(scenario, lambda: Stopping(learner, countdown), [False])
+    driver = parted.run()
+    event(f"was interrupted: {parted.num_parts > 1}")
+    assert_identical(measured(driver), measured(whole))
+
+
+TASKS = {
+    "tanh": {"num_active": 6, "copies": 2, "target_accuracy": 0.2},
+    "softmax": {"buffer_size": 1, "server_optimizer": "adam", "server_lr": 0.05},
+}
+REAL: list[dict[str, Any]] = [
+    {},
+    {"allocation": "dynamic"},
+    {"algorithm": "sync_st", "num_clients": 12, "keep_first": 3},
+    {"algorithm": "sync_ucb_st", "num_clients": 12, "max_active_clients": 9, "keep_first": 3},
+]
+
+
+@pytest.mark.usefixtures("shared_engines")
+@pytest.mark.parametrize("settings_", REAL)
+def test_trained_models_are_equal_in_every_bit(settings_):
+    """In float32, with a row that moves from one device to the next."""
+    table = {"num_clients": 20, "batch_width": 4, "max_updates": 90, "num_seeds": 2, "tasks": TASKS}
+    config = make_config({**table, **settings_})
+    scenario = Scenario(config, (60, 60), num_resident=2, window=20)
+    whole = scenario.run(Device(), step_updates=16).driver
+    parted = Parted(scenario, Device, [True], step_updates=16)
+    driver = parted.run()
+    assert parted.num_parts > 3
+    assert_identical(measured(driver), measured(whole))
+
+
+@pytest.mark.usefixtures("shared_engines")
+def test_models_do_not_depend_on_where_segments_end():
+    """Other windows put requests into other batches, slots and rows; in float32, to the bit."""
+    table = {"num_clients": 20, "batch_width": 4, "max_updates": 90, "num_seeds": 2, "tasks": TASKS}
+    config = make_config(table)
+    found = []
+    for window in (90, 20, 7):
+        driver = Scenario(config, (90, 90), 2, window).run(Device(), step_updates=16).driver
+        done = sorted(driver.done, key=lambda one: one.index)
+        found.append([(one.final_models, list(map(tuple, one.evaluations))) for one in done])
+    assert_identical(found[1], found[0])
+    assert_identical(found[2], found[0])
+
+
+def config_of(algorithm: str, **top: Any) -> Config:
+    """Two tasks where the algorithm takes two."""
+    task = {"kind": "softmax", "num_active": 3, "max_rounds": 40}
+    table = {
+        "algorithm": algorithm, "num_clients": 12, "keep_first": 2, "max_updates": 400, **top,
+    }  # fmt: skip
+    try:
+        return make_config({**table, "tasks": {"a": task, "b": {**task, "step_time": 0.7}}})
+    except ConfigError:
+        return make_config({**table, "tasks": {"a": task}})
+
+
+class AnyMeasure:
+    """Answers to what an algorithm may ask, the same for the same question."""
+
+    def spread(self, task: int, requests: Sequence[int]) -> float:
+        """Some positive number."""
+        return 1.0 + task + sum(requests) % 7 / 10
+
+    def losses(self, task: int, requests: Sequence[int]) -> list[float]:
+        """One for each."""
+        return [self.spread(task, [request]) for request in requests]
+
+    def spreads(self, task: int, windows: Sequence[Sequence[int]]) -> list[float]:
+        """One for each."""
+        return [self.spread(task, window) for window in windows]
+
+
+LOGS = [(name, {}) for name in sorted(ALGORITHMS)] + [
+    ("fedast", {"allocation": "dynamic"}),
+    ("fedast", {"allocation": "dynamic", "fidelity": "authors"}),
+    ("fedast", {"fidelity": "authors"}),
+    ("fedast", {"max_active_clients": 4}),
+    ("fedast_nobuffer", {"allocation": "dynamic", "time_limit": 60.0}),
+]
+
+
+@pytest.fixture
+def _small_granules():
+    with lowered():
+        yield
+
+
+@pytest.mark.usefixtures("_small_granules")
+@pytest.mark.parametrize(("algorithm", "top"), LOGS)
+def test_the_events_of_every_algorithm_come_back_exactly_and_go_on(algorithm, top):
+    config = config_of(algorithm, **top)
+    make = get_algorithm(algorithm).make_timeline
+    log = make(config, 3)
+    while log.end_reason is None:
+        content = there_and_back(log.snapshot())
+        other = make(config, 3)
+        other.restore(content)
+        assert_identical(fields_of(other), fields_of(log))
+        for one in (log, other):
+            step(one, 37)
+        assert_identical(fields_of(other), fields_of(log))
+    assert log.num_arrivals > 37
+
+
+def step(log: EventLog, num_events: int) -> None:
+    """Lay some events out, and decide where the log waits for that."""
+    log.advance(log.num_arrivals + num_events)
+    log.observe(AnyMeasure())
+    if log.is_waiting:
+        log.decide(AnyMeasure())
+
+
+def fields_of(log: EventLog) -> dict[str, Any]:
+    """Every field of the state and of the logs, and what follows from them."""
+    tasks = range(len(log.rounds))
+    return {
+        "snapshot": log.snapshot(),
+        "state": vars(log._state),
+        "requests": vars(log.requests),
+        "rounds": [vars(rounds) for rounds in log.rounds],
+        "allocations": [tuple(one) for one in log.allocations],
+        "last_round": log.last_round,
+        "pending": [log.pending(task) for task in tasks],
+        "kept": [log.kept_updates(task) for task in tasks],
+        "cancelled": [np.asarray(log.is_cancelled(task)) for task in tasks],
+    }
+
+
+@settings(max_examples=20)
+@given(scenarios())
+def test_a_copy_of_a_log_can_be_cut_alone(scenario):
+    """Nothing is shared between a log and one that was restored from it."""
+    config = scenario.config
+    make = get_algorithm(config.algorithm).make_timeline
+    log, other = make(config, 1), make(config, 1)
+    log.advance(10)
+    before = there_and_back(log.snapshot())
+    other.restore(there_and_back(log.snapshot()))
+    other.advance(25)
+    assert_identical(there_and_back(log.snapshot()), before)
+
+
+def test_a_state_with_other_fields_is_refused():
+    log = get_algorithm("fedast").make_timeline(config_of("fedast"), 0)
+    content = log.snapshot()
+    del content["state"]["heap"]
+    with pytest.raises(ValueError, match="heap"):
+        log.restore(content)
