@@ -14,13 +14,13 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from .checkpoint import ResumeError
 from .config import ConfigError, load_table, make_config
 from .config_files import find_config
 from .data import DataError
 from .data.commands import app as data_app
-from .run_folder import EXTRAS, OutputError, default_folder, save, save_study
-from .work_folder import CHECKPOINTS, Job, WorkFolder
+from .saving.checkpoint import ResumeError
+from .saving.run_folder import EXTRAS, OutputError, default_folder, save, save_study
+from .saving.work_folder import CHECKPOINTS, Job, WorkFolder
 
 app = typer.Typer(
     help="FedAST in JAX: several models trained at once over one asynchronous client pool.",
@@ -124,7 +124,7 @@ def sweep(
     ] = False,
 ) -> None:
     """Run every combination of some settings, and name the best."""
-    from .study import parse_grid
+    from .study.study import parse_grid
 
     table = _read(config, overrides, seeds)
     if grid:
@@ -144,7 +144,7 @@ def plan(config: ConfigPath, overrides: Overrides = None, as_json: Json = False)
     """Lay a run out without training: batches, how full they are, rows, memory."""
     from .report import show_plan
     from .simulate import plan as make_plan
-    from .variants import make_variants
+    from .study.variants import make_variants
 
     report = make_plan(*(one.config for one in make_variants(_read(config, overrides))))
     if as_json:
@@ -191,7 +191,7 @@ def version() -> None:
 
 def _run_study(table: dict[str, Any], out: Path | None) -> None:
     """Run a comparison or a sweep; otherwise as ``run``."""
-    from .variants import make_variants
+    from .study.variants import make_variants
 
     configs = [one.config for one in make_variants(table)]
     _begin(Job("study", configs, table=table), out)
@@ -225,8 +225,8 @@ def _finish_run(work: WorkFolder) -> None:
 def _finish_study(work: WorkFolder) -> None:
     """As ``_finish_run``, for a comparison or a sweep."""
     from .report import Reporter
-    from .study import run_study
-    from .study_report import show_study
+    from .study.report import show_study
+    from .study.study import run_study
 
     console = Console()
     with _stop_on_ctrl_c() as is_stopped, Reporter(console) as reporter:
@@ -246,8 +246,8 @@ FINISH: dict[str, Callable[[WorkFolder], None]] = {"run": _finish_run, "study": 
 
 
 def _forecast(table: dict[str, Any]) -> None:
-    from .forecast import forecast
-    from .variants import make_variants
+    from .study.forecast import forecast
+    from .study.variants import make_variants
 
     found = forecast([one.config for one in make_variants(table)])
     print(

@@ -23,9 +23,9 @@ from pydantic import (
 from .algorithms import ALGORITHMS, Algorithm, get_algorithm
 from .delays import TRACE, check_delays
 from .fidelity import Fidelity
-from .grid import check_grid, flat_keys, parse_value
 from .local_train import LocalWork
-from .methods import check_methods
+from .study.grid import check_grid, flat_keys, parse_value
+from .study.methods import check_methods
 from .tasks import Kind, get_kind
 
 Precision = Literal["float32", "tensorfloat32", "bfloat16", "float64"]

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import jax
 
 from .algorithms import get_algorithm
-from .checkpoint import Checkpoints, Keeper
 from .config import Config, ConfigError, TaskConfig
 from .driver import Driver, Setting
 from .engine import Engine, EngineSpec
@@ -20,7 +19,9 @@ from .executor import Device, Executor, Interrupted, PlanOnly
 from .flops import step_flops
 from .pool import LanePool
 from .results import PlanReport, Result
-from .saved import Saved
+from .saving.checkpoint import Checkpoints, Keeper
+from .saving.saved import Saved
+from .saving.snapshot import put_back
 from .schedule import mean_wave_width
 from .sizing import (
     LEAST_WINDOW,
@@ -32,7 +33,6 @@ from .sizing import (
     memory_budget,
     window,
 )
-from .snapshot import put_back
 from .task_data import PooledData, TaskData, load_task_data
 from .tasks import get_kind
 

@@ -11,7 +11,8 @@ import os
 import signal
 import sys
 
-from fedast_jax import checkpoint, cli
+from fedast_jax import cli
+from fedast_jax.saving import checkpoint
 
 number, share = int(sys.argv[1]), float(sys.argv[2])
 sys.argv = ["fedast", *sys.argv[3:]]

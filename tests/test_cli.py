@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 
 import fedast_jax as fx
-from fedast_jax import cli, run_folder
+from fedast_jax import cli
+from fedast_jax.saving import run_folder
 
 SMALL = """
 num_clients = 20

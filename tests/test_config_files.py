@@ -13,7 +13,7 @@ from fedast_jax.algorithms import ALGORITHMS
 from fedast_jax.config import ConfigError, load_table
 from fedast_jax.config_files import find_config, shipped_configs
 from fedast_jax.data.errors import DataError
-from fedast_jax.variants import make_variants
+from fedast_jax.study.variants import make_variants
 
 AWAITED = {"sync_bayes_st", "sync_ucb_st", "sequential", "centralized"} - set(ALGORITHMS)
 """Algorithms that the paper's figures name and that are not there yet."""

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from fedast_jax.gains import LEAST_SEEDS, gain, mean_interval
+from fedast_jax.study.gains import LEAST_SEEDS, gain, mean_interval
 
 NAN = math.nan
 

@@ -7,9 +7,9 @@ import re
 import pytest
 
 from fedast_jax.config import ConfigError, make_config
-from fedast_jax.grid import parse_axis, points, short_name, value_name
-from fedast_jax.study import parse_grid
-from fedast_jax.variants import make_variants
+from fedast_jax.study.grid import parse_axis, points, short_name, value_name
+from fedast_jax.study.study import parse_grid
+from fedast_jax.study.variants import make_variants
 
 BASE = {"max_updates": 10, "num_seeds": 2, "seed": 5, "tasks": {"softmax": {}, "tanh": {}}}
 

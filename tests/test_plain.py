@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fedast_jax.plain import LARGE, flatten, unflatten
+from fedast_jax.saving.plain import LARGE, flatten, unflatten
 
 DTYPES = st.sampled_from(["<f4", "<f8", ">f8", "<i8", "<i4", "<u4", "|u1", "|b1", "<U3", "<c16"])
 LEAVES = (

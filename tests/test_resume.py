@@ -21,7 +21,7 @@ import pytest
 from test_cli import run
 
 import fedast_jax as fx
-from fedast_jax import checkpoint, work_folder
+from fedast_jax.saving import checkpoint, work_folder
 
 CONFIG = """
 num_clients = 20

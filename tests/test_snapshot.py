@@ -31,8 +31,8 @@ from fedast_jax.config import Config, ConfigError, make_config
 from fedast_jax.driver import Driver
 from fedast_jax.events import EventLog
 from fedast_jax.executor import Device, Executor, Interrupted
-from fedast_jax.plain import flatten, unflatten
-from fedast_jax.snapshot import put_back, take
+from fedast_jax.saving.plain import flatten, unflatten
+from fedast_jax.saving.snapshot import put_back, take
 
 
 class Killed(Exception):

@@ -14,15 +14,16 @@ from pandas.testing import assert_frame_equal
 from rich.console import Console
 
 import fedast_jax as fx
-from fedast_jax import outcomes, run_folder
 from fedast_jax.config import ConfigError
 from fedast_jax.executor import Interrupted
 from fedast_jax.figures import COLOURS, held_mean
-from fedast_jax.forecast import forecast
-from fedast_jax.study import Study
-from fedast_jax.study_figures import comparison_figure
-from fedast_jax.study_report import show_study
-from fedast_jax.variants import make_variants
+from fedast_jax.saving import run_folder
+from fedast_jax.study import outcomes
+from fedast_jax.study.figures import comparison_figure
+from fedast_jax.study.forecast import forecast
+from fedast_jax.study.report import show_study
+from fedast_jax.study.study import Study
+from fedast_jax.study.variants import make_variants
 
 METHODS = ["fedast", "sync_st", "fedast:dynamic"]
 

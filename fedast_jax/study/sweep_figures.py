@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from .figures import line_style
+from ..figures import line_style
 from .gains import mean_interval
 from .grid import Point, points, short_name, value_name
 from .outcomes import overall

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from .config import ConfigError, apply_override, load_table, make_config
-from .config_files import find_config
+from ..config import ConfigError, apply_override, load_table, make_config
+from ..config_files import find_config
+from ..results import Result
+from ..simulate import simulate_together
 from .grid import Point, parse_axis
 from .outcomes import best_setting, overall_gain, overall_summary, task_gains
-from .results import Result
-from .simulate import simulate_together
 from .variants import Variant, make_variants
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Study:
 
     def figures(self) -> dict[str, Figure]:
         """The pictures that the study's shape allows, by name."""
-        from .study_figures import study_figures
+        from .figures import study_figures
 
         return study_figures(self)
 

@@ -8,10 +8,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from ..report import NOTHING, mean_std, show_costs
+from ..results import spread
 from .grid import Point, axis_keys, short_name, value_name
 from .outcomes import overall
-from .report import NOTHING, mean_std, show_costs
-from .results import spread
 from .study import Study
 
 

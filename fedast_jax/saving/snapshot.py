@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from .driver import Counts, Driver, Evaluation, Replicate
-from .executor import Contents, Seconds, UsedRows
-from .pool import LanePool
-from .schedule import FreeRows, LaneRows
+from ..driver import Counts, Driver, Evaluation, Replicate
+from ..executor import Contents, Seconds, UsedRows
+from ..pool import LanePool
+from ..schedule import FreeRows, LaneRows
 
 _NUMBERS = {
     "round": np.int64,

@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tomli_w
 
-from .figures import allocation_figure
-from .results import Result
+from ..figures import allocation_figure
+from ..results import Result
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from .study import Study
+    from ..study.study import Study
     from .work_folder import WorkFolder
 
 EXTRAS = ("requests", "models", "partition")

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple, Self, TextIO
 
 import tomli_w
 
+from ..config import Config, ConfigError, load_table, make_config
 from .checkpoint import Checkpoints, ResumeError
-from .config import Config, ConfigError, load_table, make_config
 from .run_folder import OutputError, check_folder
 
 SUFFIX = ".partial"

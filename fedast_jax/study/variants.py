@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, NamedTuple
 
-from .config import Config, ConfigError, make_config, set_value
+from ..config import Config, ConfigError, make_config, set_value
 from .grid import Point, axis_keys, points
 from .methods import Method, parse_method
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .config import Config
+from ..config import Config
+from ..results import Result, spread
 from .gains import few_seeds, gain, mean_interval, no_gain
 from .grid import Point
-from .results import Result, spread
 
 
 def overall(result: Result) -> pd.DataFrame:

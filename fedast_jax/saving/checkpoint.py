@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from ..results import package_version
 from .plain import flatten, unflatten
-from .results import package_version
 
 FORMAT = 1  # raise it whenever what a checkpoint holds changes its meaning
 PACKAGE = "fedast-jax"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .bench import SLOTS, prepare, work_of
-from .config import Config
-from .results import PlanReport
-from .simulate import plan
-from .tasks import get_kind
+from ..bench import SLOTS, prepare, work_of
+from ..config import Config
+from ..results import PlanReport
+from ..simulate import plan
+from ..tasks import get_kind
 
 
 @dataclass(frozen=True)

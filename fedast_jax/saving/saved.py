@@ -7,11 +7,11 @@ from typing import Any, NamedTuple, Self
 
 import jax
 
+from ..config import Config
+from ..driver import Driver
+from ..results import package_version
+from ..sizing import PoolNeeds, Sizing
 from .checkpoint import Checkpoints, ResumeError
-from .config import Config
-from .driver import Driver
-from .results import package_version
-from .sizing import PoolNeeds, Sizing
 from .snapshot import take
 
 

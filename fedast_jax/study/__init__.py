@@ -1,0 +1,1 @@
+"""Several configurations as one run: comparisons of algorithms, sweeps over settings."""
