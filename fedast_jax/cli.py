@@ -39,6 +39,7 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting.")
 ]
 Seeds = Annotated[int | None, typer.Option(help="Number of seeds (replicates).")]
+Devices = Annotated[int | None, typer.Option(help="Devices that share every batch.")]
 Out = Annotated[Path | None, typer.Option(help="Folder for the results.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -61,13 +62,14 @@ def run(
     config: ConfigPath = "quickstart",
     overrides: Overrides = None,
     seeds: Seeds = None,
+    devices: Devices = None,
     out: Out = None,
     extras: Annotated[
         str, typer.Option("--save", help=f"More tables, of {','.join(EXTRAS)}.")
     ] = "",
 ) -> None:
     """Simulate a configuration and leave a table, a picture and a run folder."""
-    table = _read(config, overrides, seeds)
+    table = _read(config, overrides, seeds, devices)
     settings, wanted = make_config(table), _extras(extras)
     if not (settings.compare or settings.sweep):
         _begin(Job("run", [settings], {"save": wanted}), out)
@@ -95,10 +97,11 @@ def compare(
     ] = None,
     overrides: Overrides = None,
     seeds: Seeds = None,
+    devices: Devices = None,
     out: Out = None,
 ) -> None:
     """Run algorithms against each other on the same seeds; the first is measured against each."""
-    table = _read(config, overrides, seeds)
+    table = _read(config, overrides, seeds, devices)
     if algorithms is not None:
         table["compare"] = [name.strip() for name in algorithms.split(",")]
     if not table.get("compare"):
@@ -115,6 +118,7 @@ def sweep(
     ] = None,
     overrides: Overrides = None,
     seeds: Seeds = None,
+    devices: Devices = None,
     out: Out = None,
     paired: Annotated[
         bool, typer.Option("--paired", help="The same seeds for every setting.")
@@ -126,7 +130,7 @@ def sweep(
     """Run every combination of some settings, and name the best."""
     from .study.study import parse_grid
 
-    table = _read(config, overrides, seeds)
+    table = _read(config, overrides, seeds, devices)
     if grid:
         table["sweep"] = parse_grid(grid)
     if not table.get("sweep"):
@@ -266,10 +270,16 @@ def _end(status: str, folder: Path, console: Console) -> None:
         raise typer.Exit(INTERRUPTED)
 
 
-def _read(config: str, overrides: list[str] | None, seeds: int | None = None) -> dict[str, Any]:
-    changes = list(overrides or [])
-    if seeds is not None:
-        changes.append(f"num_seeds={seeds}")
+def _read(
+    config: str,
+    overrides: list[str] | None,
+    seeds: int | None = None,
+    devices: int | None = None,
+) -> dict[str, Any]:
+    """The settings of a file with those of the options, which win."""
+    options = {"num_seeds": seeds, "num_devices": devices}
+    given = [f"{key}={value}" for key, value in options.items() if value is not None]
+    changes = [*(overrides or []), *given]
     return load_table(find_config(config), changes)
 
 

@@ -175,6 +175,7 @@ class Config(_Table):
     precision: Precision = "float32"
     batch_width: Count | None = None  # W; None: from the device
     memory_gib: Rate | None = None  # budget for rows and data; None: from the device
+    num_devices: Count = 1  # that share the slots of every batch
     checkpoint_seconds: NonNegative = 60.0  # of wall time; 0: after every segment
     delays: DelayConfig = DelayConfig()
     tasks: dict[str, TaskConfig]
@@ -218,6 +219,11 @@ class Config(_Table):
             raise ValueError(
                 f"max_active_clients must be at most num_clients={self.num_clients}, "
                 f"got {self.max_active_clients}"
+            )
+        if self.batch_width and self.batch_width % self.num_devices:
+            raise ValueError(
+                f"batch_width must be a multiple of num_devices={self.num_devices}, "
+                f"got {self.batch_width}"
             )
         endless = [name for name, task in self.tasks.items() if task.max_rounds is None]
         if endless and self.time_limit is None and self.max_updates is None:

@@ -16,7 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.flatten_util import ravel_pytree
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
 
+from .devices import AXIS, make_mesh
 from .local_train import LocalWork, Trained, local_train
 from .server import Server, make_server
 from .tasks import Data, Kind, Params, Shape, Task
@@ -97,12 +100,15 @@ class EngineSpec:
     steps: int  # steps of one call
     precision: str
     backend: str
+    num_devices: int = 1  # that share every batch; divides the width
 
     @property
     def micro_batch(self) -> int:
-        """Clients trained side by side: the width's largest divisor up to the kind's choice."""
-        most = min(self.width, self.kind.micro_batch.get(self.backend, self.width))
-        return next(size for size in range(most, 0, -1) if self.width % size == 0)
+        """Clients trained side by side on a device: the largest divisor of its share of the width
+        up to the kind's choice."""
+        share = self.width // self.num_devices
+        most = min(share, self.kind.micro_batch.get(self.backend, share))
+        return next(size for size in range(most, 0, -1) if share % size == 0)
 
     @property
     def matmul_precision(self) -> str:
@@ -122,11 +128,21 @@ class Engine:
         self.spec = spec
         self.task: Task = spec.kind.build(spec.shape)
         self.num_traces = 0  # how often ``run`` was traced
-        self.run = jax.jit(self._run, donate_argnums=0)
-        self.admit = jax.jit(self._admit, donate_argnums=0)
+        self.run = jax.jit(self._on_all_devices(self._run, P()), donate_argnums=0)
+        self.admit = jax.jit(self._admit, donate_argnums=0, out_shardings=self.everywhere)
         self.evaluate = jax.jit(self._evaluate, static_argnums=4)
         self.spread = jax.jit(self._spread)
         self.spreads = jax.jit(self._spreads)
+
+    @cached_property
+    def everywhere(self) -> NamedSharding:
+        """A copy on every device: pool, data and program; only the work is divided."""
+        return NamedSharding(make_mesh(self.spec.num_devices), P())
+
+    def _on_all_devices(self, function: Callable, out: P) -> Callable:
+        """One call of a function on each device, with all arguments whole."""
+        mesh = self.everywhere.mesh
+        return jax.shard_map(function, mesh=mesh, in_specs=P(), out_specs=out, check_vma=False)
 
     @cached_property
     def template(self) -> Params:
@@ -162,11 +178,11 @@ class Engine:
 
     def empty_pool(self, num_versions: int, num_updates: int) -> Pool:
         """Rows for so many versions and updates, and one of each for padding."""
-        width = self.num_params + self.server.num_state
+        zeros = partial(jnp.zeros, dtype=self.spec.dtype, device=self.everywhere)
         return Pool(
-            jnp.zeros((num_versions + 1, width), self.spec.dtype),
-            jnp.zeros((num_updates + 1, self.num_params), self.spec.dtype),
-            jnp.zeros(num_updates + 1, self.spec.dtype),
+            zeros((num_versions + 1, self.num_params + self.server.num_state)),
+            zeros((num_updates + 1, self.num_params)),
+            zeros(num_updates + 1),
         )
 
     def unflatten(self, version: jax.Array) -> Params:
@@ -198,23 +214,27 @@ class Engine:
         return lax.fori_loop(step.round_start, step.round_stop, close_round, pool), None
 
     def _train_batch(self, data: Data, pool: Pool, slots: Slots, num_slots: Array) -> Pool:
-        micro = self.spec.micro_batch
-        num_micro = (num_slots + micro - 1) // micro
+        """Train the slots, each device its part of every group, and write all updates on each."""
+        micro, device = self.spec.micro_batch, lax.axis_index(AXIS)
+        group = micro * self.spec.num_devices
+        num_groups = (num_slots + group - 1) // group
 
-        def train_some(index: jax.Array, rows: Trained) -> Trained:
+        def train_group(index: jax.Array, rows: Trained) -> Trained:
+            first = index * group
             some = jax.tree.map(
-                lambda column: lax.dynamic_slice_in_dim(column, index * micro, micro), slots
+                lambda column: lax.dynamic_slice_in_dim(column, first + device * micro, micro),
+                slots,
             )
             # Without the barrier a single micro-batch does not depend on the index, and XLA would
             # move it out of the loop: an empty step would cost as much as a full one.
             _, some = lax.optimization_barrier((index, some))
             starts = pool.versions[some.base_row]
-            trained = jax.vmap(partial(self._train_slot, data))(starts, some)
-            return jax.tree.map(
-                lambda old, new: write_rows(old, some.update_row, new), rows, trained
-            )
+            mine = jax.vmap(partial(self._train_slot, data))(starts, some)
+            trained = jax.tree.map(lambda part: lax.all_gather(part, AXIS, tiled=True), mine)
+            places = lax.dynamic_slice_in_dim(jnp.asarray(slots.update_row), first, group)
+            return jax.tree.map(lambda old, new: write_rows(old, places, new), rows, trained)
 
-        rows = lax.fori_loop(0, num_micro, train_some, Trained(pool.updates, pool.losses))
+        rows = lax.fori_loop(0, num_groups, train_group, Trained(pool.updates, pool.losses))
         return pool._replace(updates=rows.update, losses=rows.loss)
 
     def _train_slot(self, data: Data, start: jax.Array, slot: Slots) -> Trained:
@@ -270,7 +290,19 @@ class Engine:
     def _evaluate(
         self, versions: jax.Array, rows: jax.Array, num_rows: jax.Array, data: Data, num_tests: int
     ) -> Scores:
-        """Score rows ``rows[:num_rows]`` on the whole test set, in full chunks."""
+        """Score rows ``rows[:num_rows]`` on the whole test set; they are dealt to the devices."""
+        num_devices, length = self.spec.num_devices, len(rows)
+        rows = jnp.pad(rows, (0, -length % num_devices)).reshape(-1, num_devices)
+        score = self._on_all_devices(partial(self._score_share, num_tests), P(AXIS))
+        scores = score(versions, rows, num_rows, data)
+        return jax.tree.map(lambda one: one.reshape(num_devices, -1).T.ravel()[:length], scores)
+
+    def _score_share(
+        self, num_tests: int, versions: jax.Array, rows: jax.Array, num_rows: jax.Array, data: Data
+    ) -> Scores:
+        """Score this device's column of ``rows``, in full chunks of the test set."""
+        num_devices, device = self.spec.num_devices, lax.axis_index(AXIS)
+        rows, num_rows = rows[:, device], (num_rows - device + num_devices - 1) // num_devices
         chunk = min(self.spec.kind.test_chunk, num_tests)
         starts = jnp.arange(0, num_tests, chunk)
 

@@ -16,7 +16,7 @@ from .allocation import NUM_UPDATES
 from .engine import Engine, Params, Pool, Program, write_rows
 from .pool import Lane, LanePool, PoolPlan, Test
 from .program import pack
-from .task_data import TaskData
+from .task_data import Splits
 
 ROWS_AT_ONCE = 64  # versions handed to one call of the tests
 ROWS_MOVED = 8  # rows that are copied from or to the device at once
@@ -156,12 +156,13 @@ class _Loaded:
     engine: Engine
     arrays: Pool
     capacity: tuple[int, int]
+    data: Splits
     run: Callable | None = None  # compiled
     evaluate: Callable | None = None
 
 
 class Device:
-    """Runs programs on JAX's default device; one compilation per pool."""
+    """Runs programs on the pools' devices; one compilation per pool."""
 
     def __init__(self, is_stopped: Callable[[], bool] = lambda: False) -> None:
         self.seconds = Seconds()
@@ -178,7 +179,7 @@ class Device:
 
     def train(self, pool: LanePool, plan: PoolPlan, step_updates: int) -> None:
         """Carry one segment out, call by call."""
-        loaded, data = self._load(pool), pool.data.on_device.train
+        loaded = self._load(pool)
         with self.seconds.measure("plan"):
             columns, samples = pool.columns(plan.lanes), pool.samples(plan)
             programs = list(
@@ -193,10 +194,12 @@ class Device:
         for program in programs:
             if self._is_stopped():
                 raise Interrupted
-            self._compile_run(loaded, program, data)
+            self._compile_run(loaded, program)
             with self.seconds.measure("train"):
                 assert loaded.run is not None
-                loaded.arrays = jax.block_until_ready(loaded.run(loaded.arrays, program, data))
+                loaded.arrays = jax.block_until_ready(
+                    loaded.run(loaded.arrays, program, loaded.data.train)
+                )
 
     def test(self, pool: LanePool, tests: Sequence[Test]) -> list[Score]:
         """Score versions, ``ROWS_AT_ONCE`` in a call."""
@@ -253,10 +256,10 @@ class Device:
         loaded.arrays = Pool(*map(_write_rows, loaded.arrays, _rows_of_each(rows), contents))
 
     def _test(self, pool: LanePool, rows: list[int]) -> list[Score]:
-        loaded, data = self._load(pool), pool.data.on_device.test
+        loaded = self._load(pool)
         padded = np.zeros(ROWS_AT_ONCE, np.int32)
         padded[: len(rows)] = rows
-        arguments = loaded.arrays.versions, padded, np.int32(len(rows)), data
+        arguments = loaded.arrays.versions, padded, np.int32(len(rows)), loaded.data.test
         if loaded.evaluate is None:
             with self.seconds.measure("compile"):
                 lowered = loaded.engine.evaluate.lower(*arguments, pool.data.num_tests)
@@ -275,16 +278,18 @@ class Device:
         loaded = self._loaded.get(id(pool))
         if loaded is None:
             engine = Engine(pool.spec)
-            loaded = _Loaded(engine, engine.empty_pool(*pool.capacity), pool.capacity)
+            data = jax.device_put(pool.data.on_device, engine.everywhere)
+            loaded = _Loaded(engine, engine.empty_pool(*pool.capacity), pool.capacity, data)
             self._loaded[id(pool)] = loaded
         if loaded.capacity != pool.capacity:
             _grow(loaded, pool.capacity)
         return loaded
 
-    def _compile_run(self, loaded: _Loaded, program: Program, data: TaskData) -> None:
+    def _compile_run(self, loaded: _Loaded, program: Program) -> None:
         if loaded.run is None:
             with self.seconds.measure("compile"):
-                loaded.run = loaded.engine.run.lower(loaded.arrays, program, data).compile()
+                lowered = loaded.engine.run.lower(loaded.arrays, program, loaded.data.train)
+                loaded.run = lowered.compile()
 
 
 def _grow(loaded: _Loaded, capacity: tuple[int, int]) -> None:

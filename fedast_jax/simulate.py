@@ -13,6 +13,7 @@ import jax
 
 from .algorithms import get_algorithm
 from .config import Config, ConfigError, TaskConfig
+from .devices import provide
 from .driver import Driver, Setting
 from .engine import Engine, EngineSpec
 from .executor import Device, Executor, Interrupted, PlanOnly
@@ -94,7 +95,7 @@ def simulate_together(
     the methods dispatch alike.
 
     Args:
-        configs: with the same ``precision``, ``batch_width`` and ``memory_gib``.
+        configs: with the same ``precision``, ``batch_width``, ``memory_gib`` and ``num_devices``.
         on_segment, is_stopped, keep_models, keep_requests, checkpoints: as for ``simulate``.
     Returns:
         A result for each configuration, in order; counts and seconds are those of the whole run.
@@ -250,6 +251,7 @@ def _spec(config: Config, task: TaskConfig, data: TaskData, width: int) -> Engin
         steps=min(max(steps, 1), MOST_STEPS),
         precision=config.precision,
         backend=backend,
+        num_devices=config.num_devices,
     )
 
 
@@ -329,9 +331,13 @@ def _precision(configs: Sequence[Config]) -> Iterator[None]:
             "compare and sweep stand for several configurations: call fedast_jax.compare or "
             "fedast_jax.sweep, or leave them out"
         )
-    for key in ("precision", "batch_width", "memory_gib"):
+    for key in ("precision", "batch_width", "memory_gib", "num_devices"):
         found = {getattr(config, key) for config in configs}
         if len(found) > 1:
             raise ConfigError(f"{key} must be the same for all that runs together, got {found}")
+    try:
+        provide(configs[0].num_devices)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     with jax.enable_x64(configs[0].precision == "float64"):
         yield

@@ -54,22 +54,24 @@ class Sizing(NamedTuple):
 
 
 def memory_budget(config: Config) -> int:
-    """Bytes that a run may take on the device."""
+    """Bytes that a run may take on each device."""
     if config.memory_gib is not None:
         return int(config.memory_gib * 2**30)
     stats = jax.local_devices()[0].memory_stats() or {}
-    total = stats.get("bytes_limit", psutil.virtual_memory().available)
-    return int(BUDGET_SHARE * total)
+    share_of_host = psutil.virtual_memory().available // config.num_devices
+    return int(BUDGET_SHARE * stats.get("bytes_limit", share_of_host))
 
 
 def batch_width(configs: Sequence[Config]) -> int:
     """W: the configured width, or what suits the device and the number of lanes."""
     if configs[0].batch_width is not None:
         return configs[0].batch_width
+    num_devices = configs[0].num_devices
     if jax.default_backend() == "cpu":
-        return 16
+        return 16 * num_devices
     lanes = sum(config.num_seeds * len(config.named_tasks) for config in configs)
-    return min(1024, max(32, 1 << (24 * lanes).bit_length() - 1))
+    width = min(1024, max(32, 1 << (24 * lanes).bit_length() - 1))
+    return -(-width // num_devices) * num_devices
 
 
 def enough_resident(width: int, narrowest: float) -> int:

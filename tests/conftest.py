@@ -34,6 +34,8 @@ from fedast_jax.sizing import Sizing
 from fedast_jax.tasks import Defaults, Kind, Shape, Task, classification, get_kind, register
 from fedast_jax.tasks.digits import NORMALISE
 
+jax.config.update("jax_num_cpu_devices", 4)  # for test_devices.py; all else uses the first
+
 SLOW_CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile(
     "fixed", deadline=None, derandomize=True, max_examples=60, suppress_health_check=SLOW_CHECKS
@@ -190,6 +192,7 @@ def engine_spec(config: Config, task: TaskConfig, steps: int = 3) -> EngineSpec:
         steps=steps,
         precision=config.precision,
         backend=jax.default_backend(),
+        num_devices=config.num_devices,
     )
 
 

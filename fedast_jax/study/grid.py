@@ -21,6 +21,7 @@ NOT_SWEPT = {
     "seed": "use num_seeds",
     "num_seeds": "it holds for every setting",
     "paired_seeds": "it holds for every setting",
+    "num_devices": "it holds for every setting",
 }
 
 

@@ -1,0 +1,39 @@
+"""The devices of one process as a mesh with one axis: the slots of a batch."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+AXIS = "slot"
+
+
+def provide(num_devices: int) -> None:
+    """See to it that JAX has so many devices.
+
+    A CPU is divided into as many as are asked for, if JAX has not begun to compute yet.
+
+    Raises:
+        ValueError: there are fewer.
+    """
+    if num_devices > 1:
+        with suppress(RuntimeError):  # JAX has begun, with the devices that it has
+            jax.config.update("jax_num_cpu_devices", num_devices)
+    found = jax.local_device_count()
+    if found >= num_devices:
+        return
+    way = "lower num_devices"
+    if jax.default_backend() == "cpu":
+        way += (
+            ", or ask for them before JAX first computes: "
+            f'jax.config.update("jax_num_cpu_devices", {num_devices})'
+        )
+    raise ValueError(f"num_devices={num_devices}, but JAX has {found}; {way}")
+
+
+def make_mesh(num_devices: int) -> Mesh:
+    """The first devices of this process."""
+    return Mesh(np.array(jax.local_devices()[:num_devices]), (AXIS,))

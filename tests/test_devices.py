@@ -1,0 +1,107 @@
+"""Several devices share every batch: the same results, whatever their number.
+
+On a CPU they are parts of the host; conftest.py asks for four.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import engine_spec
+from test_cli import run
+from test_exactness import check_for_real, fixed_scenario
+
+import fedast_jax as fx
+from fedast_jax.config import ConfigError, make_config
+from fedast_jax.engine import Engine
+from fedast_jax.saving.checkpoint import Checkpoints
+from fedast_jax.sizing import batch_width
+
+DIGITS = {"digits": {"num_active": 6, "buffer_size": 2, "samples_per_client": 20}}
+TASKS: dict[str, Any] = {
+    "tanh": {"num_active": 7, "test_every": 1},
+    "softmax": {"num_active": 5, "copies": 2},
+}
+
+
+@pytest.mark.parametrize("num_devices", [1, 2, 4])
+def test_models_equal_the_oracle(num_devices):
+    """Batches that are not full, rounds of every size, a target met in the middle of a batch."""
+    tasks = {**TASKS, "tanh": {**TASKS["tanh"], "target_accuracy": 0.2}}
+    scenario = fixed_scenario(
+        tasks=tasks, num_devices=num_devices, batch_width=8, num_seeds=2, max_updates=90
+    )
+    check_for_real(scenario)
+
+
+@pytest.mark.parametrize("num_devices", [2, 4])
+def test_what_is_asked_of_updates_is_the_same_on_every_device(num_devices):
+    """Option D's spreads and UCB's losses."""
+    more = {"num_devices": num_devices, "batch_width": 4, "tasks": TASKS}
+    check_for_real(fixed_scenario(allocation="dynamic", max_updates=120, window=20, **more))
+    rounds = {"algorithm": "sync_ucb_st", "keep_first": 3, "max_updates": 90}
+    check_for_real(fixed_scenario(**rounds, **more))
+
+
+def test_every_device_trains_its_part():
+    """Fewer slots side by side on each; a copy of every row."""
+    config = make_config({"num_devices": 4, "batch_width": 4, "max_updates": 9, "tasks": TASKS})
+    spec = engine_spec(config, config.named_tasks[0].settings)
+    assert spec.micro_batch == 1
+    assert replace(spec, num_devices=2).micro_batch == 2
+    pool = Engine(spec).empty_pool(6, 6)
+    for rows in pool:
+        assert len(rows.sharding.device_set) == 4
+        assert rows.is_fully_replicated
+
+
+def test_a_run_is_resumed_on_several_devices(tmp_path: Path):
+    """Rows are read from all devices and written to all; replicates take turns."""
+    table = {"num_devices": 2, "batch_width": 4, "num_seeds": 4, "max_updates": 300}
+    config = make_config({**table, "num_clients": 30, "checkpoint_seconds": 0.0, "tasks": DIGITS})
+    whole = fx.simulate(config, keep_models=True)
+    calls, checkpoints = count(), Checkpoints(tmp_path)
+    first = fx.simulate(
+        config, keep_models=True, checkpoints=checkpoints, is_stopped=lambda: next(calls) > 5
+    )
+    assert first.status == "interrupted"
+    assert checkpoints.paths
+    rest = fx.simulate(config, keep_models=True, checkpoints=Checkpoints(tmp_path))
+    pd.testing.assert_frame_equal(rest.evaluations, whole.evaluations, check_exact=True)
+    ours, theirs = rest.models(), whole.models()
+    assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_the_width_is_a_multiple_of_the_devices():
+    table = {"max_updates": 9, "tasks": TASKS}
+    assert batch_width([make_config({**table, "num_devices": 3})]) == 48
+    with pytest.raises(ConfigError, match="batch_width must be a multiple of num_devices=4, got 6"):
+        make_config({**table, "num_devices": 4, "batch_width": 6})
+
+
+def test_more_devices_than_there_are():
+    config = make_config({"num_devices": 400, "max_updates": 9, "tasks": TASKS})
+    found = jax.local_device_count()
+    with pytest.raises(ConfigError, match=f"num_devices=400, but JAX has {found}; lower"):
+        fx.simulate(config)
+
+
+def test_command_line(monkeypatch, tmp_path: Path):
+    """A run on two devices equals that on one; its settings say how many."""
+    config = tmp_path / "small.toml"
+    config.write_text("max_updates = 60\n[tasks.digits]\nnum_active = 6\nbuffer_size = 2\n")
+    for number in (1, 2):
+        out = ["--out", str(tmp_path / str(number))]
+        assert run(monkeypatch, "run", str(config), "--devices", str(number), *out) == 0
+    one, two = (pd.read_parquet(tmp_path / name / "evaluations.parquet") for name in "12")
+    for exact in ("replicate", "seed", "task", "round", "time", "arrivals"):
+        assert one[exact].tolist() == two[exact].tolist()
+    np.testing.assert_allclose(one.loss, two.loss, rtol=1e-4)
+    assert fx.load_config(tmp_path / "2" / "config.toml").num_devices == 2
