@@ -185,11 +185,23 @@ def test_seeds_that_were_interrupted_do_not_count():
     assert "no seed of both has ended" in found["reason"]
 
 
-def test_a_diverged_seed_has_no_time():
+def test_a_diverged_seed_has_no_time_and_no_accuracy():
     result = ended({1: (1.0, 2.0)})
     result.lanes["diverged"] = True
-    assert outcomes.overall(result).time.isna().all()
+    assert outcomes.overall(result).isna().all(axis=None)
     assert outcomes.task_gains(result, ended({1: (3.0, 3.0)}))["a"]["mean"] is None
+
+
+def test_a_setting_whose_seeds_diverge_is_not_the_best():
+    """The other seed's accuracy is the higher one, but only one of two is sound."""
+    never = (math.nan, math.nan)
+    shaky, sound = ended({1: never, 2: never}), ended({1: never, 2: never})
+    shaky.lanes["diverged"] = shaky.lanes.seed == 1
+    shaky.lanes["accuracy"] = 0.9
+    found = outcomes.best_setting([{"x": 1}, {"x": 2}], [shaky, sound])
+    assert found is not None
+    assert found["setting"] == {"x": 2}
+    assert (found["criterion"], found["mean"], found["num_seeds"]) == ("accuracy", 0.5, 2)
 
 
 def test_no_target_is_no_gain():

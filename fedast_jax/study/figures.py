@@ -50,8 +50,8 @@ def comparison_figure(study: Study) -> Figure:
     for panel in panels[len(tasks) :]:
         panel.remove()
     figure.legend(handles=_legend(study), loc="outside lower center", ncols=4, frameon=False)
-    seeds = f"mean ± std of {study.num_seeds} seeds" if study.num_seeds > 1 else "1 seed"
-    figure.suptitle(f"{study.name}: {seeds}")
+    mean = "mean ± std of " if study.num_seeds > 1 else ""
+    figure.suptitle(f"{study.name}: {mean}{study.seeds_in_words}")
     return figure
 
 

@@ -53,9 +53,9 @@ def no_gain(reason: str) -> dict[str, Any]:
     return {"mean": None, "low": None, "high": None, "reason": reason}
 
 
-def few_seeds(num_seeds: int) -> str:
+def few_seeds(num_seeds: int, which: str = "that meet the target") -> str:
     """Why there is no interval."""
-    return f"an interval needs at least {LEAST_SEEDS} seeds that meet the target, got {num_seeds}"
+    return f"an interval needs at least {LEAST_SEEDS} seeds {which}, got {num_seeds}"
 
 
 def interval(values: np.ndarray, statistic: Statistic) -> tuple[float | None, float | None]:

@@ -18,13 +18,15 @@ def overall(result: Result) -> pd.DataFrame:
     """Per seed that has ended: ``time`` and ``accuracy`` of all tasks together.
 
     ``time`` is when the last of the tasks with a target met it, no number where one of them did
-    not or none has a target; ``accuracy`` is the mean over the tasks at the last tests.
+    not or none has a target; ``accuracy`` is the mean over the tasks at the last tests. A seed that
+    diverged has neither.
     """
     names, rows = targets(result.config), {}
     for seed, lanes in _ended(result).groupby("seed"):
-        times = lanes[lanes.task.isin(names)].target_time
-        is_met = len(times) > 0 and times.notna().all() and not lanes.diverged.any()
-        rows[seed] = times.max() if is_met else np.nan, lanes.accuracy.mean()
+        times, is_sound = lanes[lanes.task.isin(names)].target_time, not lanes.diverged.any()
+        is_met = len(times) > 0 and times.notna().all() and is_sound
+        accuracy = lanes.accuracy.mean() if is_sound else np.nan
+        rows[seed] = times.max() if is_met else np.nan, accuracy
     return pd.DataFrame.from_dict(rows, orient="index", columns=["time", "accuracy"], dtype=float)
 
 
@@ -56,7 +58,8 @@ def task_gains(first: Result, baseline: Result) -> dict[str, dict[str, Any]]:
 def best_setting(points: Sequence[Point], results: Sequence[Result]) -> dict[str, Any] | None:
     """The setting that meets its targets in most seeds, and of these the soonest on average.
 
-    Where nothing has a target, or none was met, the one with the best mean accuracy at its end.
+    Where nothing has a target, or none was met, the one with the fewest seeds that diverged, and of
+    these the best mean accuracy at its end.
 
     Returns:
         ``setting``, ``criterion`` ("time" or "accuracy"), ``mean`` with ``low`` and ``high`` of
@@ -71,6 +74,7 @@ def best_setting(points: Sequence[Point], results: Sequence[Result]) -> dict[str
     criterion = "time" if table.time.notna().any() else "accuracy"
     values = np.asarray(table[criterion].dropna(), np.float64)
     low, high = mean_interval(values)
+    which = "that meet the targets" if criterion == "time" else "that did not diverge"
     return {
         "setting": points[ranks[0][1]],
         "criterion": criterion,
@@ -78,7 +82,7 @@ def best_setting(points: Sequence[Point], results: Sequence[Result]) -> dict[str
         "low": low,
         "high": high,
         "num_seeds": len(values),
-        "reason": None if low is not None else few_seeds(len(values)),
+        "reason": None if low is not None else few_seeds(len(values), which),
     }
 
 
@@ -87,11 +91,12 @@ def targets(config: Config) -> list[str]:
     return [task.name for task in config.named_tasks if task.settings.target is not None]
 
 
-def _rank(table: pd.DataFrame) -> tuple[float, float]:
-    """The less, the better: seeds that fell short, then the mean time or the missing accuracy."""
-    reached = float(table.time.notna().mean())
+def _rank(table: pd.DataFrame) -> tuple[float, float, float]:
+    """The less, the better: seeds that fell short, seeds that diverged, then the mean time or the
+    missing accuracy."""
+    reached, sound = float(table.time.notna().mean()), float(table.accuracy.notna().mean())
     measure = table.time.mean() if reached else -table.accuracy.mean()
-    return -reached, float(np.nan_to_num(measure, nan=np.inf))
+    return -reached, -sound, float(np.nan_to_num(measure, nan=np.inf))
 
 
 def _ended(result: Result) -> pd.DataFrame:

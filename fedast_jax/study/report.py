@@ -18,6 +18,12 @@ from .study import Study
 def show_study(study: Study, console: Console) -> None:
     """Print the table of a comparison or of a sweep, and what it cost."""
     (_show_sweep if study.axes else _show_comparison)(study, console)
+    for variant, result in zip(study.variants, study.results, strict=True):
+        if result.diverged:
+            where = ", ".join([variant.method, *(f"{k} = {v}" for k, v in variant.point.items())])
+            number = f"{len(result.diverged)} of {study.num_seeds}"
+            line = f"{where}: {number} seeds diverged, left out of the means"
+            console.print(line, soft_wrap=True, highlight=False)
     show_costs(study.results[0], console)
 
 

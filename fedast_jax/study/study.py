@@ -53,6 +53,13 @@ class Study:
         return self.results[0].config.num_seeds
 
     @property
+    def seeds_in_words(self) -> str:
+        """How many seeds a mean rests on, for titles."""
+        words = f"{self.num_seeds} seeds" if self.num_seeds > 1 else "1 seed"
+        diverged = sum(len(result.diverged) for result in self.results)
+        return f"{words}; {diverged} runs that diverged are left out" if diverged else words
+
+    @property
     def methods(self) -> list[str]:
         """The algorithms, in the order in which they were named."""
         return list(dict.fromkeys(variant.method for variant in self.variants))

@@ -49,8 +49,7 @@ def sweep_figure(study: Study) -> Figure:
     """
     draw = {1: _lines, 2: _heat_maps}.get(len(study.axes), _rows)
     figure = draw(study, _measures(study))
-    seeds = f"{study.num_seeds} seeds" if study.num_seeds > 1 else "1 seed"
-    figure.suptitle(f"{study.name}: mean of {seeds} a setting")
+    figure.suptitle(f"{study.name}: each setting {study.seeds_in_words}")
     return figure
 
 
@@ -146,7 +145,7 @@ def _draw_heat(panel: Axes, means: np.ndarray, limits: tuple[float, float]) -> A
 
 def _cell(spread: Spread, measure: Measure, num_seeds: int) -> str:
     if not spread.num_seeds:
-        return "not met"
+        return "not met" if measure is TIME else "diverged"
     mean = measure.form.format(spread.mean)
     return (
         mean if spread.num_seeds == num_seeds else f"{mean}\n{spread.num_seeds}/{num_seeds} seeds"
