@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -316,3 +317,26 @@ def wait_for_a_moment(process: subprocess.Popen, folder: Path, chance: random.Ra
 def newest(folder: Path) -> int:
     """The number of the newest checkpoint."""
     return max((int(path.stem) for path in folder.glob("*.npz")), default=0)
+
+
+def test_another_trace_is_refused(tmp_path):
+    """The events so far come from durations that are gone."""
+    trace = tmp_path / "phones.csv"
+    trace.write_text("device_class,duration\na,1.0\na,2.0\n")
+    config = fx.make_config(
+        {
+            "max_updates": 60,
+            "batch_width": 4,
+            "checkpoint_seconds": 0.0,
+            "delays": {"law": "trace", "trace": str(trace)},
+            "tasks": {"digits": {"num_active": 4, "buffer_size": 2}},
+        }
+    )
+    calls, store = count(), tmp_path / "store"
+    stopped = fx.simulate(
+        config, checkpoints=checkpoint.Checkpoints(store), is_stopped=lambda: next(calls) > 1
+    )
+    assert stopped.status == "interrupted"
+    trace.write_text("device_class,duration\na,1.0\na,3.0\n")
+    with pytest.raises(checkpoint.ResumeError, match=r"phones\.csv' is not the file that the run"):
+        fx.simulate(config, checkpoints=checkpoint.Checkpoints(store))

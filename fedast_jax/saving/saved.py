@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import jax
@@ -24,6 +26,7 @@ class Saved(NamedTuple):
     sizing: Sizing
     wall_seconds: float  # so far
     machine: dict[str, str]
+    traces: dict[str, str]  # check sums of the recorded durations
     driver: Mapping[str, Any]  # of ``snapshot.take``
 
     @classmethod
@@ -36,6 +39,7 @@ class Saved(NamedTuple):
             "sizing": (sizing.num_resident, sizing.window, tuple(map(tuple, sizing.needs))),
             "wall_seconds": wall_seconds,
             "machine": _machine(),
+            "traces": _traces([one.config for one in driver.settings]),
             "driver": take(driver),
         }
 
@@ -55,6 +59,7 @@ class Saved(NamedTuple):
         sizing = Sizing(num_resident, window, tuple(PoolNeeds(*one) for one in needs))
         saved = cls(**{**content, "sizing": sizing})
         saved._check(checkpoints, [config.to_dict() for config in configs], keeps)
+        saved._check_traces(configs)
         return saved
 
     def _check(
@@ -73,6 +78,20 @@ class Saved(NamedTuple):
                 f"resumed on another device or version of JAX ({_words(self.machine)}; now "
                 f"{_words(_machine())}): models equal those of one run to rounding only"
             )
+
+    def _check_traces(self, configs: Sequence[Config]) -> None:
+        found = _traces(configs)
+        changed = [path for path in self.traces if found[path] != self.traces[path]]
+        if changed:
+            raise ResumeError(
+                f"{changed[0]!r} is not the file that the run began with: put it back, or start a "
+                f"new run"
+            )
+
+
+def _traces(configs: Sequence[Config]) -> dict[str, str]:
+    paths = {config.delays.trace for config in configs if config.delays.trace}
+    return {path: sha256(Path(path).read_bytes()).hexdigest() for path in sorted(paths)}
 
 
 def _machine() -> dict[str, str]:
