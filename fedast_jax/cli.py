@@ -25,6 +25,7 @@ from .saving.work_folder import CHECKPOINTS, Job, WorkFolder
 
 if TYPE_CHECKING:
     from .cluster.processes import Place
+    from .study.study import Study
 
 app = typer.Typer(
     help="FedAST in JAX: several models trained at once over one asynchronous client pool.",
@@ -56,7 +57,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a tabl
 def main() -> None:
     """Run the command line; what the user can mend ends with one sentence and exit code 2."""
     try:
-        app()
+        app(args=with_ray_address(sys.argv[1:]))
     except (ClusterError, ConfigError, DataError, OutputError, ResumeError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -64,6 +65,15 @@ def main() -> None:
         name = f" {error.filename!r}" if error.filename else ""
         print(f"error: {error.strerror or error}{name}", file=sys.stderr)
         sys.exit(2)
+
+
+def with_ray_address(arguments: list[str]) -> list[str]:
+    """Write ``--ray`` without an address out: an option of the library always has a value."""
+    ends = [*arguments[1:], "-"]
+    return [
+        f"{one}=" if one == "--ray" and following.startswith("-") else one
+        for one, following in zip(arguments, ends, strict=False)
+    ]
 
 
 @app.command()
@@ -142,6 +152,12 @@ def sweep(
     coordinator: Coordinator = None,
     num_processes: NumProcesses = None,
     process_id: ProcessId = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="[ADDRESS]", help="On a Ray cluster; without ADDRESS as RAY_ADDRESS."),
+    ] = None,
+    ray_cpus: Annotated[float, typer.Option(help="CPUs for each block of replicates.")] = 1.0,
+    ray_gpus: Annotated[float, typer.Option(help="GPUs for each block of replicates.")] = 0.0,
 ) -> None:
     """Run every combination of some settings, and name the best."""
     from .study.study import parse_grid
@@ -155,8 +171,17 @@ def sweep(
         table["paired_seeds"] = True
     if dry_run:
         _forecast(table)
+        return
+    place = _place(coordinator, num_processes, process_id)
+    if ray is None:
+        _begin(_study_job(table), out, place)
+    elif place is None:
+        from .cluster.ray_tasks import RayTasks
+
+        tasks = RayTasks.parse(ray, ray_cpus, ray_gpus)
+        _begin(_study_job(table)._replace(command="ray", options=tasks._asdict()), out, None)
     else:
-        _begin(_study_job(table), out, _place(coordinator, num_processes, process_id))
+        raise ClusterError("--ray and --coordinator are two ways to run; leave one out")
 
 
 @app.command()
@@ -267,19 +292,38 @@ def _finish_study(work: WorkFolder, place: Place | None = None) -> None:
     """As ``_finish_run``, for a comparison or a sweep."""
     from .report import Reporter
     from .simulate import simulate_together
-    from .study.report import show_study
-    from .study.study import run_study
 
     console = Console()
-    with _stop_on_ctrl_c() as is_stopped, Reporter(console) as reporter:
-        study = run_study(
+    with Reporter(console) as reporter:
+        way = place.simulate_together if place else simulate_together
+        study = _run_study(work, simulate=way, on_segment=reporter.update)
+    _end_study(study, work, console)
+
+
+def _finish_ray(work: WorkFolder, place: None = None) -> None:
+    """As ``_finish_study``, on a Ray cluster."""
+    from .cluster.ray_tasks import RayTasks
+
+    study = _run_study(work, simulate=RayTasks(**work.job.options).simulate_together)
+    _end_study(study, work, Console())
+
+
+def _run_study(work: WorkFolder, **options: Any) -> Study:
+    from .study.study import run_study
+
+    with _stop_on_ctrl_c() as is_stopped:
+        return run_study(
             work.job.settings,
-            simulate=place.simulate_together if place else simulate_together,
-            on_segment=reporter.update,
             is_stopped=is_stopped,
             checkpoints=work.checkpoints,
             **_keeps(work.job),
+            **options,
         )
+
+
+def _end_study(study: Study, work: WorkFolder, console: Console) -> None:
+    from .study.report import show_study
+
     show_study(study, console)
     _end(study.status, save_study(study, work.target, work), console)
 
@@ -290,7 +334,11 @@ def _keeps(job: Job) -> dict[str, bool]:
     return {"keep_models": "models" in wanted, "keep_requests": "requests" in wanted}
 
 
-FINISH: dict[str, Callable[..., None]] = {"run": _finish_run, "study": _finish_study}
+FINISH: dict[str, Callable[..., None]] = {
+    "run": _finish_run,
+    "study": _finish_study,
+    "ray": _finish_ray,
+}
 """By a job's command: how a run in progress is brought to its end."""
 
 

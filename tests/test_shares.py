@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from conftest import assert_identical
@@ -19,7 +21,9 @@ BASE = {
         "other": {"kind": "digits", "num_active": 4, "buffer_size": 1, "samples_per_client": 30},
     },
 }
-KEEPS = {"keep_models": True, "keep_requests": True}
+KEEPS: dict[str, Any] = {"keep_models": True, "keep_requests": True}
+
+pytestmark = pytest.mark.usefixtures("shared_engines")
 
 
 @pytest.fixture(scope="module")

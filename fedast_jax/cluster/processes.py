@@ -126,7 +126,7 @@ class Place(NamedTuple):
 
     def _lengths(self, mine: int) -> list[int]:
         """The number that every process has; returns when all have one."""
-        store = distributed.global_state.client
+        store: Any = distributed.global_state.client
         store.key_value_set(f"fedast/length/{self.process_id}", str(mine))
         return [_wait(store, f"fedast/length/{other}") for other in range(self.num_processes)]
 

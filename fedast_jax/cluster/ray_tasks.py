@@ -1,4 +1,4 @@
-"""A run as Ray tasks: each trains a block of replicates, and is tried again if its worker is lost."""
+"""A run as Ray tasks: each trains a block of replicates; that of a lost worker is tried again."""
 
 from __future__ import annotations
 
@@ -138,7 +138,10 @@ class Progress:
     def words(self) -> str:
         """How far it is."""
         done = sum(len(self.blocks[number]) for number in self.finished)
-        return f"{done} of {sum(map(len, self.blocks))} replicates"
+        return (
+            f"{len(self.finished)} of {len(self.blocks)} blocks, "
+            f"{done} of {sum(map(len, self.blocks))} replicates"
+        )
 
 
 def make_task(versions: Mapping[str, str]) -> Callable[..., dict[str, Any]]:
@@ -186,9 +189,7 @@ def _work_off(
             for one in ray.wait(list(running), timeout=POLL_SECONDS)[0]:
                 number = running.pop(one)
                 node, progress.finished[number] = _open(ray, one, number)
-                say(
-                    f"block {number + 1} of {len(progress.blocks)} done on {node}: {progress.words()}"
-                )
+                say(f"block {number + 1} done on {node}: {progress.words()}")
                 keeper.tick()
     except KeyboardInterrupt:
         pass

@@ -208,7 +208,7 @@ def run_study(
     simulate: Callable[..., list[Result]] = simulate_together,
     **options: Any,
 ) -> Study:
-    """Run a table of settings with ``compare``, ``sweep`` or both; here, or as ``simulate`` does."""
+    """Run a table of settings with ``compare``, ``sweep`` or both, in the way of ``simulate``."""
     variants = make_variants(table)
     results = simulate([one.config for one in variants], **options)
     return Study(dict(table), variants, results)
