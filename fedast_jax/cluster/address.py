@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 
 from .errors import ClusterError
 
-WAIT_SECONDS = 50.0  # for an address to answer
+WAIT_SECONDS = 40.0  # for an address to answer
 RETRY_SECONDS = 0.2
 
 

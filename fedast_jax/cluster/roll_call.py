@@ -16,8 +16,8 @@ from typing import NamedTuple
 from .address import Address, connect
 from .errors import ClusterError
 
-WAIT_SECONDS = 55.0  # of process 0 for all others
-ANSWER_SECONDS = 60.0  # of the others for what process 0 has heard
+WAIT_SECONDS = 45.0  # of process 0 for all others
+ANSWER_SECONDS = 50.0  # of the others for what process 0 has heard
 LONGEST = 1 << 20  # bytes of one message
 GREETING = "fedast-jax roll call"
 
