@@ -72,8 +72,7 @@ def test_two_processes_measure_what_one_does(monkeypatch, tmp_path, config, plac
     assert "process 1 is done" in said[1]
     manifest, found = whole / "manifest.json", json.loads((out / "manifest.json").read_text())
     expected = json.loads(manifest.read_text())
-    for count in ("updates", "arrivals"):
-        assert found["counts"][count] == expected["counts"][count]
+    assert found["counts"]["arrivals"] == expected["counts"]["arrivals"]
     manifest.write_text(json.dumps(expected | {"counts": found["counts"]}))  # batches differ
     assert_same_data(out, whole)
 
@@ -120,9 +119,9 @@ def test_what_stops_one_stops_all(tmp_path, config, place):
 def test_processes_with_different_configurations(tmp_path, config, place):
     given = [["run", config, "--out", tmp_path / "out", "--set", f"seed={seed}"] for seed in (0, 1)]
     said = end([start(place, 2, number, *one) for number, one in enumerate(given)], 2, 2)
-    assert said[0] == said[1]
-    assert "the processes must be alike, but process 0 has configuration " in said[0]
-    assert said[0].count("\n") == 1
+    assert said[0].strip() == said[1].strip()
+    assert said[0].strip().startswith("error: the processes must be alike, but process 0 has conf")
+    assert said[0].strip().count("\n") == 0
     assert [path.name for path in tmp_path.iterdir()] == ["small.toml"]
 
 
