@@ -45,9 +45,10 @@ def open_and_kill(*arguments):
     return found
 
 
-def write_and_die(*arguments):
-    write(*arguments)
+def write_and_die(self, content):
+    path = write(self, content)
     os.kill(os.getpid(), signal.SIGKILL)
+    return path
 
 
 if who == "worker":
