@@ -171,7 +171,7 @@ def test_an_address_where_something_else_is(monkeypatch, tmp_path, config, capsy
         monkeypatch.setenv("RAY_ADDRESS", place)
         given = ["sweep", config, *GRID, "--out", tmp_path / "out", "--ray"]
         said = refused(monkeypatch, capsys, *given)
-    assert f"what is at {place} is no Ray cluster for this program" in said
+    assert f"there is no Ray cluster for this program at {place}: no answer" in said
     assert time.monotonic() - start < 20.0
 
 
@@ -192,6 +192,17 @@ def test_more_than_any_machine_has(monkeypatch):
     assert ray_cluster.count_workers(Cluster(), {"CPU": 1.0}) == 2
     with pytest.raises(ClusterError, match=r"2 CPU and 1 GPU .*\(there are: 2 CPU, 0 GPU\)"):
         ray_cluster.count_workers(Cluster(), RayTasks(None, 2.0, 1.0).needs)
+
+
+def test_the_reason_is_the_first_error():
+    said = (
+        "a warning\nRuntimeError: no connection: Traceback (most recent call last):\n  File ...\n"
+        "ray.exceptions.AuthenticationError: the token is missing\n\nTraceback ...\n"
+        "ConnectionError: failed to connect\n"
+    )
+    expected = "ray.exceptions.AuthenticationError: the token is missing"
+    assert ray_cluster.first_error(said) == expected
+    assert ray_cluster.first_error("") == "no reason given"
 
 
 def test_blocks_of_another_run_are_refused(tmp_path):

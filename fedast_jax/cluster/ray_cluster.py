@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +17,7 @@ from .errors import ClusterError
 
 CONNECT_SECONDS = 10.0  # for the address to answer
 LOG_IN_SECONDS = 45.0  # for a Ray cluster to be what answers
+LONGEST_REASON = 300  # characters
 LOCAL = "local"
 AUTO = "auto"  # Ray's word for the cluster that this machine belongs to
 CLIENT = "ray://"
@@ -73,8 +76,15 @@ def check(address: str) -> None:
     else:
         if ended.returncode == 0:
             return
-        reason = (ended.stderr.strip().splitlines() or ["no reason given"])[-1]
-    raise ClusterError(f"what is at {address} is no Ray cluster for this program: {reason}")
+        reason = first_error(ended.stderr)
+    raise ClusterError(f"there is no Ray cluster for this program at {address}: {reason}")
+
+
+def first_error(text: str) -> str:
+    """Of what Python says at its end, the error that has led to the others; its beginning."""
+    found = re.findall(r"^[\w.]*(?:Error|Exception|Timeout)\w*: .+", text, re.MULTILINE)
+    found = [line for line in found if "Traceback" not in line]
+    return textwrap.shorten(found[0] if found else "no reason given", LONGEST_REASON)
 
 
 def count_workers(ray: Any, needs: Mapping[str, float]) -> int:
