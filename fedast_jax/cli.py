@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
+from .cluster.errors import ClusterError
 from .config import ConfigError, load_table, make_config
 from .config_files import find_config
 from .data import DataError
@@ -21,6 +22,10 @@ from .data.commands import app as data_app
 from .saving.checkpoint import ResumeError
 from .saving.run_folder import EXTRAS, OutputError, default_folder, save, save_study
 from .saving.work_folder import CHECKPOINTS, Job, WorkFolder
+
+if TYPE_CHECKING:
+    from .cluster.processes import Place
+    from .study.study import Study
 
 app = typer.Typer(
     help="FedAST in JAX: several models trained at once over one asynchronous client pool.",
@@ -41,20 +46,35 @@ Overrides = Annotated[
 Seeds = Annotated[int | None, typer.Option(help="Number of seeds (replicates).")]
 Devices = Annotated[int | None, typer.Option(help="Devices that share every batch.")]
 Out = Annotated[Path | None, typer.Option(help="Folder for the results.")]
+Coordinator = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="Of a run in several processes: where process 0 is."),
+]
+NumProcesses = Annotated[int | None, typer.Option(help="How many processes.")]
+ProcessId = Annotated[int | None, typer.Option(help="Which of them this is, from 0.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 def main() -> None:
     """Run the command line; what the user can mend ends with one sentence and exit code 2."""
     try:
-        app()
-    except (ConfigError, DataError, OutputError, ResumeError) as error:
+        app(args=with_ray_address(sys.argv[1:]))
+    except (ClusterError, ConfigError, DataError, OutputError, ResumeError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
         name = f" {error.filename!r}" if error.filename else ""
         print(f"error: {error.strerror or error}{name}", file=sys.stderr)
         sys.exit(2)
+
+
+def with_ray_address(arguments: list[str]) -> list[str]:
+    """Write ``--ray`` without an address out: an option of the library always has a value."""
+    ends = [*arguments[1:], "-"]
+    return [
+        f"{one}=" if one == "--ray" and following.startswith("-") else one
+        for one, following in zip(arguments, ends, strict=False)
+    ]
 
 
 @app.command()
@@ -67,16 +87,20 @@ def run(
     extras: Annotated[
         str, typer.Option("--save", help=f"More tables, of {','.join(EXTRAS)}.")
     ] = "",
+    coordinator: Coordinator = None,
+    num_processes: NumProcesses = None,
+    process_id: ProcessId = None,
 ) -> None:
     """Simulate a configuration and leave a table, a picture and a run folder."""
     table = _read(config, overrides, seeds, devices)
     settings, wanted = make_config(table), _extras(extras)
+    place = _place(coordinator, num_processes, process_id)
     if not (settings.compare or settings.sweep):
-        _begin(Job("run", [settings], {"save": wanted}), out)
+        _begin(Job("run", [settings], {"save": wanted}), out, place)
     elif wanted:
         raise ConfigError(f"--save {extras} is for the run of one configuration; leave it out")
     else:
-        _run_study(table, out)
+        _begin(_study_job(table), out, place)
 
 
 @app.command()
@@ -99,6 +123,9 @@ def compare(
     seeds: Seeds = None,
     devices: Devices = None,
     out: Out = None,
+    coordinator: Coordinator = None,
+    num_processes: NumProcesses = None,
+    process_id: ProcessId = None,
 ) -> None:
     """Run algorithms against each other on the same seeds; the first is measured against each."""
     table = _read(config, overrides, seeds, devices)
@@ -106,7 +133,7 @@ def compare(
         table["compare"] = [name.strip() for name in algorithms.split(",")]
     if not table.get("compare"):
         raise ConfigError("nothing to compare: name algorithms, --algorithms fedast,sync_st")
-    _run_study(table, out)
+    _begin(_study_job(table), out, _place(coordinator, num_processes, process_id))
 
 
 @app.command()
@@ -126,6 +153,15 @@ def sweep(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say how much there is to run.")
     ] = False,
+    coordinator: Coordinator = None,
+    num_processes: NumProcesses = None,
+    process_id: ProcessId = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="[ADDRESS]", help="On a Ray cluster; without ADDRESS as RAY_ADDRESS."),
+    ] = None,
+    ray_cpus: Annotated[float, typer.Option(help="CPUs for each block of replicates.")] = 1.0,
+    ray_gpus: Annotated[float, typer.Option(help="GPUs for each block of replicates.")] = 0.0,
 ) -> None:
     """Run every combination of some settings, and name the best."""
     from .study.study import parse_grid
@@ -139,8 +175,17 @@ def sweep(
         table["paired_seeds"] = True
     if dry_run:
         _forecast(table)
+        return
+    place = _place(coordinator, num_processes, process_id)
+    if ray is None:
+        _begin(_study_job(table), out, place)
+    elif place is None:
+        from .cluster.ray_tasks import RayTasks
+
+        tasks = RayTasks.parse(ray, ray_cpus, ray_gpus)
+        _begin(_study_job(table)._replace(command="ray", options=tasks._asdict()), out, None)
     else:
-        _run_study(table, out)
+        raise ClusterError("--ray and --coordinator are two ways to run; leave one out")
 
 
 @app.command()
@@ -193,59 +238,111 @@ def version() -> None:
         print(f"{name} {package_version(name)}")
 
 
-def _run_study(table: dict[str, Any], out: Path | None) -> None:
-    """Run a comparison or a sweep; otherwise as ``run``."""
+def _study_job(table: dict[str, Any]) -> Job:
+    """A comparison or a sweep."""
     from .study.variants import make_variants
 
-    configs = [one.config for one in make_variants(table)]
-    _begin(Job("study", configs, table=table), out)
+    return Job("study", [one.config for one in make_variants(table)], table=table)
 
 
-def _begin(job: Job, out: Path | None) -> None:
+def _begin(job: Job, out: Path | None, place: Place | None) -> None:
+    """Do a job, alone or as one of several processes; process 0 alone has a folder."""
+    if place is not None and place.process_id > 0:
+        _follow(job, place)
+        return
     with WorkFolder.begin(out or default_folder(job.configs[0].name), job) as work:
-        FINISH[job.command](work)
+        FINISH[job.command](work, place)
 
 
-def _finish_run(work: WorkFolder) -> None:
+def _place(
+    coordinator: str | None, num_processes: int | None, process_id: int | None
+) -> Place | None:
+    """Which of several processes this is; None where there is only one."""
+    if coordinator is None and num_processes is None and process_id is None:
+        return None
+    from .cluster.processes import Place
+
+    return Place.parse(coordinator, num_processes, process_id)
+
+
+def _follow(job: Job, place: Place) -> None:
+    """Be another process than the first: run a share, and hand it in."""
+    with _stop_on_ctrl_c() as is_stopped:
+        place.simulate_together(job.configs, is_stopped=is_stopped, **_keeps(job))
+        if is_stopped():
+            raise typer.Exit(INTERRUPTED)
+    print(f"process {place.process_id} is done; process 0 writes the results")
+
+
+def _finish_run(work: WorkFolder, place: Place | None = None) -> None:
     """Run to the end, from the newest checkpoint if there is one; show and save the result."""
     from .report import Reporter, show_result
-    from .simulate import simulate
+    from .simulate import simulate_together
 
-    (settings,), wanted = work.job.configs, work.job.options["save"]
     console = Console()
     with _stop_on_ctrl_c() as is_stopped, Reporter(console) as reporter:
-        result = simulate(
-            settings,
+        (result,) = (place.simulate_together if place else simulate_together)(
+            work.job.configs,
             on_segment=reporter.update,
             is_stopped=is_stopped,
-            keep_models="models" in wanted,
-            keep_requests="requests" in wanted,
             checkpoints=work.checkpoints,
+            **_keeps(work.job),
         )
     show_result(result, console)
-    _end(result.status, save(result, work.target, wanted, work), console)
+    _end(result.status, save(result, work.target, work.job.options["save"], work), console)
 
 
-def _finish_study(work: WorkFolder) -> None:
+def _finish_study(work: WorkFolder, place: Place | None = None) -> None:
     """As ``_finish_run``, for a comparison or a sweep."""
     from .report import Reporter
-    from .study.report import show_study
-    from .study.study import run_study
+    from .simulate import simulate_together
 
     console = Console()
-    with _stop_on_ctrl_c() as is_stopped, Reporter(console) as reporter:
-        study = run_study(
+    with Reporter(console) as reporter:
+        way = place.simulate_together if place else simulate_together
+        study = _run_study(work, simulate=way, on_segment=reporter.update)
+    _end_study(study, work, console)
+
+
+def _finish_ray(work: WorkFolder, place: None = None) -> None:
+    """As ``_finish_study``, on a Ray cluster."""
+    from .cluster.ray_tasks import RayTasks
+
+    study = _run_study(work, simulate=RayTasks(**work.job.options).simulate_together)
+    _end_study(study, work, Console())
+
+
+def _run_study(work: WorkFolder, **options: Any) -> Study:
+    from .study.study import run_study
+
+    with _stop_on_ctrl_c() as is_stopped:
+        return run_study(
             work.job.settings,
-            on_segment=reporter.update,
             is_stopped=is_stopped,
-            keep_requests=False,
             checkpoints=work.checkpoints,
+            **_keeps(work.job),
+            **options,
         )
+
+
+def _end_study(study: Study, work: WorkFolder, console: Console) -> None:
+    from .study.report import show_study
+
     show_study(study, console)
     _end(study.status, save_study(study, work.target, work), console)
 
 
-FINISH: dict[str, Callable[[WorkFolder], None]] = {"run": _finish_run, "study": _finish_study}
+def _keeps(job: Job) -> dict[str, bool]:
+    """What the results of a job have to hold for what is written."""
+    wanted = job.options.get("save", ())
+    return {"keep_models": "models" in wanted, "keep_requests": "requests" in wanted}
+
+
+FINISH: dict[str, Callable[..., None]] = {
+    "run": _finish_run,
+    "study": _finish_study,
+    "ray": _finish_ray,
+}
 """By a job's command: how a run in progress is brought to its end."""
 
 

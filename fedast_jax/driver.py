@@ -30,6 +30,10 @@ class Evaluation(NamedTuple):
     loss: float
 
 
+Job = tuple[int, int]
+"""A replicate before it has begun: the number of its setting, and that of its seed there."""
+
+
 class Setting(NamedTuple):
     """One configuration of a run."""
 
@@ -101,6 +105,7 @@ class Driver:
         on_segment: Callable[[Driver], None] = lambda driver: None,
         keep_models: bool = False,
         keep_requests: bool = True,
+        jobs: Sequence[Job] | None = None,
     ) -> None:
         """Prepare a run.
 
@@ -111,6 +116,7 @@ class Driver:
             on_segment: called after each segment.
             keep_models: whether to fetch every replicate's final models.
             keep_requests: whether to keep the requests of replicates that have ended.
+            jobs: the replicates to run; None: all.
         """
         self.settings, self.pools = list(settings), pools
         self.executor, self.on_segment = executor, on_segment
@@ -118,7 +124,8 @@ class Driver:
         width = max(pool.spec.width for pool in pools)
         self.step_updates = max(_step_updates(one.config, width) for one in settings)
         self.counts = Counts()
-        self.waiting = _jobs([one.config for one in settings])[::-1]
+        jobs = jobs_of([one.config for one in settings]) if jobs is None else jobs
+        self.waiting = list(jobs)[::-1]
         self.num_begun = 0
         self.resident: list[Replicate] = []
         self.done: list[Replicate] = []
@@ -359,8 +366,8 @@ def _step_updates(config: Config, width: int) -> int:
     return max(4 * width, 1 << (largest - 1).bit_length())
 
 
-def _jobs(configs: Sequence[Config]) -> list[tuple[int, int]]:
-    """(setting, index of the seed), every setting's first seed before any second one."""
+def jobs_of(configs: Sequence[Config]) -> list[Job]:
+    """All replicates, every setting's first seed before any second one."""
     most = max(config.num_seeds for config in configs)
     return [
         (setting, index)

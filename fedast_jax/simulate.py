@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,7 +15,7 @@ import jax
 from .algorithms import get_algorithm
 from .config import Config, ConfigError, TaskConfig
 from .devices import provide
-from .driver import Driver, Setting
+from .driver import Driver, Job, Setting, jobs_of
 from .engine import Engine, EngineSpec
 from .executor import Device, Executor, Interrupted, PlanOnly
 from .flops import step_flops
@@ -104,11 +105,49 @@ def simulate_together(
         DataError: data is missing or broken.
         ResumeError: there are checkpoints, and none of them can be used for this run.
     """
+    return run_jobs(
+        configs,
+        None,
+        on_segment=on_segment,
+        is_stopped=is_stopped,
+        keep_models=keep_models,
+        keep_requests=keep_requests,
+        checkpoints=checkpoints,
+    ).results()
+
+
+class Ran(NamedTuple):
+    """A run after its last event."""
+
+    driver: Driver
+    sizing: Sizing
+    status: str  # "finished" or "interrupted"
+    wall_seconds: float
+
+    def results(self) -> list[Result]:
+        """One for each setting."""
+        return [
+            Result.collect(self.driver, number, self.sizing, self.status, self.wall_seconds)
+            for number in range(len(self.driver.settings))
+        ]
+
+
+def run_jobs(
+    configs: Sequence[Config],
+    jobs: Sequence[Job] | None,
+    *,
+    on_segment: Callable[[Driver], None] = lambda driver: None,
+    is_stopped: Callable[[], bool] = lambda: False,
+    keep_models: bool = False,
+    keep_requests: bool = True,
+    checkpoints: Checkpoints | None = None,
+) -> Ran:
+    """As ``simulate_together`` for some of the replicates; None: for all."""
     keeps = {"keep_models": keep_models, "keep_requests": keep_requests}
     saved = Saved.find(checkpoints, configs, keeps)
     start = time.perf_counter() - (saved.wall_seconds if saved else 0.0)
-    with _precision(configs):
-        setup = prepare(configs, saved)
+    with precision(configs):
+        setup = prepare(configs, saved, jobs)
         driver = setup.driver(Device(is_stopped), **keeps)
         if saved:
             put_back(driver, saved.driver)
@@ -126,11 +165,7 @@ def simulate_together(
             keeper.write()
         except KeyboardInterrupt:  # in the middle of anything: only earlier checkpoints are sound
             status = "interrupted"
-        seconds = time.perf_counter() - start
-        return [
-            Result.collect(driver, number, setup.sizing, status, seconds)
-            for number in range(len(configs))
-        ]
+        return Ran(driver, setup.sizing, status, time.perf_counter() - start)
 
 
 def _both(on_segment: Callable[[Driver], None], keeper: Keeper) -> Callable[[Driver], None]:
@@ -146,7 +181,7 @@ def _both(on_segment: Callable[[Driver], None], keeper: Keeper) -> Callable[[Dri
 
 def plan(*configs: Config) -> PlanReport:
     """Plan a whole run without training: targets are never met, so it is the longest possible."""
-    with _precision(configs):
+    with precision(configs):
         setup = prepare(configs)
         driver, start = setup.driver(PlanOnly()), time.perf_counter()
         driver.run(setup.sizing.num_resident, setup.sizing.window)
@@ -161,6 +196,7 @@ class Setup(NamedTuple):
     pools: list[LanePool]
     settings: list[Setting]
     sizing: Sizing
+    jobs: Sequence[Job]
 
     def driver(
         self,
@@ -177,18 +213,37 @@ class Setup(NamedTuple):
             executor,
             keep_models=keep_models,
             keep_requests=keep_requests,
+            jobs=self.jobs,
         )
 
 
-def prepare(configs: Sequence[Config], saved: Saved | None = None) -> Setup:
+def prepare(
+    configs: Sequence[Config], saved: Saved | None = None, jobs: Sequence[Job] | None = None
+) -> Setup:
     """Load the data, build the pools and choose how much is resident at once.
 
     Args:
         configs: what to run.
         saved: a state to go on from: width and sizing are as they were then.
+        jobs: the replicates to run; None: all.
     Raises:
         ConfigError: not even one replicate fits into the memory.
         DataError: data is missing or broken.
+    """
+    data, jobs = load_data(configs), jobs_of(configs) if jobs is None else jobs
+    width = saved.width if saved else batch_width(_with_seeds_of(configs, jobs))
+    pools, settings = make_pools(configs, data, width)
+    if saved:
+        return Setup(pools, settings, saved.sizing, jobs)
+    sizings = _sizings(settings, pools, len(jobs))
+    return Setup(pools, settings, fit(sizings, memory_budget(configs[0]), configs), jobs)
+
+
+def load_data(configs: Sequence[Config]) -> dict[tuple, TaskData]:
+    """The data of all tasks, for ``make_pools``; equal tasks share theirs.
+
+    Raises:
+        DataError: data is missing or broken, or cannot be divided over so many clients.
     """
     data: dict[tuple, TaskData] = {}
     for config in configs:
@@ -197,12 +252,16 @@ def prepare(configs: Sequence[Config], saved: Saved | None = None) -> Setup:
             if source not in data:
                 data[source] = load_task_data(get_kind(task.kind), task.dataset, task.test_samples)
             data_of(config, data[source]).check_num_clients(config.num_clients)
-    pools, settings = make_pools(configs, data, saved.width if saved else batch_width(configs))
-    if saved:
-        return Setup(pools, settings, saved.sizing)
-    return Setup(
-        pools, settings, fit(_sizings(settings, pools), memory_budget(configs[0]), configs)
-    )
+    return data
+
+
+def _with_seeds_of(configs: Sequence[Config], jobs: Sequence[Job]) -> list[Config]:
+    """Every configuration with as many seeds as it has jobs."""
+    numbers = Counter(setting for setting, _ in jobs)
+    return [
+        config.model_copy(update={"num_seeds": numbers[setting]})
+        for setting, config in enumerate(configs)
+    ]
 
 
 def make_pools(
@@ -255,10 +314,9 @@ def _spec(config: Config, task: TaskConfig, data: TaskData, width: int) -> Engin
     )
 
 
-def _sizings(settings: Sequence[Setting], pools: list[LanePool]) -> Iterator[Sizing]:
+def _sizings(settings: Sequence[Setting], pools: list[LanePool], total: int) -> Iterator[Sizing]:
     """Ways to run, the largest first: all replicates at once, half of them, ..., small windows."""
     width = pools[0].spec.width
-    total = sum(setting.config.num_seeds for setting in settings)
     drivers = [_probe(one, pools, LEAST_WINDOW, width) for one in settings]
     narrowest = min(width for driver in drivers for width in _wave_widths(driver))
     turns = max(1, total // enough_resident(width, narrowest))  # of about equal numbers
@@ -325,7 +383,12 @@ def _wave_widths(driver: Driver) -> list[float]:
 
 
 @contextmanager
-def _precision(configs: Sequence[Config]) -> Iterator[None]:
+def precision(configs: Sequence[Config]) -> Iterator[None]:
+    """JAX as the configurations want it.
+
+    Raises:
+        ConfigError: they cannot run together.
+    """
     if any(config.compare or config.sweep for config in configs):
         raise ConfigError(
             "compare and sweep stand for several configurations: call fedast_jax.compare or "

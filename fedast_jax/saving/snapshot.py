@@ -36,8 +36,8 @@ def take(driver: Driver) -> dict[str, Any]:
         "seconds": asdict(driver.executor.seconds),
         "num_begun": driver.num_begun,
         "waiting": driver.waiting,
-        "done": [_take_replicate(one) for one in driver.done],
-        "resident": [_take_replicate(one) for one in driver.resident],
+        "done": [take_replicate(one) for one in driver.done],
+        "resident": [take_replicate(one) for one in driver.resident],
         "pools": [_take_pool(driver, pool) for pool in driver.pools],
     }
 
@@ -47,13 +47,14 @@ def put_back(driver: Driver, content: Mapping[str, Any]) -> None:
     driver.counts = Counts(**content["counts"])
     vars(driver.executor.seconds).update(asdict(Seconds(**content["seconds"])))
     driver.num_begun, driver.waiting = content["num_begun"], content["waiting"]
-    driver.done = [_put_back_replicate(driver, one) for one in content["done"]]
-    driver.resident = [_put_back_replicate(driver, one) for one in content["resident"]]
+    driver.done = [put_back_replicate(driver, one) for one in content["done"]]
+    driver.resident = [put_back_replicate(driver, one) for one in content["resident"]]
     for pool, entry in zip(driver.pools, content["pools"], strict=True):
         _put_back_pool(driver, pool, entry)
 
 
-def _take_replicate(replicate: Replicate) -> dict[str, Any]:
+def take_replicate(replicate: Replicate) -> dict[str, Any]:
+    """One replicate, but for what its rows hold."""
     return {
         "number": replicate.number,
         "setting": replicate.setting,
@@ -64,7 +65,8 @@ def _take_replicate(replicate: Replicate) -> dict[str, Any]:
     } | {name: getattr(replicate, name) for name in _PLAIN}
 
 
-def _put_back_replicate(driver: Driver, content: Mapping[str, Any]) -> Replicate:
+def put_back_replicate(driver: Driver, content: Mapping[str, Any]) -> Replicate:
+    """The inverse of ``take_replicate``, for a driver of the same settings."""
     replicate = driver.new_replicate(*(content[key] for key in ("number", "setting", "index")))
     replicate.timeline.restore(content["timeline"])
     for lane, rows in zip(replicate.lanes, content["rows"], strict=True):

@@ -209,10 +209,15 @@ def sweep(
     return run_study(table, **options)
 
 
-def run_study(table: Mapping[str, Any], **options: Any) -> Study:
-    """Run a table of settings with ``compare``, ``sweep`` or both."""
+def run_study(
+    table: Mapping[str, Any],
+    *,
+    simulate: Callable[..., list[Result]] = simulate_together,
+    **options: Any,
+) -> Study:
+    """Run a table of settings with ``compare``, ``sweep`` or both, in the way of ``simulate``."""
     variants = make_variants(table)
-    results = simulate_together([one.config for one in variants], **options)
+    results = simulate([one.config for one in variants], **options)
     return Study(dict(table), variants, results)
 
 

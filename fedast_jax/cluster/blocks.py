@@ -1,0 +1,50 @@
+"""Blocks of a run's replicates: what one task of a cluster trains at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..config import Config, ConfigError, make_config
+from ..data.errors import DataError
+from ..driver import Job, jobs_of
+from ..sizing import enough_resident
+from .shares import run_share, to_bytes
+
+BLOCKS_PER_WORKER = 4  # so that workers end at about the same time
+LIKELY_WIDTH = 32  # W where the configuration leaves it to the device
+SIDE_BY_SIDE = 1 / 3  # of a task's requests in flight can be trained at once, about
+
+
+def make_blocks(configs: Sequence[Config], num_workers: int) -> list[list[Job]]:
+    """Cut the replicates into blocks, setting by setting.
+
+    A block is large enough to fill batches, unless a worker would be left without one.
+    """
+    jobs = sorted(jobs_of(configs))
+    even = -(-len(jobs) // (BLOCKS_PER_WORKER * num_workers))
+    most = -(-len(jobs) // num_workers)
+    size = min(max(even, enough_to_fill(configs)), most)
+    return [jobs[start : start + size] for start in range(0, len(jobs), size)]
+
+
+def enough_to_fill(configs: Sequence[Config]) -> int:
+    """Replicates of any of the settings that fill a batch together, about."""
+    fewest = min(task.settings.num_active for config in configs for task in config.named_tasks)
+    width = configs[0].batch_width or LIKELY_WIDTH
+    return enough_resident(width, SIDE_BY_SIDE * fewest)
+
+
+def run_block(
+    tables: Sequence[Mapping[str, Any]], jobs: Sequence[Job], keeps: Mapping[str, bool]
+) -> dict[str, Any]:
+    """Run a block of the run that the tables of settings describe.
+
+    Returns:
+        ``share``, as bytes; or ``error``, a sentence.
+    """
+    try:
+        share = run_share([make_config(table) for table in tables], jobs, **keeps)
+    except (ConfigError, DataError, OSError) as error:
+        return {"error": str(error)}
+    return {"share": to_bytes(share)}
