@@ -11,17 +11,20 @@ from jax.sharding import Mesh
 AXIS = "slot"
 
 
+def divide_cpu(num_devices: int) -> None:
+    """Let JAX see so many devices in a CPU, if it has not begun to compute yet."""
+    if num_devices > 1:
+        with suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", num_devices)
+
+
 def provide(num_devices: int) -> None:
     """See to it that JAX has so many devices.
-
-    A CPU is divided into as many as are asked for, if JAX has not begun to compute yet.
 
     Raises:
         ValueError: there are fewer.
     """
-    if num_devices > 1:
-        with suppress(RuntimeError):  # JAX has begun, with the devices that it has
-            jax.config.update("jax_num_cpu_devices", num_devices)
+    divide_cpu(num_devices)
     found = jax.local_device_count()
     if found >= num_devices:
         return

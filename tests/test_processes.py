@@ -79,8 +79,9 @@ def test_two_processes_measure_what_one_does(monkeypatch, tmp_path, config, plac
 
 @pytest.mark.slow
 def test_a_sweep_in_two_processes(monkeypatch, tmp_path, config, place):
+    """Each process divides its batches over two devices."""
     out, whole = tmp_path / "out", tmp_path / "whole"
-    grid = ["sweep", config, "--grid", "tasks.digits.buffer_size=1,3", "--seeds", 2]
+    grid = ["sweep", config, "--devices", 2, "--grid", "tasks.digits.buffer_size=1,3", "--seeds", 2]
     processes = [start(place, 2, number, *grid, "--out", out) for number in range(2)]
     assert run(monkeypatch, *grid, "--out", whole) == 0
     end(processes, 0, 0)

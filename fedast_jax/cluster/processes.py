@@ -20,6 +20,7 @@ from jax.experimental import multihost_utils
 
 from ..config import Config, ConfigError
 from ..data.errors import DataError
+from ..devices import divide_cpu
 from ..driver import jobs_of
 from ..results import Result, package_version
 from .address import Address
@@ -81,6 +82,7 @@ class Place(NamedTuple):
         options.pop("checkpoints", None)  # a run in several processes has none
         keeps = {name: options[name] for name in ("keep_models", "keep_requests")}
         self.check(configs)
+        divide_cpu(configs[0].num_devices)  # before the processes first compute together
         self._join({**_versions(), "configuration": _digest(configs, keeps)})
         shares = self._exchange(_run(configs, self.process_id, self.num_processes, options))
         failed = [(i, one["error"]) for i, one in enumerate(shares) if "error" in one]
