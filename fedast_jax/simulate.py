@@ -292,12 +292,17 @@ def _needs(
     """What one of the resident replicates needs at most, whichever setting it has."""
     share = -(-pools[0].spec.width // num_resident)  # a wider batch would train further ahead
     drivers = [_probe(one, pools, events, share) for one in settings]
-    peaks = [[pool.peak for pool in driver.pools] for driver in drivers]
-    return tuple(
-        needs._replace(versions=max(versions), updates=max(updates))
-        for needs, of_pool in zip(empty, zip(*peaks, strict=True), strict=True)
-        for versions, updates in [zip(*of_pool, strict=True)]
-    )
+    probed = zip(*(driver.pools for driver in drivers), strict=True)
+    return tuple(_with_rows(*one) for one in zip(empty, probed, strict=True))
+
+
+def _with_rows(needs: PoolNeeds, probed: Sequence[LanePool]) -> PoolNeeds:
+    """With the most rows that a probe of any setting used of a pool."""
+    versions, updates = (max(pool.peak[part] for pool in probed) for part in range(2))
+    kept = [max(pool.kept[part] for pool in probed) for part in range(2)]
+    is_cpu = probed[0].spec.backend == "cpu"  # elsewhere the host holds what is to be saved
+    saved = is_cpu * (kept[0] * needs.version_bytes + kept[1] * needs.update_bytes)
+    return needs._replace(versions=versions, updates=updates, saved_bytes=saved)
 
 
 def _probe(setting: Setting, pools: list[LanePool], events: int, width: int) -> Driver:

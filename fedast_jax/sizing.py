@@ -28,6 +28,7 @@ class PoolNeeds(NamedTuple):
     update_bytes: int
     fixed_bytes: int  # data, workspace and programs, whatever the number of replicates
     clients_bytes: int = 0  # of one replicate: which samples its clients hold
+    saved_bytes: int = 0  # of one replicate: its rows' contents while a checkpoint is written
 
     def rows(self, num_replicates: int) -> tuple[int, int]:
         """Version rows and update rows for so many replicates."""
@@ -38,8 +39,8 @@ class PoolNeeds(NamedTuple):
 
     def bytes(self, num_replicates: int) -> int:
         """Bytes for so many replicates."""
-        rows, clients = self.row_bytes(num_replicates), self.clients_bytes * num_replicates
-        return rows + clients + self.fixed_bytes
+        each = self.clients_bytes + self.saved_bytes
+        return self.row_bytes(num_replicates) + each * num_replicates + self.fixed_bytes
 
     def row_bytes(self, num_replicates: int) -> int:
         """Bytes of the rows for so many replicates."""
@@ -113,8 +114,7 @@ def too_large(smallest: Sizing, budget: int, configs: Sequence[Config]) -> Confi
 
 def _main_number(sizing: Sizing, configs: Sequence[Config]) -> str:
     """What most of the memory goes with: the number of clients, or of requests in flight."""
-    rows = sum(need.row_bytes(1) for need in sizing.needs)
-    if sum(need.clients_bytes for need in sizing.needs) > rows:
+    if sum(need.clients_bytes for need in sizing.needs) > sizing.bytes / 2:
         return f"num_clients={max(config.num_clients for config in configs)}"
     tasks = [task for config in configs for task in config.named_tasks]
     largest = max(tasks, key=lambda task: task.settings.num_active)
