@@ -5,10 +5,11 @@
   updates per second of 64 replicates against those of one alone, without compilation.
 - `split`: 16 replicates x 3 server learning rates of MNIST as one sweep: how full the batches are,
   and where the wall time after compilation goes.
-- `compilations`: XLA's compilations in runs of 1 replicate, of 64, and of 64 with three settings.
+- `compilations`: XLA's compilations in runs of 1 replicate, of 64, and of 64 with three settings,
+  each as in a new process.
 - `checkpoints`: what one checkpoint costs, and that share of the default interval.
 - `resume`: from the start of a process that resumes a killed run to its first trained segment.
-- `growth`: a process that does one small run after another.
+- `growth`: a process that does one small run after another, compiled programs from disk.
 
 Hardware: any; for `split`, `checkpoints` and `resume` the data of MNIST in FEDAST_DATA_DIR or
 fetched by `fedast data prepare`.
@@ -129,8 +130,8 @@ def shares(result: Result) -> str:
 def compilations(repeats: int) -> None:
     """How often XLA compiles."""
     del repeats
-    simulate(digits_with(0.1, 1))  # what any process compiles once, such as making keys
     for num_seeds, server_lrs in ((1, (0.1,)), (NUM_SEEDS, (0.1,)), (NUM_SEEDS, SERVER_LRS)):
+        jax.clear_caches()
         with count_compilations() as count:
             simulate_together([digits_with(lr, num_seeds) for lr in server_lrs])
         print(f"{num_seeds} replicates, {len(server_lrs)} settings: {count()} compilations")
@@ -160,11 +161,11 @@ def count_compilations() -> Iterator[Callable[[], int]]:
 
 
 def checkpoints(repeats: int) -> None:
-    """Cost of a checkpoint, from a run that writes one every five seconds."""
+    """Cost of a checkpoint, from a run that writes one after every segment."""
     for _ in range(repeats):
         times: list[float] = []
         with tempfile.TemporaryDirectory() as folder, timed(checkpoint.Keeper, "write", times):
-            config = mnist(num_seeds=16, max_updates=300, checkpoint_seconds=5)
+            config = mnist(num_seeds=16, max_updates=100, checkpoint_seconds=0)
             result = simulate(config, checkpoints=Checkpoints(folder), keep_requests=False)
         cost, wall = statistics.mean(times), result.wall_seconds
         each = f"{cost:.3f} s each (mean), {max(times):.3f} s (most)"
@@ -234,15 +235,23 @@ def resumed(folder: Path) -> None:
 
 
 def growth(repeats: int) -> None:
-    """Resident memory after each hundred of runs."""
+    """Resident memory after each hundred of runs; what they compile is kept on disk."""
     task = {"num_active": 4, "local_epochs": None, "local_steps": 1, "target_accuracy": "none"}
     config = {"num_clients": 20, "batch_width": 4, "max_updates": 20, "tasks": {"digits": task}}
-    for number in range(1, 100 * repeats + 1):
-        simulate(fx.make_config({**config, "seed": number}))
-        if number % 100 == 0:
-            gc.collect()
-            mebibytes = psutil.Process().memory_info().rss / 2**20
-            print(f"after {number} runs: {mebibytes:.0f} MiB", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        jax.config.update("jax_compilation_cache_dir", folder)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+        for number in range(1, 100 * repeats + 1):
+            simulate(fx.make_config({**config, "seed": number}))
+            if number % 100 == 0:
+                print(f"after {number} runs: {resident_mebibytes():.0f} MiB", flush=True)
+
+
+def resident_mebibytes() -> float:
+    """Of this process."""
+    gc.collect()
+    return psutil.Process().memory_info().rss / 2**20
 
 
 MEASURES = {
