@@ -71,9 +71,10 @@ def test_one_run_after_another():
         fx.simulate(make_config({**TINY, "num_clients": 20, "seed": number}))
         gc.collect()
         assert not any(isinstance(one, Engine) for one in gc.get_objects())
-        sizes.append((resident_bytes(), len(jax.live_arrays())))
+        sizes.append((resident_bytes(), len(jax.live_arrays()), len(gc.get_objects())))
     assert sizes[-1][1] == sizes[4][1]
     assert (sizes[-1][0] - sizes[9][0]) / 40 < 0.3e6, sizes
+    assert (sizes[-1][2] - sizes[9][2]) / 40 < 5, sizes  # some are counters, caches that fill up
 
 
 def measured(**config) -> dict[str, int]:
