@@ -61,8 +61,9 @@ def live_bytes(function: Callable[..., Any], *args: Any) -> int:
     """Most bytes of results, intermediate ones included, that ``function(*args)`` holds at once.
 
     Counted in the traced program as if every operation wrote its result, and each result were kept
-    until its last use. Compilers fuse operations (less) and lay arrays out anew (more): of the
-    kinds of this package it is within a third of what XLA asks for on a CPU.
+    until its last use. Compilers fuse operations (less) and lay arrays out anew (more): with it
+    ``training_bytes`` is within a third of what XLA asks for on a CPU, of the kinds of this package
+    but for CIFAR-100's ResNet-18, of which it is a half.
     """
     return _peak(jax.make_jaxpr(function)(*args).jaxpr)
 
