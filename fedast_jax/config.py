@@ -174,7 +174,7 @@ class Config(_Table):
     max_updates: Count | None = None  # arrivals of a replicate, all tasks together
     precision: Precision = "float32"
     batch_width: Count | None = None  # W; None: from the device
-    memory_gib: Rate | None = None  # budget for rows and data; None: from the device
+    memory_gib: Rate | None = None  # budget for all a run takes; None: from the device
     num_devices: Count = 1  # that share the slots of every batch
     checkpoint_seconds: NonNegative = 60.0  # of wall time; 0: after every segment
     delays: DelayConfig = DelayConfig()

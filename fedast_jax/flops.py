@@ -38,7 +38,7 @@ def _count_equation(equation: core.JaxprEqn) -> int:
     if equation.primitive.name == "dot_general":
         return _dot_general_flops(equation)
     times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
-    return times * sum(_count(inner) for inner in _inner_programs(equation.params))
+    return times * sum(_count(inner) for inner in inner_programs(equation.params))
 
 
 def _dot_general_flops(equation: core.JaxprEqn) -> int:
@@ -49,7 +49,8 @@ def _dot_general_flops(equation: core.JaxprEqn) -> int:
     return 2 * summed * math.prod(out_shape)
 
 
-def _inner_programs(params: dict[str, Any]) -> Iterator[core.Jaxpr]:
+def inner_programs(params: dict[str, Any]) -> Iterator[core.Jaxpr]:
+    """The programs that an equation runs, such as the body of a loop."""
     for value in params.values():
         for entry in value if isinstance(value, tuple | list) else (value,):
             inner = getattr(entry, "jaxpr", entry)

@@ -88,6 +88,7 @@ class LanePool:
         self.capacity = (0, 0)  # version rows, update rows
         self.free = FreeRows([], [])
         self.peak = (0, 0)  # most rows in use
+        self.kept = (0, 0)  # most rows in use between two segments
 
     def grow(self, num_versions: int, num_updates: int) -> None:
         """Add rows, so that there are at least so many."""
@@ -118,6 +119,7 @@ class LanePool:
         works = [lane.work(lane.rows) for lane in self.lanes]
         starts = [lane.rows for lane in self.lanes]
         free = self.free.copy()
+        self.kept = self._most(self.kept, free)
         plan, rows = schedule(works, starts, free, self.spec.width, step_updates)
         tests = [
             test
@@ -127,11 +129,14 @@ class LanePool:
         self.free = free
         for lane, end in zip(self.lanes, rows, strict=True):
             lane.rows = end
-        self.peak = (
-            max(self.peak[0], self.capacity[0] - len(free.versions)),
-            max(self.peak[1], self.capacity[1] - len(free.updates)),
-        )
+        self.peak = self._most(self.peak, free)
         return PoolPlan(plan, list(self.lanes), tests)
+
+    def _most(self, most: tuple[int, int], free: FreeRows) -> tuple[int, int]:
+        return (
+            max(most[0], self.capacity[0] - len(free.versions)),
+            max(most[1], self.capacity[1] - len(free.updates)),
+        )
 
     def commit(self, lane: Lane, num_requests: int | None = None) -> None:
         """Free what nothing after the timeline's present event needs.

@@ -115,7 +115,8 @@ def show_plan(report: PlanReport, console: Console) -> None:
             f"{row['version_rows']} versions and {row['update_rows']} updates of "
             f"{row['parameters']:,} parameters: {row['bytes'] / 2**30:.2f} GiB with its data",
         )
-    table.add_row("memory", f"{report.memory_bytes / 2**30:.2f} GiB on the device")
+    memory = f"{report.memory_bytes / 2**30:.2f} GiB on the device"
+    table.add_row("memory", f"{memory}; a CPU's is the process's, beside Python and JAX")
     console.print(table)
 
 

@@ -29,19 +29,19 @@ from .sizing import (
     LEAST_WINDOW,
     PoolNeeds,
     Sizing,
-    batch_width,
     enough_resident,
     fit,
     memory_budget,
+    narrower,
     window,
 )
 from .task_data import PooledData, TaskData, load_task_data
 from .tasks import get_kind
+from .workspace import COMPILER_BYTES, program_bytes, workspace_bytes
 
 CALL_FLOP = 2e11  # work of one call on a CPU, so that it can be stopped within seconds
 MOST_STEPS = 8
 PROBE_TURNS = 6  # times that all active requests turn over while a probe runs
-WORKSPACE_COPIES = 8  # model-sized arrays that one client's training holds at once
 
 
 def simulate(
@@ -231,12 +231,9 @@ def prepare(
         DataError: data is missing or broken.
     """
     data, jobs = load_data(configs), jobs_of(configs) if jobs is None else jobs
-    width = saved.width if saved else batch_width(_with_seeds_of(configs, jobs))
-    pools, settings = make_pools(configs, data, width)
     if saved:
-        return Setup(pools, settings, saved.sizing, jobs)
-    sizings = _sizings(settings, pools, len(jobs))
-    return Setup(pools, settings, fit(sizings, memory_budget(configs[0]), configs), jobs)
+        return Setup(*make_pools(configs, data, saved.width), saved.sizing, jobs)
+    return _widest(configs, data, jobs)
 
 
 def load_data(configs: Sequence[Config]) -> dict[tuple, TaskData]:
@@ -262,6 +259,20 @@ def _with_seeds_of(configs: Sequence[Config], jobs: Sequence[Job]) -> list[Confi
         config.model_copy(update={"num_seeds": numbers[setting]})
         for setting, config in enumerate(configs)
     ]
+
+
+def _widest(configs: Sequence[Config], data: dict[tuple, TaskData], jobs: Sequence[Job]) -> Setup:
+    """With the widest batches that fit."""
+    budget, refusal = memory_budget(configs[0]), None
+    for width in narrower(_with_seeds_of(configs, jobs)):
+        pools, settings = make_pools(configs, data, width)
+        try:
+            sizings = _sizings(settings, pools, len(jobs))
+            return Setup(pools, settings, fit(sizings, budget, configs), jobs)
+        except ConfigError as error:
+            refusal = error
+    assert refusal is not None
+    raise refusal
 
 
 def make_pools(
@@ -320,29 +331,39 @@ def _sizings(settings: Sequence[Setting], pools: list[LanePool], total: int) -> 
     drivers = [_probe(one, pools, LEAST_WINDOW, width) for one in settings]
     narrowest = min(width for driver in drivers for width in _wave_widths(driver))
     turns = max(1, total // enough_resident(width, narrowest))  # of about equal numbers
-    num_resident = -(-total // turns)
+    num_resident, empty = -(-total // turns), _without_rows(settings, pools)
     while True:
         events = window(width, len(pools), num_resident)
-        yield Sizing(num_resident, events, _needs(settings, pools, events, num_resident))
+        yield Sizing(num_resident, events, _needs(settings, pools, empty, events, num_resident))
         if num_resident == 1:
             break
         num_resident = (num_resident + 1) // 2
     while events > 1:
         events //= 2
-        yield Sizing(1, events, _needs(settings, pools, events, 1))
+        yield Sizing(1, events, _needs(settings, pools, empty, events, 1))
 
 
 def _needs(
-    settings: Sequence[Setting], pools: list[LanePool], events: int, num_resident: int
+    settings: Sequence[Setting],
+    pools: list[LanePool],
+    empty: list[PoolNeeds],
+    events: int,
+    num_resident: int,
 ) -> tuple[PoolNeeds, ...]:
     """What one of the resident replicates needs at most, whichever setting it has."""
     share = -(-pools[0].spec.width // num_resident)  # a wider batch would train further ahead
     drivers = [_probe(one, pools, events, share) for one in settings]
-    peaks = [[pool.peak for pool in driver.pools] for driver in drivers]
-    return tuple(
-        _pool_needs(pool, [max(most) for most in zip(*of_pool, strict=True)])
-        for pool, of_pool in zip(pools, zip(*peaks, strict=True), strict=True)
-    )
+    probed = zip(*(driver.pools for driver in drivers), strict=True)
+    return tuple(_with_rows(*one) for one in zip(empty, probed, strict=True))
+
+
+def _with_rows(needs: PoolNeeds, probed: Sequence[LanePool]) -> PoolNeeds:
+    """With the most rows that a probe of any setting used of a pool."""
+    versions, updates = (max(pool.peak[part] for pool in probed) for part in range(2))
+    kept = [max(pool.kept[part] for pool in probed) for part in range(2)]
+    is_cpu = probed[0].spec.backend == "cpu"  # elsewhere the host holds what is to be saved
+    saved = is_cpu * (kept[0] * needs.version_bytes + kept[1] * needs.update_bytes)
+    return needs._replace(versions=versions, updates=updates, saved_bytes=saved)
 
 
 def _probe(setting: Setting, pools: list[LanePool], events: int, width: int) -> Driver:
@@ -364,12 +385,25 @@ def _probe(setting: Setting, pools: list[LanePool], events: int, width: int) -> 
     return driver
 
 
-def _pool_needs(pool: LanePool, peak: Sequence[int]) -> PoolNeeds:
-    engine = Engine(pool.spec)
-    version_bytes, update_bytes = engine.row_bytes
-    workspace = WORKSPACE_COPIES * pool.spec.micro_batch * update_bytes
-    fixed = pool.data.num_bytes + workspace
-    return PoolNeeds(peak[0], peak[1], pool.spec.width, version_bytes, update_bytes, fixed)
+def _without_rows(settings: Sequence[Setting], pools: list[LanePool]) -> list[PoolNeeds]:
+    """What each pool needs beside its rows. Data that pools share counts for the first of them."""
+    first = {id(pool.data): pool for pool in reversed(pools)}
+    is_cpu = pools[0].spec.backend == "cpu"  # the process holds all, its own copy of the data too
+    found = []
+    for number, pool in enumerate(pools):
+        fixed = workspace_bytes(pool.spec, pool.data) + program_bytes(pool.spec, pool.data)
+        fixed += COMPILER_BYTES if is_cpu and number == 0 else 0
+        if first[id(pool.data)] is pool:
+            fixed += pool.data.num_bytes * (1 + is_cpu)
+        clients = is_cpu * max(_clients_bytes(one, number, pool.data) for one in settings)
+        width, row_bytes = pool.spec.width, Engine(pool.spec).row_bytes
+        found.append(PoolNeeds(0, 0, width, *row_bytes, fixed, clients))
+    return found
+
+
+def _clients_bytes(setting: Setting, pool: int, data: TaskData) -> int:
+    lanes = list(setting.pool_of).count(pool)
+    return lanes * data.partition_bytes(setting.config.num_clients)
 
 
 def _wave_widths(driver: Driver) -> list[float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import jax
@@ -15,6 +15,7 @@ SEGMENT_BATCHES = 10  # full batches of a pool in one segment, about
 LEAST_WINDOW = 32  # events of a replicate in one segment: fewer cost more planning
 SPARE = 1.15  # rows beyond those that a probe needed
 BUDGET_SHARE = 0.6  # of the free memory
+NARROWEST = 16  # W is not made less than this to fit
 
 
 class PoolNeeds(NamedTuple):
@@ -25,7 +26,9 @@ class PoolNeeds(NamedTuple):
     width: int  # of a batch: what the last one of a segment trains ahead
     version_bytes: int
     update_bytes: int
-    fixed_bytes: int  # data and workspace, whatever the number of replicates
+    fixed_bytes: int  # data, workspace and programs, whatever the number of replicates
+    clients_bytes: int = 0  # of one replicate: which samples its clients hold
+    saved_bytes: int = 0  # of one replicate: its rows' contents while a checkpoint is written
 
     def rows(self, num_replicates: int) -> tuple[int, int]:
         """Version rows and update rows for so many replicates."""
@@ -35,9 +38,14 @@ class PoolNeeds(NamedTuple):
         )
 
     def bytes(self, num_replicates: int) -> int:
-        """Bytes on the device for so many replicates."""
+        """Bytes for so many replicates."""
+        each = self.clients_bytes + self.saved_bytes
+        return self.row_bytes(num_replicates) + each * num_replicates + self.fixed_bytes
+
+    def row_bytes(self, num_replicates: int) -> int:
+        """Bytes of the rows for so many replicates."""
         versions, updates = self.rows(num_replicates)
-        return versions * self.version_bytes + updates * self.update_bytes + self.fixed_bytes
+        return versions * self.version_bytes + updates * self.update_bytes
 
 
 class Sizing(NamedTuple):
@@ -49,7 +57,7 @@ class Sizing(NamedTuple):
 
     @property
     def bytes(self) -> int:
-        """Estimated bytes on the device."""
+        """Estimated bytes on the device; on a CPU of the process, beside Python and JAX."""
         return sum(need.bytes(self.num_resident) for need in self.needs)
 
 
@@ -74,6 +82,15 @@ def batch_width(configs: Sequence[Config]) -> int:
     return -(-width // num_devices) * num_devices
 
 
+def narrower(configs: Sequence[Config]) -> Iterator[int]:
+    """The batch widths to try: the first that fits is taken; a configured one is the only one."""
+    width = batch_width(configs)
+    yield width
+    while configs[0].batch_width is None and width > NARROWEST:
+        width //= 2
+        yield width
+
+
 def enough_resident(width: int, narrowest: float) -> int:
     """Replicates that fill every batch: more would only take memory.
 
@@ -89,15 +106,21 @@ def window(width: int, num_pools: int, num_resident: int) -> int:
     return max(LEAST_WINDOW, -(-SEGMENT_BATCHES * width * num_pools // num_resident))
 
 
-def too_large(needed: int, budget: int, configs: Sequence[Config]) -> ConfigError:
-    """The error for a run that does not fit with one replicate resident."""
+def too_large(smallest: Sizing, budget: int, configs: Sequence[Config]) -> ConfigError:
+    """The error for a run whose smallest way does not fit."""
+    return ConfigError(
+        f"one replicate needs about {smallest.bytes / 2**30:.2g} GiB, but {budget / 2**30:.2g} GiB "
+        f"may be used; lower {_main_number(smallest, configs)} or batch_width, or raise memory_gib"
+    )
+
+
+def _main_number(sizing: Sizing, configs: Sequence[Config]) -> str:
+    """What most of the memory goes with: the number of clients, or of requests in flight."""
+    if sum(need.clients_bytes for need in sizing.needs) > sizing.bytes / 2:
+        return f"num_clients={max(config.num_clients for config in configs)}"
     tasks = [task for config in configs for task in config.named_tasks]
     largest = max(tasks, key=lambda task: task.settings.num_active)
-    return ConfigError(
-        f"one replicate needs about {needed / 2**30:.2g} GiB, but {budget / 2**30:.2g} GiB may be "
-        f"used; lower tasks.{largest.name}.num_active={largest.settings.num_active} or "
-        f"batch_width, or raise memory_gib"
-    )
+    return f"tasks.{largest.name}.num_active={largest.settings.num_active}"
 
 
 def fit(options: Iterable[Sizing], budget: int, configs: Sequence[Config]) -> Sizing:
@@ -106,9 +129,10 @@ def fit(options: Iterable[Sizing], budget: int, configs: Sequence[Config]) -> Si
     Raises:
         ConfigError: none fits; the message says which number to lower.
     """
-    needed = 0
+    smallest = None
     for option in options:
-        needed = option.bytes
-        if needed <= budget:
+        if option.bytes <= budget:
             return option
-    raise too_large(needed, budget, configs)
+        smallest = option
+    assert smallest is not None
+    raise too_large(smallest, budget, configs)

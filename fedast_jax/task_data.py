@@ -86,6 +86,11 @@ class TaskData(ABC):
             shares_seed: but for the clients' class proportions, if given.
         """
 
+    def partition_bytes(self, num_clients: int) -> int:
+        """Bytes, on the host, of a partition."""
+        del num_clients
+        return 0
+
     def check_num_clients(self, num_clients: int) -> None:
         """Raise DataError if the data cannot be divided over so many clients."""
         del num_clients  # any number will do
@@ -128,6 +133,10 @@ class ImageData(TaskData):
             _put(images=dataset.train_images, labels=dataset.train_labels),
             _put(images=dataset.test_images[tests], labels=dataset.test_labels[tests]),
         )
+
+    def partition_bytes(self, num_clients: int) -> int:
+        """Of each client and class a count and an offset; the shuffled pools."""
+        return 6 * num_clients * self.shape.num_classes + 8 * len(self.labels)
 
     def partition(
         self,

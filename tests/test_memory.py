@@ -1,8 +1,12 @@
-"""A process that has done much holds no more than one that has done little."""
+"""A process takes what was estimated, and does not grow by what it has done."""
 
 from __future__ import annotations
 
 import gc
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -11,6 +15,7 @@ import pytest
 
 import fedast_jax as fx
 from fedast_jax.config import make_config
+from fedast_jax.data import DataError, load_dataset
 from fedast_jax.engine import Engine
 
 TINY = {
@@ -66,6 +71,53 @@ def test_one_run_after_another():
         fx.simulate(make_config({**TINY, "num_clients": 20, "seed": number}))
         gc.collect()
         assert not any(isinstance(one, Engine) for one in gc.get_objects())
-        sizes.append((resident_bytes(), len(jax.live_arrays())))
+        sizes.append((resident_bytes(), len(jax.live_arrays()), len(gc.get_objects())))
     assert sizes[-1][1] == sizes[4][1]
     assert (sizes[-1][0] - sizes[9][0]) / 40 < 0.3e6, sizes
+    assert (sizes[-1][2] - sizes[9][2]) / 40 < 5, sizes  # some are counters, caches that fill up
+
+
+def measured(**config) -> dict[str, int]:
+    """Bytes of a run in a new process."""
+    table = {"num_clients": 200, "checkpoint_seconds": 0, **config}
+    script = Path(__file__).with_name("measured_run.py")
+    command = [sys.executable, str(script), json.dumps(table)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)
+
+
+def assert_within_a_quarter(found: dict[str, int]) -> None:
+    assert found["estimate"] == pytest.approx(found["peak"] - found["base"], rel=0.25), found
+
+
+WIDE = {"kind": "wide", "num_active": 12, "target_accuracy": "none"}
+MNIST = {"target_accuracy": "none", "local_epochs": 1}
+
+
+def test_the_estimate_is_what_a_process_takes():
+    """Rows of 17 MB, nearly all of the memory."""
+    assert_within_a_quarter(measured(max_updates=40, batch_width=8, tasks={"wide": WIDE}))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"num_seeds": 3, "max_updates": 40, "batch_width": 16, "tasks": {"wide": WIDE}},
+        {"num_clients": 2_000_000, "max_updates": 40, "tasks": {"digits": {}}},
+        {"max_updates": 300, "tasks": {"mnist": MNIST}},
+        {"num_seeds": 16, "max_updates": 150, "tasks": {"mnist": MNIST}},
+        {"num_clients": 2000, "max_updates": 900, "tasks": {"mnist": {**MNIST, "num_active": 800}}},
+        {"max_updates": 32, "tasks": {"fashion_mnist": MNIST}},
+        {"max_updates": 32, "tasks": {"cifar10": {**MNIST, "test_samples": 200}}},
+        {"max_updates": 100, "tasks": {"mnist": MNIST, "fashion_mnist": MNIST}},
+    ],
+)
+def test_the_estimate_of_other_runs(config):
+    needed = {"mnist", "fashion_mnist", "cifar10"} & set(config["tasks"])
+    for name in needed:
+        try:
+            load_dataset(name)
+        except DataError:
+            pytest.skip(f"{name} is not here")
+    assert_within_a_quarter(measured(**config))

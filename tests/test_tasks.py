@@ -12,6 +12,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from fedast_jax.tasks import TASKS, Defaults, Kind, Shape, Task, get_kind, register
+from fedast_jax.tasks.classification import first_largest
 
 SHAPES = {
     "mnist": Shape((28, 28, 1), 10),
@@ -240,3 +241,9 @@ def test_losses_agree_with_pytorch(name, num_conv):
     )
     np.testing.assert_allclose(computed.each_loss, expected.numpy(), rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(computed.correct, logits.argmax(1) == labels)
+
+
+def test_the_first_of_the_largest():
+    """As ``argmax``, of ties and NaN too."""
+    values = np.array([[1, 3, 3], [2, 2, 2], [0, np.nan, 5], [-np.inf] * 3, [np.nan] * 3], float)
+    np.testing.assert_array_equal(first_largest(jnp.asarray(values)), values.argmax(-1))
