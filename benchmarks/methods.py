@@ -26,7 +26,7 @@ from collections.abc import Sequence
 import fedast_jax as fx
 from fedast_jax.executor import PlanOnly
 from fedast_jax.pool import LanePool
-from fedast_jax.simulate import prepare
+from fedast_jax.setup import prepare
 
 METHODS = {
     "option S, target met half-way": {"target_accuracy": "half-way"},

@@ -62,12 +62,12 @@ class Sizing(NamedTuple):
 
 
 def memory_budget(config: Config) -> int:
-    """Bytes that a run may take on each device."""
+    """Bytes that a run may take on each device; on a CPU, on all of its devices together."""
     if config.memory_gib is not None:
         return int(config.memory_gib * 2**30)
     stats = jax.local_devices()[0].memory_stats() or {}
-    share_of_host = psutil.virtual_memory().available // config.num_devices
-    return int(BUDGET_SHARE * stats.get("bytes_limit", share_of_host))
+    total = stats.get("bytes_limit", psutil.virtual_memory().available)
+    return int(BUDGET_SHARE * total)
 
 
 def batch_width(configs: Sequence[Config]) -> int:
@@ -86,8 +86,9 @@ def narrower(configs: Sequence[Config]) -> Iterator[int]:
     """The batch widths to try: the first that fits is taken; a configured one is the only one."""
     width = batch_width(configs)
     yield width
-    while configs[0].batch_width is None and width > NARROWEST:
-        width //= 2
+    num_devices = configs[0].num_devices
+    while configs[0].batch_width is None and width > max(NARROWEST, num_devices):
+        width = max(width // 2 // num_devices, 1) * num_devices
         yield width
 
 

@@ -29,7 +29,7 @@ from fedast_jax.executor import Contents, Executor, Score, Seconds, UsedRows
 from fedast_jax.layers import Dense
 from fedast_jax.pool import Lane, LanePool, PoolPlan, Test
 from fedast_jax.results import Result
-from fedast_jax.simulate import data_of
+from fedast_jax.setup import data_of
 from fedast_jax.sizing import Sizing
 from fedast_jax.tasks import Defaults, Kind, Shape, Task, classification, get_kind, register
 from fedast_jax.tasks.digits import NORMALISE

@@ -9,7 +9,8 @@ from fedast_jax.algorithms.centralized import Chain, ChainTimeline
 from fedast_jax.config import ConfigError, make_config
 from fedast_jax.events import Limits
 from fedast_jax.local_train import LocalWork
-from fedast_jax.simulate import prepare, simulate
+from fedast_jax.setup import prepare
+from fedast_jax.simulate import simulate
 from fedast_jax.task_data import PooledData
 
 

@@ -5,7 +5,9 @@ On a CPU they are parts of the host; conftest.py asks for four.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,8 @@ import fedast_jax as fx
 from fedast_jax.config import ConfigError, make_config
 from fedast_jax.engine import Engine
 from fedast_jax.saving.checkpoint import Checkpoints
-from fedast_jax.sizing import batch_width
+from fedast_jax.setup import prepare
+from fedast_jax.sizing import Sizing, batch_width, narrower
 
 DIGITS = {"digits": {"num_active": 6, "buffer_size": 2, "samples_per_client": 20}}
 TASKS: dict[str, Any] = {
@@ -84,6 +87,42 @@ def test_the_width_is_a_multiple_of_the_devices():
     assert batch_width([make_config({**table, "num_devices": 3})]) == 48
     with pytest.raises(ConfigError, match="batch_width must be a multiple of num_devices=4, got 6"):
         make_config({**table, "num_devices": 4, "batch_width": 6})
+
+
+@pytest.mark.parametrize(
+    ("num_devices", "widths"), [(1, [16]), (3, [48, 24, 12]), (4, [64, 32, 16])]
+)
+def test_narrower_widths_are_multiples_too(num_devices, widths):
+    table = {"max_updates": 9, "tasks": TASKS, "num_devices": num_devices}
+    assert list(narrower([make_config(table)])) == widths
+    assert list(narrower([make_config({**table, "batch_width": 12})])) == [12]
+
+
+def test_the_widest_batch_that_fits_is_taken(monkeypatch):
+    """Where no sizing of a wider one does, the width is halved, and at the end refused."""
+    config = make_config({"max_updates": 9, "tasks": DIGITS, "num_devices": 4, "num_clients": 30})
+
+    def fits(limit: int, sizings: Iterable[Sizing], *rest: Any) -> Sizing:
+        sizing = next(iter(sizings))
+        if sizing.needs[0].width > limit:
+            raise ConfigError("too large")
+        return sizing
+
+    monkeypatch.setattr("fedast_jax.setup.fit", partial(fits, 32))
+    assert prepare([config]).pools[0].spec.width == 32
+    monkeypatch.setattr("fedast_jax.setup.fit", partial(fits, 8))
+    with pytest.raises(ConfigError, match="too large"):
+        prepare([config])
+
+
+def test_memory_of_devices_that_share_a_host():
+    """Rows, workspace and data are there once a device; the host's own part is there once."""
+    table = {"max_updates": 9, "tasks": DIGITS, "num_clients": 30, "batch_width": 16}
+    one, two = (prepare([make_config({**table, "num_devices": n})]).sizing.needs[0] for n in (1, 2))
+    assert two.version_bytes == 2 * one.version_bytes
+    assert two.update_bytes == 2 * one.update_bytes
+    assert one.fixed_bytes < two.fixed_bytes < 2 * one.fixed_bytes
+    assert two.saved_bytes == one.saved_bytes > 0
 
 
 def test_more_devices_than_there_are():

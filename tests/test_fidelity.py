@@ -36,7 +36,7 @@ from fedast_jax.executor import Device, PlanOnly
 from fedast_jax.fidelity import authors, authors_scale, authors_weight, share_out_granules
 from fedast_jax.resnet import Block, ResNet18
 from fedast_jax.results import Result
-from fedast_jax.simulate import make_pools
+from fedast_jax.setup import make_pools
 from fedast_jax.sizing import Sizing
 from fedast_jax.tasks import Shape, get_kind
 from fedast_jax.tasks.fashion_mnist import LeNet5

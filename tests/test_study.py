@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from typing import Any
 
 import numpy as np
@@ -263,8 +262,7 @@ def _stopped_at_once(monkeypatch):
         raise Interrupted
 
     monkeypatch.setattr("fedast_jax.executor.Device.train", stop)
-    module = sys.modules[fx.simulate.__module__]  # the package's name for it is the function
-    monkeypatch.setattr(module, "enough_resident", lambda *given: 1)
+    monkeypatch.setattr("fedast_jax.probe.enough_resident", lambda *given: 1)
 
 
 @pytest.mark.usefixtures("_stopped_at_once")

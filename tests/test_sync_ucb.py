@@ -19,7 +19,8 @@ from fedast_jax.engine import INITIAL_MODEL
 from fedast_jax.events import Limits
 from fedast_jax.executor import Device, PlanOnly
 from fedast_jax.local_train import local_train
-from fedast_jax.simulate import plan, prepare
+from fedast_jax.setup import prepare
+from fedast_jax.simulate import plan
 
 # One task, three clients. Round 1 keeps all, with losses 2, 3 and 4; round 2 keeps client 0 alone,
 # with loss 1.

@@ -21,7 +21,7 @@ from fedast_jax.data import DataError
 from fedast_jax.data.text import SYMBOLS, Roles, decode, encode, make_text_dataset, split_text
 from fedast_jax.data.text_sources import join_windows, load_shakespeare, parse_play
 from fedast_jax.draws import draw_from_span, draw_subsets
-from fedast_jax.simulate import prepare
+from fedast_jax.setup import prepare
 from fedast_jax.task_data import TextData, evenly
 
 PLAY = """ROMEO:

@@ -18,7 +18,8 @@ from ..driver import Counts, Driver, Job, jobs_of
 from ..executor import PlanOnly, Seconds
 from ..saving.plain import flatten, unflatten
 from ..saving.snapshot import put_back_replicate, take_replicate
-from ..simulate import Ran, load_data, make_pools, precision, run_jobs
+from ..setup import load_data, make_pools
+from ..simulate import Ran, precision, run_jobs
 from ..sizing import PoolNeeds, Sizing, batch_width
 
 Share = dict[str, Any]
