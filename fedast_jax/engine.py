@@ -267,10 +267,7 @@ class Engine:
     def _spread(self, updates: jax.Array, rows: jax.Array, num_rows: jax.Array) -> jax.Array:
         """``(1/V) sum ||u_i - mean||^2 / ||mean||^2`` over the rows ``rows[:num_rows]``."""
         is_real = (jnp.arange(rows.shape[0]) < num_rows)[:, None]
-        chosen = jnp.where(is_real, updates[rows], 0)
-        mean = chosen.sum(0) / num_rows
-        deviations = jnp.where(is_real, chosen - mean, 0)
-        return (deviations**2).sum() / num_rows / (mean**2).sum()
+        return relative_spread(jnp.where(is_real, updates[rows], 0), num_rows)
 
     def _spreads(
         self, updates: jax.Array, windows: jax.Array, num_windows: jax.Array, counts: jax.Array
@@ -278,11 +275,8 @@ class Engine:
         """``_spread`` of each of ``windows[:num_windows, V]``, where ``counts[P]`` holds."""
 
         def measure(index: jax.Array, found: jax.Array) -> jax.Array:
-            rows = windows[index]
-            chosen = jnp.where(counts, updates[rows], 0)
-            gram = jnp.matmul(chosen, chosen.T, precision="highest")  # one pass over the rows
-            norm = gram.mean()  # ||mean||^2
-            return found.at[index].set((jnp.trace(gram) / len(rows) - norm) / norm)
+            chosen = jnp.where(counts, updates[windows[index]], 0)
+            return found.at[index].set(relative_spread(chosen, windows.shape[1]))
 
         empty = jnp.zeros(len(windows), self.spec.dtype)
         return lax.fori_loop(0, num_windows, measure, empty)
@@ -323,6 +317,16 @@ class Engine:
         empty = Scores(*(jnp.zeros(rows.shape, self.spec.dtype) for _ in Scores._fields))
         with jax.default_matmul_precision(self.spec.matmul_precision):
             return lax.fori_loop(0, num_rows, score_row, empty)
+
+
+def relative_spread(updates: jax.Array, number: Array | int) -> jax.Array:
+    """``(1/V) sum ||u_i - mean||^2 / ||mean||^2`` of V = ``number`` rows, from their Gram matrix.
+
+    One pass over ``updates[V or more, P]``; rows of zeros beyond the V-th change nothing.
+    """
+    gram = jnp.matmul(updates, updates.T, precision="highest")
+    norm = gram.sum() / number**2  # of the mean, squared
+    return (jnp.trace(gram) / number - norm) / norm
 
 
 def request_key(seed: Array, task: Array, request: Array) -> jax.Array:
