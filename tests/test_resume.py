@@ -279,7 +279,7 @@ def test_from_python_the_same_call_goes_on(tmp_path, config):
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_at_many_random_moments(monkeypatch, tmp_path, config, seed):
     """At least ten SIGKILLs, some of them while a checkpoint is being written."""
-    config.write_text(CONFIG.format(max_updates=6000))
+    config.write_text(CONFIG.format(max_updates=30_000))  # not done before it is killed
     out, whole = tmp_path / "out", tmp_path / "whole"
     assert run(monkeypatch, "run", config, "--out", whole, "--save", EVERYTHING) == 0
     chance, num_killed, arguments = random.Random(seed), 0, ["run", config, "--out", out]
