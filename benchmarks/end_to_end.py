@@ -24,7 +24,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import fedast_jax as fx
-from fedast_jax.bench import SLOTS, prepare
+from fedast_jax.run.bench import SLOTS, prepare
 from fedast_jax.tasks import get_kind
 
 NUM_UPDATES = {"mnist": 3200, "fashion_mnist": 960, "cifar10": 96, "digits": 9600}

@@ -24,9 +24,9 @@ import time
 from collections.abc import Sequence
 
 import fedast_jax as fx
-from fedast_jax.executor import PlanOnly
-from fedast_jax.pool import LanePool
-from fedast_jax.setup import prepare
+from fedast_jax.planning.pool import LanePool
+from fedast_jax.run.executor import PlanOnly
+from fedast_jax.run.prepare import prepare
 
 METHODS = {
     "option S, target met half-way": {"target_accuracy": "half-way"},

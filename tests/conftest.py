@@ -20,19 +20,19 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from oracle import Request, SymbolicLearner, load_data, shared_out
 
-from fedast_jax import executor
 from fedast_jax.algorithms import get_algorithm
-from fedast_jax.config import Config, TaskConfig, make_config
-from fedast_jax.driver import Driver, Setting
-from fedast_jax.engine import Engine, EngineSpec
-from fedast_jax.executor import Contents, Executor, Score, Seconds, UsedRows
-from fedast_jax.layers import Dense
-from fedast_jax.pool import Lane, LanePool, PoolPlan, Test
-from fedast_jax.results import Result
-from fedast_jax.setup import data_of
-from fedast_jax.sizing import Sizing
+from fedast_jax.config.settings import Config, TaskConfig, make_config
+from fedast_jax.engine.engine import Engine, EngineSpec
+from fedast_jax.planning.pool import Lane, LanePool, PoolPlan, Test
+from fedast_jax.results.tables import Result
+from fedast_jax.run import executor
+from fedast_jax.run.driver import Driver, Setting
+from fedast_jax.run.executor import Contents, Executor, Score, Seconds, UsedRows
+from fedast_jax.run.prepare import data_of
+from fedast_jax.run.sizing import Sizing
 from fedast_jax.tasks import Defaults, Kind, Shape, Task, classification, get_kind, register
 from fedast_jax.tasks.digits import NORMALISE
+from fedast_jax.tasks.nn.layers import Dense
 
 jax.config.update("jax_num_cpu_devices", 4)  # for test_devices.py; all else uses the first
 

@@ -13,9 +13,9 @@ import time
 
 import psutil
 
-from fedast_jax import cli
+from fedast_jax.cli.app import app as cli
 from fedast_jax.cluster import ray_tasks
-from fedast_jax.saving.checkpoint import Checkpoints
+from fedast_jax.run.checkpoint import Checkpoints
 
 who = sys.argv[1]
 sys.argv = ["fedast", *sys.argv[2:]]

@@ -15,14 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracle import shared_out
 
-from fedast_jax.allocation import share_out, sigma_hat
-from fedast_jax.config import ConfigError, make_config
-from fedast_jax.delays import LAWS, Dispatches, client_speeds
-from fedast_jax.driver import Driver
-from fedast_jax.engine import Engine
-from fedast_jax.events import Limits
-from fedast_jax.executor import Device, PlanOnly
-from fedast_jax.timeline import TaskPlan, Timeline
+from fedast_jax.algorithms.allocation import share_out, sigma_hat
+from fedast_jax.algorithms.asynchronous import TaskPlan, Timeline
+from fedast_jax.algorithms.log import Limits
+from fedast_jax.clients.delays import LAWS, Dispatches, client_speeds
+from fedast_jax.config.settings import ConfigError, make_config
+from fedast_jax.engine.engine import Engine
+from fedast_jax.run.driver import Driver
+from fedast_jax.run.executor import Device, PlanOnly
 
 SPEEDS, SHARES = (1.3, 1.0, 0.7), (0.25, 0.5, 0.25)
 NAN, INF = math.nan, math.inf

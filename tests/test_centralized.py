@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from fedast_jax.engine.engine.local_train import LocalWork
 from oracle import load_data
 
 from fedast_jax.algorithms.centralized import Chain, ChainTimeline
-from fedast_jax.config import ConfigError, make_config
-from fedast_jax.events import Limits
-from fedast_jax.local_train import LocalWork
-from fedast_jax.setup import prepare
-from fedast_jax.simulate import simulate
-from fedast_jax.task_data import PooledData
+from fedast_jax.algorithms.log import Limits
+from fedast_jax.config.settings import ConfigError, make_config
+from fedast_jax.data.task_data import PooledData
+from fedast_jax.run.prepare import prepare
+from fedast_jax.run.simulate import simulate
 
 
 def started(limits: Limits) -> ChainTimeline:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from conftest import assert_identical
 
-from fedast_jax.saving import checkpoint
-from fedast_jax.saving.checkpoint import COST_SHARE, Checkpoints, Keeper, ResumeError
+from fedast_jax.run import checkpoint
+from fedast_jax.run.checkpoint import COST_SHARE, Checkpoints, Keeper, ResumeError
 
 CONTENT = {"heap": [(0.1, 3), (float("inf"), 4)], "rows": np.arange(300.0).reshape(3, 100)}
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from jax import lax
 
-from fedast_jax.augment import crop_and_flip
-from fedast_jax.config import make_config
+from fedast_jax.config.settings import make_config
 from fedast_jax.data import load_dataset
-from fedast_jax.resnet import Block, Conv1x1, GroupNorm, conv3x3
-from fedast_jax.simulate import simulate
+from fedast_jax.run.simulate import simulate
 from fedast_jax.tasks import TASKS, Shape
+from fedast_jax.tasks.nn.augment import crop_and_flip
+from fedast_jax.tasks.nn.resnet import Block, Conv1x1, GroupNorm, conv3x3
 
 TASK = TASKS["cifar100"].build(Shape((32, 32, 3), 100))
 

@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import pytest
 
-from fedast_jax.config import make_config
-from fedast_jax.simulate import simulate_together
+from fedast_jax.config.settings import make_config
+from fedast_jax.run.simulate import simulate_together
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 TASK = {"kind": "softmax", "num_active": 6, "buffer_size": 2, "target_accuracy": 0.5}

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 from conftest import scenarios
+from fedast_jax.engine.engine.server import OPTIMIZERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fedast_jax as fx
 from fedast_jax.algorithms import ALGORITHMS
-from fedast_jax.config import (
+from fedast_jax.clients.delays import LAWS
+from fedast_jax.config.settings import (
     PRECISIONS,
     Config,
     ConfigError,
@@ -22,8 +24,6 @@ from fedast_jax.config import (
     load_config,
     make_config,
 )
-from fedast_jax.delays import LAWS
-from fedast_jax.server import OPTIMIZERS
 from fedast_jax.tasks import TASKS
 
 

@@ -21,11 +21,11 @@ from test_cli import run
 from test_exactness import check_for_real, fixed_scenario
 
 import fedast_jax as fx
-from fedast_jax.config import ConfigError, make_config
-from fedast_jax.engine import Engine
-from fedast_jax.saving.checkpoint import Checkpoints
-from fedast_jax.setup import prepare
-from fedast_jax.sizing import Sizing, batch_width, narrower
+from fedast_jax.config.settings import ConfigError, make_config
+from fedast_jax.engine.engine import Engine
+from fedast_jax.run.checkpoint import Checkpoints
+from fedast_jax.run.prepare import prepare
+from fedast_jax.run.sizing import Sizing, batch_width, narrower
 
 DIGITS = {"digits": {"num_active": 6, "buffer_size": 2, "samples_per_client": 20}}
 TASKS: dict[str, Any] = {
@@ -108,9 +108,9 @@ def test_the_widest_batch_that_fits_is_taken(monkeypatch):
             raise ConfigError("too large")
         return sizing
 
-    monkeypatch.setattr("fedast_jax.setup.fit", partial(fits, 32))
+    monkeypatch.setattr("fedast_jax.run.prepare.fit", partial(fits, 32))
     assert prepare([config]).pools[0].spec.width == 32
-    monkeypatch.setattr("fedast_jax.setup.fit", partial(fits, 8))
+    monkeypatch.setattr("fedast_jax.run.prepare.fit", partial(fits, 8))
     with pytest.raises(ConfigError, match="too large"):
         prepare([config])
 

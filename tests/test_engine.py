@@ -14,18 +14,18 @@ import optax
 import pandas as pd
 import pytest
 from conftest import Ran, engine_spec, run_driver, shared_engine
+from fedast_jax.engine.engine.server import OPTIMIZERS, make_server
 from jax.flatten_util import ravel_pytree
 from oracle import load_data
 
 import fedast_jax as fx
-from fedast_jax import executor
-from fedast_jax.config import Config, make_config
-from fedast_jax.driver import Driver
-from fedast_jax.engine import Engine, Program, Rounds, Slots, request_key, write_rows
-from fedast_jax.executor import Device
-from fedast_jax.program import LaneColumns, Shapes, pack
-from fedast_jax.schedule import FreeRows, LaneRows, LaneWork, schedule
-from fedast_jax.server import OPTIMIZERS, make_server
+from fedast_jax.config.settings import Config, make_config
+from fedast_jax.engine.engine import Engine, Program, Rounds, Slots, request_key, write_rows
+from fedast_jax.planning.pack import LaneColumns, Shapes, pack
+from fedast_jax.planning.schedule import FreeRows, LaneRows, LaneWork, schedule
+from fedast_jax.run import executor
+from fedast_jax.run.driver import Driver
+from fedast_jax.run.executor import Device
 
 BASE: dict[str, Any] = {
     "num_clients": 20,

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from oracle import OneReplicate, SymbolicLearner, simulate_one_by_one
 
 from fedast_jax.algorithms import get_algorithm
-from fedast_jax.config import Config, make_config
-from fedast_jax.events import EventLog
-from fedast_jax.executor import Device
+from fedast_jax.algorithms.log import EventLog
+from fedast_jax.config.settings import Config, make_config
+from fedast_jax.run.executor import Device
 
 TOLERANCE = 1e-9
 REQUEST_COLUMNS = [

@@ -24,23 +24,23 @@ from oracle import shared_out_by_granules
 from test_allocation import Drawn, Listed, drawn_timelines
 from test_exactness import check_for_real, check_symbols, fixed_scenario, note
 
-from fedast_jax import fidelity
 from fedast_jax.algorithms import ALGORITHMS
-from fedast_jax.allocation import Rules
-from fedast_jax.config import Config, ConfigError, make_config
+from fedast_jax.algorithms import authors as fidelity
+from fedast_jax.algorithms.allocation import Rules
+from fedast_jax.algorithms.asynchronous import TaskPlan, Timeline
+from fedast_jax.algorithms.authors import authors, authors_scale, authors_weight, share_out_granules
+from fedast_jax.algorithms.log import Limits
+from fedast_jax.config.settings import Config, ConfigError, make_config
 from fedast_jax.data import Partition
-from fedast_jax.driver import Driver
-from fedast_jax.engine import Engine
-from fedast_jax.events import Limits
-from fedast_jax.executor import Device, PlanOnly
-from fedast_jax.fidelity import authors, authors_scale, authors_weight, share_out_granules
-from fedast_jax.resnet import Block, ResNet18
-from fedast_jax.results import Result
-from fedast_jax.setup import make_pools
-from fedast_jax.sizing import Sizing
+from fedast_jax.engine.engine import Engine
+from fedast_jax.results.tables import Result
+from fedast_jax.run.driver import Driver
+from fedast_jax.run.executor import Device, PlanOnly
+from fedast_jax.run.prepare import make_pools
+from fedast_jax.run.sizing import Sizing
 from fedast_jax.tasks import Shape, get_kind
 from fedast_jax.tasks.fashion_mnist import LeNet5
-from fedast_jax.timeline import TaskPlan, Timeline
+from fedast_jax.tasks.nn.resnet import Block, ResNet18
 
 NAN = math.nan
 

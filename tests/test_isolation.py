@@ -13,15 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import Ran, assert_identical, engine_spec, run_driver
+from fedast_jax.results.tables.figures import accuracy_figure, held_mean
 from test_engine import assert_same_bits, base, models, of_replicate, replicate, run, spoil
 
 import fedast_jax as fx
-from fedast_jax.config import make_config
-from fedast_jax.driver import Driver
-from fedast_jax.engine import Engine, Pool
-from fedast_jax.executor import Contents, Device, UsedRows
-from fedast_jax.figures import accuracy_figure, held_mean
-from fedast_jax.saving import run_folder
+from fedast_jax.config.settings import make_config
+from fedast_jax.engine.engine import Engine, Pool
+from fedast_jax.results.tables import run_folder
+from fedast_jax.run.driver import Driver
+from fedast_jax.run.executor import Contents, Device, UsedRows
 
 pytestmark = pytest.mark.usefixtures("shared_engines")
 WAYS = [{}, {"allocation": "dynamic", "max_updates": 90}, {"algorithm": "sync_st", "keep_first": 3}]

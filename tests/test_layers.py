@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from fedast_jax.layers import Conv, Dense, conv2d, flatten, max_pool, to_batch_innermost
+from fedast_jax.tasks.nn.layers import Conv, Dense, conv2d, flatten, max_pool, to_batch_innermost
 
 FORMS = ["patches", "rows"]
 

@@ -19,7 +19,7 @@ from fedast_jax.cluster import ray_cluster
 from fedast_jax.cluster.blocks import make_blocks
 from fedast_jax.cluster.errors import ClusterError
 from fedast_jax.cluster.ray_tasks import Progress, RayTasks, make_task
-from fedast_jax.driver import jobs_of
+from fedast_jax.run.driver import jobs_of
 
 CONFIG = """
 num_clients = 20
@@ -80,7 +80,7 @@ def test_a_killed_sweep_goes_on_with_the_blocks_that_were_done(monkeypatch, tmp_
     said = process.communicate(timeout=600)[0]
     assert process.returncode == -signal.SIGKILL, said
     assert not out.exists()
-    process = python("-m", "fedast_jax.cli", "resume", out)
+    process = python("-m", "fedast_jax.cli.app", "resume", out)
     said = process.communicate(timeout=600)[0]
     assert process.returncode == 0, said
     assert said.count(" done on ") == 2, said  # of three
@@ -91,7 +91,7 @@ def test_a_killed_sweep_goes_on_with_the_blocks_that_were_done(monkeypatch, tmp_
 @pytest.mark.slow
 def test_ctrl_c_leaves_what_was_done(tmp_path, config):
     out = tmp_path / "out"
-    process = python("-m", "fedast_jax.cli", "sweep", config, *GRID, "--out", out, "--ray")
+    process = python("-m", "fedast_jax.cli.app", "sweep", config, *GRID, "--out", out, "--ray")
     assert process.stdout is not None
     for line in process.stdout:
         if " done on " in line:

@@ -7,12 +7,12 @@ import pytest
 from conftest import pools_of
 
 from fedast_jax.algorithms import sync
+from fedast_jax.algorithms.log import Limits
 from fedast_jax.algorithms.sequential import SequentialTimeline
 from fedast_jax.algorithms.sync import Clients, SyncTask
-from fedast_jax.config import ConfigError, make_config
-from fedast_jax.driver import Driver
-from fedast_jax.events import Limits
-from fedast_jax.executor import PlanOnly
+from fedast_jax.config.settings import ConfigError, make_config
+from fedast_jax.run.driver import Driver
+from fedast_jax.run.executor import PlanOnly
 
 
 class Listed:

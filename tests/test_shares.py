@@ -10,7 +10,7 @@ from conftest import assert_identical
 
 import fedast_jax as fx
 from fedast_jax.cluster.shares import from_bytes, merge, run_share, to_bytes
-from fedast_jax.driver import jobs_of
+from fedast_jax.run.driver import jobs_of
 
 BASE = {
     "num_clients": 20,

@@ -20,6 +20,7 @@ from conftest import (
     pools_of,
     scenarios,
 )
+from fedast_jax.results.tables.plain import flatten, unflatten
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from oracle import SymbolicLearner
@@ -27,12 +28,11 @@ from test_exactness import SYNCHRONOUS, _step_updates
 from test_fidelity import DYNAMIC, NUMBERS, lowered
 
 from fedast_jax.algorithms import ALGORITHMS, get_algorithm
-from fedast_jax.config import Config, ConfigError, make_config
-from fedast_jax.driver import Driver
-from fedast_jax.events import EventLog
-from fedast_jax.executor import Device, Executor, Interrupted
-from fedast_jax.saving.plain import flatten, unflatten
-from fedast_jax.saving.snapshot import put_back, take
+from fedast_jax.algorithms.log import EventLog
+from fedast_jax.config.settings import Config, ConfigError, make_config
+from fedast_jax.run.driver import Driver
+from fedast_jax.run.executor import Device, Executor, Interrupted
+from fedast_jax.run.snapshot import put_back, take
 
 
 class Killed(Exception):

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from fedast_jax.results.tables.figures import COLOURS, held_mean
 from pandas.testing import assert_frame_equal
 from rich.console import Console
 
 import fedast_jax as fx
-from fedast_jax.config import ConfigError
-from fedast_jax.executor import Interrupted
-from fedast_jax.figures import COLOURS, held_mean
-from fedast_jax.saving import run_folder
+from fedast_jax.config.settings import ConfigError
+from fedast_jax.results.tables import run_folder
+from fedast_jax.run.executor import Interrupted
 from fedast_jax.study import outcomes
 from fedast_jax.study.figures import comparison_figure
 from fedast_jax.study.forecast import forecast
@@ -261,8 +261,8 @@ def _stopped_at_once(monkeypatch):
     def stop(*given: object, **more: object) -> None:
         raise Interrupted
 
-    monkeypatch.setattr("fedast_jax.executor.Device.train", stop)
-    monkeypatch.setattr("fedast_jax.probe.enough_resident", lambda *given: 1)
+    monkeypatch.setattr("fedast_jax.run.executor.Device.train", stop)
+    monkeypatch.setattr("fedast_jax.run.probe.enough_resident", lambda *given: 1)
 
 
 @pytest.mark.usefixtures("_stopped_at_once")

@@ -13,11 +13,11 @@ from oracle import shared_out
 from scipy import stats
 
 from fedast_jax.algorithms import sync
+from fedast_jax.algorithms.log import Limits
 from fedast_jax.algorithms.sync import Clients, SyncTask, SyncTimeline
-from fedast_jax.config import ConfigError, make_config
-from fedast_jax.driver import Driver
-from fedast_jax.events import Limits
-from fedast_jax.executor import PlanOnly
+from fedast_jax.config.settings import ConfigError, make_config
+from fedast_jax.run.driver import Driver
+from fedast_jax.run.executor import PlanOnly
 
 SPEEDS = np.array([1.3, 1.0, 1.0, 0.7])
 

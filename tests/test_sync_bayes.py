@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from fedast_jax.algorithms.log import Limits
 from fedast_jax.algorithms.sync import Clients, SyncTask
 from fedast_jax.algorithms.sync_bayes import (
     MEMORY,
@@ -17,7 +18,6 @@ from fedast_jax.algorithms.sync_bayes import (
     expected_improvement,
     improvement,
 )
-from fedast_jax.events import Limits
 
 DENSITY = 1 / math.sqrt(2 * math.pi)  # of a standard normal at 0
 

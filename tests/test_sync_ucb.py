@@ -8,19 +8,19 @@ import jax
 import numpy as np
 import pytest
 from conftest import pools_of, run_driver
+from fedast_jax.engine.engine.local_train import local_train
 from oracle import key_of
 
 from fedast_jax.algorithms import sync, sync_ucb
+from fedast_jax.algorithms.log import Limits
 from fedast_jax.algorithms.sync import Clients, SyncTask
 from fedast_jax.algorithms.sync_ucb import Experience, UcbTimeline, pick, scores, update
-from fedast_jax.config import make_config
-from fedast_jax.driver import Driver
-from fedast_jax.engine import INITIAL_MODEL
-from fedast_jax.events import Limits
-from fedast_jax.executor import Device, PlanOnly
-from fedast_jax.local_train import local_train
-from fedast_jax.setup import prepare
-from fedast_jax.simulate import plan
+from fedast_jax.config.settings import make_config
+from fedast_jax.engine.engine import INITIAL_MODEL
+from fedast_jax.run.driver import Driver
+from fedast_jax.run.executor import Device, PlanOnly
+from fedast_jax.run.prepare import prepare
+from fedast_jax.run.simulate import plan
 
 # One task, three clients. Round 1 keeps all, with losses 2, 3 and 4; round 2 keeps client 0 alone,
 # with loss 1.

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..events import EventLog
 from . import centralized, fedast, sequential, sync, sync_bayes, sync_ucb
+from .log import EventLog
 
 if TYPE_CHECKING:
-    from ..config import Config
+    from ..config.settings import Config
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..events import EventLog, Limits, State
+from .log import EventLog, Limits, State
 
 if TYPE_CHECKING:
-    from ..config import Config
+    from ..config.settings import Config
 
 MEAN_STEP = 3.0  # time of one step in units of beta: the mean of every duration law
 MACHINE = 0  # in place of a client's number

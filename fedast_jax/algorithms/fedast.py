@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from ..allocation import PERIOD
-from ..delays import Dispatches, client_delays, duration_scale
-from ..events import Limits
-from ..fidelity import RULES, check_granules
-from ..timeline import TaskPlan, Timeline
+from ..clients.delays import Dispatches, client_delays, duration_scale
+from .allocation import PERIOD
+from .asynchronous import TaskPlan, Timeline
+from .authors import RULES, check_granules
+from .log import Limits
 
 if TYPE_CHECKING:
-    from ..config import Config
+    from ..config.settings import Config
 
 
 def make_timeline(config: Config, seed: int) -> Timeline:

@@ -11,7 +11,7 @@ from . import sync
 from .sync import SyncTimeline
 
 if TYPE_CHECKING:
-    from ..config import Config
+    from ..config.settings import Config
 
 
 class SequentialTimeline(SyncTimeline):

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from ..allocation import share_out
-from ..delay_trace import ClientTrace
-from ..delays import Stream, client_delays, draw_times, duration_scale, generator
-from ..events import EventLog, Limits, Mark, State
+from ..clients.delays import Stream, client_delays, draw_times, duration_scale, generator
+from ..clients.trace import ClientTrace
+from .allocation import share_out
+from .log import EventLog, Limits, Mark, State
 
 if TYPE_CHECKING:
-    from ..config import Config
+    from ..config.settings import Config
 
 
 SPARE = 5  # clients beyond those of the round among which some methods choose

@@ -18,7 +18,7 @@ from . import sync
 from .sync import SyncTimeline
 
 if TYPE_CHECKING:
-    from ..config import Config
+    from ..config.settings import Config
 
 NUM_SELECTIONS = 75  # random selections among which a round chooses
 ALPHA = 0.25  # weight of the durations in the cost

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ..events import Measure
 from . import sync
+from .log import Measure
 from .sync import SyncTimeline
 
 if TYPE_CHECKING:
-    from ..config import Config
+    from ..config.settings import Config
 
 GAMMA = 0.99  # discount of a round
 LEAST_TIMES = 1e-300  # n below which a quotient would overflow

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..config import Config, ConfigError, make_config
+from ..config.settings import Config, ConfigError, make_config
 from ..data.errors import DataError
-from ..driver import Job, jobs_of
-from ..sizing import enough_resident
+from ..run.driver import Job, jobs_of
+from ..run.sizing import enough_resident
 from .shares import run_share, to_bytes
 
 BLOCKS_PER_WORKER = 4  # so that workers end at about the same time

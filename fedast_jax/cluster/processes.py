@@ -18,11 +18,11 @@ import numpy as np
 from jax._src import distributed  # its store of keys and values has no public name
 from jax.experimental import multihost_utils
 
-from ..config import Config, ConfigError
+from ..config.settings import Config, ConfigError
 from ..data.errors import DataError
-from ..devices import divide_cpu
-from ..driver import jobs_of
-from ..results import Result, package_version
+from ..engine.devices import divide_cpu
+from ..results.tables import Result, package_version
+from ..run.driver import jobs_of
 from .address import Address
 from .errors import ClusterError
 from .roll_call import Card, call_roll

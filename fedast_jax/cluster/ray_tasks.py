@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
-from ..config import Config
-from ..driver import Job
-from ..results import Result, package_version
-from ..saving.checkpoint import Checkpoints, Keeper, ResumeError
+from ..config.settings import Config
+from ..results.tables import Result, package_version
+from ..run.checkpoint import Checkpoints, Keeper, ResumeError
+from ..run.driver import Job
 from .blocks import make_blocks
 from .errors import ClusterError
 from .ray_cluster import count_workers, ray_cluster

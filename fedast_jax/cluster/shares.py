@@ -13,14 +13,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..config import Config
-from ..driver import Counts, Driver, Job, jobs_of
-from ..executor import PlanOnly, Seconds
-from ..saving.plain import flatten, unflatten
-from ..saving.snapshot import put_back_replicate, take_replicate
-from ..setup import load_data, make_pools
-from ..simulate import Ran, precision, run_jobs
-from ..sizing import PoolNeeds, Sizing, batch_width
+from ..config.settings import Config
+from ..results.plain import flatten, unflatten
+from ..run.driver import Counts, Driver, Job, jobs_of
+from ..run.executor import PlanOnly, Seconds
+from ..run.prepare import load_data, make_pools
+from ..run.simulate import Ran, precision, run_jobs
+from ..run.sizing import PoolNeeds, Sizing, batch_width
+from ..run.snapshot import put_back_replicate, take_replicate
 
 Share = dict[str, Any]
 """What some replicates measured, as ``saving.plain`` can write it down."""

@@ -9,8 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ..figures import LineStyle, allocation_figure, finish_panel, held_mean, line_style, panel_grid
-from ..results import Result
+from ..results.figures import (
+    LineStyle,
+    allocation_figure,
+    finish_panel,
+    held_mean,
+    line_style,
+    panel_grid,
+)
+from ..results.tables import Result
 from .sweep_figures import sweep_figure
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..bench import SLOTS, prepare, work_of
-from ..config import Config
-from ..results import PlanReport
-from ..simulate import plan
+from ..config.settings import Config
+from ..results.tables import PlanReport
+from ..run.bench import SLOTS, prepare, work_of
+from ..run.simulate import plan
 from ..tasks import get_kind
 
 

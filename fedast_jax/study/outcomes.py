@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..config import Config
-from ..results import Result, spread
+from ..config.grid import Point
+from ..config.settings import Config
+from ..results.tables import Result, spread
 from .gains import few_seeds, gain, mean_interval, no_gain
-from .grid import Point
 
 
 def overall(result: Result) -> pd.DataFrame:

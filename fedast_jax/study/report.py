@@ -8,9 +8,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from ..report import NOTHING, mean_std, show_costs
-from ..results import spread
-from .grid import Point, axis_keys, short_name, value_name
+from ..config.grid import Point, axis_keys, short_name, value_name
+from ..results.console import NOTHING, mean_std, show_costs
+from ..results.tables import spread
 from .outcomes import overall
 from .study import Study
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ..config import ConfigError, apply_override, load_table, make_config
-from ..config_files import find_config
-from ..results import Result
-from ..simulate import simulate_together
-from .grid import Point, parse_axis
+from ..config.grid import Point, parse_axis
+from ..config.settings import ConfigError, apply_override, load_table, make_config
+from ..config.shipped import find_config
+from ..results.tables import Result
+from ..run.simulate import simulate_together
 from .outcomes import best_setting, overall_gain, overall_summary, task_gains
 from .variants import Variant, make_variants
 

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from ..figures import line_style
+from ..config.grid import Point, points, short_name, value_name
+from ..results.figures import line_style
 from .gains import mean_interval
-from .grid import Point, points, short_name, value_name
 from .outcomes import overall
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, NamedTuple
 
-from ..config import Config, ConfigError, make_config, set_value
-from .grid import Point, axis_keys, points
+from ..config.grid import Point, axis_keys, points
+from ..config.settings import Config, ConfigError, make_config, set_value
 from .methods import Method, parse_method
 
 

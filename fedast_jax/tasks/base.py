@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from ..fidelity import Fidelity
+from ..algorithms.authors import Fidelity
 
 Params = Any  # a tree of float arrays: the model
 Data = Any  # a tree of arrays that stays on the device for the whole run

@@ -5,9 +5,9 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 
-from ..layers import Conv, Dense, flatten, max_pool, to_batch_innermost
 from .base import Defaults, Kind, Shape, Task
 from .classification import Normalise, classification
+from .nn.layers import Conv, Dense, flatten, max_pool, to_batch_innermost
 
 NORMALISE = Normalise(mean=0.5, std=0.5)
 

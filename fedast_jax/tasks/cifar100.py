@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..augment import crop_and_flip
-from ..resnet import ResNet18
 from .base import Defaults, Kind, Shape, Task
 from .classification import Normalise, classification
+from .nn.augment import crop_and_flip
+from .nn.resnet import ResNet18
 
 NORMALISE = Normalise(mean=(0.5071, 0.4867, 0.4408), std=(0.2675, 0.2565, 0.2761))
 

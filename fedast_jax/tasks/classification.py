@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from ..layers import default_float
 from .base import Data, Params, Shape, Task
+from .nn.layers import default_float
 
 
 class ImageBatch(NamedTuple):

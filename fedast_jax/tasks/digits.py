@@ -5,10 +5,10 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 
-from ..layers import Conv, Dense, flatten, max_pool, to_batch_innermost
 from .base import Defaults, Kind, Shape, Task
 from .classification import Normalise, classification
 from .mnist import MLP
+from .nn.layers import Conv, Dense, flatten, max_pool, to_batch_innermost
 
 NORMALISE = Normalise(mean=0.0, std=1.0, scale=16.0)  # pixels are 0..16
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax
 
-from ..layers import Dense
 from .base import Defaults, Kind, Shape, Task
 from .classification import Normalise, classification
+from .nn.layers import Dense
 
 NORMALISE = Normalise(mean=0.1307, std=0.3081)
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 
-from ..layers import Dense
-from ..lstm import SymbolLSTM
 from .base import Defaults, Kind, Shape, Task
 from .next_symbol import next_symbol
+from .nn.layers import Dense
+from .nn.lstm import SymbolLSTM
 
 
 class CharacterLSTM(nn.Module):

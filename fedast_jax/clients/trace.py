@@ -1,0 +1,140 @@
+"""Durations that were recorded on real devices: a table of (device class, duration)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from ..data.errors import DataError
+
+COLUMNS = ("device_class", "duration")
+NUMBERS = (
+    *(pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null),
+    *(pa.types.is_string, pa.types.is_large_string),  # a CSV file holds nothing else
+)
+"""What a column of durations may be of."""
+
+
+class Trace(NamedTuple):
+    """The recorded durations of each device class, shortest first."""
+
+    classes: tuple[str, ...]  # in alphabetical order
+    durations: tuple[np.ndarray, ...]  # float64[rows of the class]
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Each class's part of the rows."""
+        counts = [len(one) for one in self.durations]
+        return tuple(count / sum(counts) for count in counts)
+
+    def of_classes(self, names: Sequence[str], path: str) -> Trace:
+        """These classes alone, in this order.
+
+        Raises:
+            DataError: the trace has no such class.
+        """
+        for name in names:
+            if name not in self.classes:
+                known = ", ".join(self.classes)
+                raise DataError(f"trace {path!r} has no device class {name!r}; it has {known}")
+        rows = [self.durations[self.classes.index(name)] for name in names]
+        return Trace(tuple(names), tuple(rows))
+
+
+class ClientTrace:
+    """The durations of the clients of a replicate."""
+
+    def __init__(self, trace: Trace, classes: np.ndarray) -> None:
+        """Say which device class each client is of, ``int[clients]``."""
+        self._classes = classes
+        self._durations = np.concatenate(trace.durations)
+        self._sizes = np.array([len(one) for one in trace.durations])
+        self._starts = np.cumsum(self._sizes) - self._sizes
+
+    def durations(self, clients: np.ndarray, u: np.ndarray) -> np.ndarray:
+        """The clients' empirical quantile functions, ``inf {x: F(x) >= u}``, ``float64[n]``.
+
+        Args:
+            clients: ``int[n]``.
+            u: ``float64[n]``, in (0, 1).
+        """
+        classes = self._classes[clients]
+        sizes = self._sizes[classes]
+        rank = np.clip(np.ceil(u * sizes).astype(np.int64) - 1, 0, sizes - 1)
+        return self._durations[self._starts[classes] + rank]
+
+
+def read_trace(path: str) -> Trace:
+    """Read ``.csv`` or ``.parquet`` with the columns ``device_class`` and ``duration``.
+
+    Raises:
+        DataError: there is no such file or column, or a row that cannot be used; the message says
+            which, counted from 1.
+    """
+    try:
+        stat = Path(path).stat()
+    except OSError as error:
+        raise DataError(f"cannot read the trace {path!r}: {error.strerror}") from None
+    return _read(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=4)  # every replicate asks; what has changed since is read anew
+def _read(path: str, mtime_ns: int, size: int) -> Trace:
+    del mtime_ns, size
+    table = _table(path)
+    names = np.array(table["device_class"].fill_null("").to_pylist(), dtype=object)
+    durations = pd.Series(table["duration"].to_pylist(), dtype=object)
+    values = np.asarray(pd.to_numeric(durations, errors="coerce"), np.float64)
+    _check_rows(path, table, names == "", np.isfinite(values) & (values > 0))
+    classes = tuple(sorted(set(names)))
+    return Trace(classes, tuple(np.sort(values[names == one]) for one in classes))
+
+
+def _table(path: str) -> pa.Table:
+    """The two columns, the classes as text; of a CSV file both are text."""
+    readers = {".csv": _read_csv, ".parquet": pq.read_table}
+    if Path(path).suffix.lower() not in readers:
+        raise DataError(f"a trace must be a .csv or .parquet file, got {path!r}")
+    try:
+        table = readers[Path(path).suffix.lower()](path)
+        for name in COLUMNS:
+            if table.column_names.count(name) != 1:
+                found = ", ".join(table.column_names)
+                raise DataError(f"trace {path!r} must have one column {name!r}; it has {found}")
+        classes = table["device_class"].cast(pa.string())
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"cannot read the trace {path!r}: {reason}") from None
+    kind = table["duration"].type
+    if not any(is_kind(kind) for is_kind in NUMBERS):
+        raise DataError(f"trace {path!r}: the column duration must hold numbers, not {kind}")
+    if not table.num_rows:
+        raise DataError(f"trace {path!r} has no rows")
+    return pa.table({"device_class": classes, "duration": table["duration"]})
+
+
+def _read_csv(path: str) -> pa.Table:
+    text = {name: pa.string() for name in COLUMNS}
+    options = pyarrow.csv.ConvertOptions(column_types=text, strings_can_be_null=False)
+    return pyarrow.csv.read_csv(path, convert_options=options)
+
+
+def _check_rows(path: str, table: pa.Table, unnamed: np.ndarray, is_usable: np.ndarray) -> None:
+    """Raise DataError for the first row that lacks a class or a positive, finite duration."""
+    bad = np.flatnonzero(unnamed | ~is_usable)
+    if not len(bad):
+        return
+    row = int(bad[0])
+    if unnamed[row]:
+        raise DataError(f"trace {path!r}, row {row + 1}: device_class is missing")
+    value = table["duration"][row].as_py()
+    got = "nothing" if value in (None, "") else repr(value)
+    raise DataError(f"trace {path!r}, row {row + 1}: duration must be a positive number, got {got}")

@@ -1,0 +1,211 @@
+"""Checkpoints on disk: two files, each complete or not there, with a check sum; no pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..results.plain import flatten, unflatten
+from ..results.tables import package_version
+
+FORMAT = 1  # raise it whenever what a checkpoint holds changes its meaning
+PACKAGE = "fedast-jax"
+NUM_KEPT = 2
+COST_SHARE = 0.02  # of the wall time, at most, unless a checkpoint is wanted after every segment
+
+
+class ResumeError(ValueError):
+    """A run that cannot be continued; one sentence."""
+
+
+class _Damaged(Exception):
+    """A file that is not what was written."""
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr)
+
+
+class Checkpoints:
+    """The last two checkpoints of a run, in a folder of their own."""
+
+    def __init__(self, folder: str | Path, say: Callable[[str], None] = _say) -> None:
+        """Name the folder; nothing is touched.
+
+        Args:
+            folder: made when the first checkpoint is written.
+            say: is told in one line what went wrong without ending the run.
+        """
+        self.folder, self.say = Path(folder), say
+        self._good: list[Path] = []  # written or read by this object, newest last
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files that are there, oldest first."""
+        return sorted(path for path in self.folder.glob("*.npz") if path.stem.isdigit())
+
+    def write(self, content: Any) -> Path:
+        """Write a checkpoint and drop all but the newest ``NUM_KEPT`` that are known to be good.
+
+        A process that is killed at any moment leaves the earlier ones as they are.
+
+        Raises:
+            OSError: it could not be written, for example because the disk is full.
+            TypeError: the content holds what ``plain.flatten`` does not know.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        number = max((int(path.stem) for path in self.paths), default=0) + 1
+        path = self.folder / f"{number:08d}.npz"
+        temporary = path.with_suffix(".tmp")
+        try:
+            with temporary.open("wb") as file:
+                write_file(file, content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.rename(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_folder(self.folder)
+        self._good = [*self._good, path][-NUM_KEPT:]
+        for other in [*self.paths, *self.folder.glob("*.tmp")]:
+            if other not in self._good:
+                other.unlink(missing_ok=True)
+        return path
+
+    def newest(self) -> Any | None:
+        """The content of the newest checkpoint that is whole; None where there is no file.
+
+        Raises:
+            ResumeError: no file is whole, or another version has written the newest that is.
+        """
+        paths = self.paths
+        for path in reversed(paths):
+            try:
+                content = read_file(path)
+            except _Damaged as damage:
+                self.say(f"checkpoint {path.name} is damaged ({damage}): trying the one before")
+            else:
+                self._good = [path]
+                return content
+        if paths:
+            raise ResumeError(
+                f"every checkpoint in {str(self.folder)!r} is damaged; start the run again"
+            )
+        return None
+
+
+class Keeper:
+    """Writes a checkpoint whenever one is due."""
+
+    def __init__(
+        self, checkpoints: Checkpoints | None, content: Callable[[], Any], every_seconds: float
+    ) -> None:
+        """Start the clock.
+
+        Args:
+            checkpoints: where to; None: nowhere.
+            content: makes the content; its time counts as the checkpoint's.
+            every_seconds: 0: after every segment. Else at least so long apart, longer where one
+                would cost more than ``COST_SHARE`` of the time.
+        """
+        self._checkpoints, self._content, self._every = checkpoints, content, every_seconds
+        self.seconds = 0.0  # spent on checkpoints
+        self._due = time.monotonic() + every_seconds
+
+    def tick(self) -> None:
+        """To be called between two segments."""
+        if time.monotonic() >= self._due:
+            self.write()
+
+    def write(self) -> None:
+        """Write one now; a failure is told and does not end the run."""
+        if self._checkpoints is None:
+            return
+        start = time.monotonic()
+        try:
+            self._checkpoints.write(self._content())
+        except OSError as error:
+            reason = error.strerror or str(error)
+            self._checkpoints.say(f"cannot write a checkpoint ({reason}): going on without")
+        now = time.monotonic()
+        self.seconds += now - start
+        self._due = now + (max(self._every, (now - start) / COST_SHARE) if self._every else 0.0)
+
+
+def write_file(file: Any, content: Any) -> None:
+    """Write a content as an NPZ file: the header is JSON in bytes, all else plain arrays."""
+    tree, entries = flatten(content)
+    text = json.dumps(tree)
+    header = {
+        "format": FORMAT,
+        "package": package_version(PACKAGE),
+        "sha256": _digest(text, entries),
+    }
+    texts = {"header": _bytes(json.dumps(header)), "tree": _bytes(text)}
+    np.savez(file, **texts, **entries)  # type: ignore[arg-type]
+
+
+def read_file(path: Path) -> Any:
+    """The content of a file.
+
+    Raises:
+        _Damaged: it is not what was written.
+        ResumeError: another version of the package or of the format has written it.
+    """
+    try:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            header = json.loads(file["header"].tobytes())
+            _check_version(path, header)
+            text = file["tree"].tobytes().decode()
+            entries = {name: file[name] for name in file.files if name not in ("header", "tree")}
+        if _digest(text, entries) != header["sha256"]:
+            raise _Damaged("the check sum is wrong")
+        return unflatten(json.loads(text), entries)
+    except (ResumeError, _Damaged):
+        raise
+    except Exception as error:  # there is no end to what readers raise on damaged bytes
+        raise _Damaged("it cannot be read") from error
+
+
+def _check_version(path: Path, header: Mapping[str, Any]) -> None:
+    ours = package_version(PACKAGE)
+    if header["format"] != FORMAT:
+        raise ResumeError(
+            f"checkpoint {str(path)!r} has format {header['format']}, this version reads {FORMAT}; "
+            f"resume with {PACKAGE} {header['package']}, which wrote it"
+        )
+    if header["package"] != ours:
+        raise ResumeError(
+            f"checkpoint {str(path)!r} was written by {PACKAGE} {header['package']}, this is {ours}"
+            f"; resume with the version that wrote it"
+        )
+
+
+def _digest(text: str, entries: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(entries):
+        values = entries[name]
+        digest.update(f"{name} {values.dtype.str} {values.shape}".encode())
+        digest.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _bytes(text: str) -> np.ndarray:
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last: on POSIX that is up to the folder's own entry."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

@@ -1,0 +1,377 @@
+"""Plan, run, decide, plan on: replicates share the pools until each has ended."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import NamedTuple
+
+from ..algorithms import get_algorithm
+from ..algorithms.log import EventLog, Mark
+from ..config.settings import Config
+from ..engine.engine import Params
+from ..planning.pool import Lane, LanePool, PoolPlan, Test
+from ..planning.schedule import FreeRows, LaneRows, OutOfRows
+from .executor import Executor, Interrupted, Score
+
+
+class Evaluation(NamedTuple):
+    """One test of one task's model."""
+
+    replicate: int
+    seed: int
+    task: str
+    round: int  # aggregations so far
+    time: float  # simulated
+    arrivals: int  # of the whole replicate
+    accuracy: float
+    loss: float
+
+
+Job = tuple[int, int]
+"""A replicate before it has begun: the number of its setting, and that of its seed there."""
+
+
+class Setting(NamedTuple):
+    """One configuration of a run."""
+
+    config: Config
+    pool_of: Sequence[int]  # the pool of each task
+
+
+@dataclass
+class Replicate:
+    """One seed of one setting: its events, its lanes and what was measured."""
+
+    number: int  # among all of the run
+    setting: int
+    index: int  # among the seeds of its setting
+    seed: int
+    config: Config
+    timeline: EventLog
+    lanes: list[Lane]
+    evaluations: list[Evaluation] = field(default_factory=list)
+    target_times: dict[str, float] = field(default_factory=dict)  # task -> time
+    initial_models: dict[str, Params | None] = field(default_factory=dict)
+    final_models: dict[str, Params | None] = field(default_factory=dict)
+    diverged: str | None = None  # the task whose loss was not finite
+    has_ended: bool = False  # its timeline may be laid out to the end before it is carried out
+    diverged_at: float | None = None  # time of that test
+
+
+@dataclass
+class Counts:
+    """What the engine did."""
+
+    updates: int = 0  # requests trained
+    batches: int = 0
+    slots: int = 0  # of those batches
+    segments: int = 0
+
+    @property
+    def fill(self) -> float:
+        """Slots used / slots."""
+        return self.updates / self.slots if self.slots else 1.0
+
+
+class Before(NamedTuple):
+    """How everything stood when a segment was planned; its rows hold what they held until then."""
+
+    marks: dict[int, Mark]  # by the replicate's number
+    rows: dict[int, LaneRows]  # by the lane's id
+    frees: list[FreeRows]  # of each pool
+
+
+class Segment(NamedTuple):
+    """What has been planned and waits to be carried out."""
+
+    before: Before
+    plans: list[PoolPlan]  # one a pool
+
+
+Scored = list[tuple[Test, Score]]
+
+
+class Driver:
+    """Runs all replicates of one or more configurations through shared pools."""
+
+    def __init__(
+        self,
+        settings: Sequence[Setting],
+        pools: Sequence[LanePool],
+        executor: Executor,
+        on_segment: Callable[[Driver], None] = lambda driver: None,
+        keep_models: bool = False,
+        keep_requests: bool = True,
+        jobs: Sequence[Job] | None = None,
+    ) -> None:
+        """Prepare a run.
+
+        Args:
+            settings: what to run; all settings of the first seed come first.
+            pools: with their capacity set.
+            executor: what trains and tests.
+            on_segment: called after each segment.
+            keep_models: whether to fetch every replicate's final models.
+            keep_requests: whether to keep the requests of replicates that have ended.
+            jobs: the replicates to run; None: all.
+        """
+        self.settings, self.pools = list(settings), pools
+        self.executor, self.on_segment = executor, on_segment
+        self.keep_models, self.keep_requests = keep_models, keep_requests
+        width = max(pool.spec.width for pool in pools)
+        self.step_updates = max(_step_updates(one.config, width) for one in settings)
+        self.counts = Counts()
+        jobs = jobs_of([one.config for one in settings]) if jobs is None else jobs
+        self.waiting = list(jobs)[::-1]
+        self.num_begun = 0
+        self.resident: list[Replicate] = []
+        self.done: list[Replicate] = []
+
+    def run(self, num_resident: int, window: int) -> None:
+        """Run until every replicate has ended, ``num_resident`` at a time.
+
+        Raises:
+            Interrupted: by the executor; all stands as it did before the segment, to go on from.
+        """
+        while self.is_unfinished:
+            self.admit(num_resident)
+            segment = self.plan(window)
+            try:
+                found = self.carry_out(segment)
+            except Interrupted:
+                self._take_back(segment.before)
+                raise
+            self.decide(segment, found)
+            self.retire()
+            self.counts.segments += 1
+            self.on_segment(self)
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a replicate has not ended."""
+        return bool(self.waiting or self.resident)
+
+    def carry_out(self, segment: Segment) -> dict[int, Scored]:
+        """Train what was planned and test what is due."""
+        for pool, plan in zip(self.pools, segment.plans, strict=True):
+            self.executor.train(pool, plan, self.step_updates)
+        found = self.test(segment)
+        for pool, plan in zip(self.pools, segment.plans, strict=True):
+            self._count(pool, plan)
+        return found
+
+    def admit(self, num_resident: int) -> None:
+        """Let waiting replicates in while there is room."""
+        while self.waiting and len(self.resident) < num_resident:
+            with self.executor.seconds.measure("plan"):
+                replicate = self.new_replicate(self.num_begun, *self.waiting.pop())
+            self.num_begun += 1
+            self.resident.append(replicate)
+            for lane in replicate.lanes:
+                pool = self.pool(lane)
+                if not pool.free.versions:
+                    pool.grow(pool.capacity[0] + 1, pool.capacity[1])
+                row = pool.admit(lane)
+                self.executor.admit(pool, lane, row)
+                if self.keep_models:
+                    replicate.initial_models[lane.name] = self.executor.model(pool, row)
+
+    def plan(self, window: int) -> Segment:
+        """Lay out the next ``window`` events of every resident replicate and schedule them.
+
+        Where the rows do not suffice the window is halved; a pool in which not even one event
+        fits gets more rows.
+        """
+        with self.executor.seconds.measure("plan"):
+            before = Before(
+                {one.number: one.timeline.mark() for one in self.resident},
+                {id(lane): lane.rows for one in self.resident for lane in one.lanes},
+                [pool.free for pool in self.pools],
+            )
+            while True:
+                for one in self.resident:
+                    one.timeline.advance(one.timeline.num_arrivals + window)
+                plans = []
+                try:
+                    for pool in self.pools:
+                        plans.append(pool.plan(self.step_updates))
+                except OutOfRows:
+                    self._take_back(before)
+                    if window == 1:
+                        pool = self.pools[len(plans)]
+                        pool.grow(pool.capacity[0] * 5 // 4 + 8, pool.capacity[1] * 5 // 4 + 8)
+                    window = max(1, window // 2)
+                else:
+                    return Segment(before, plans)
+
+    def test(self, segment: Segment) -> dict[int, Scored]:
+        """Test every version that is due, and sort the scores by replicate and event."""
+        found: dict[int, Scored] = {one.number: [] for one in self.resident}
+        for pool, plan in zip(self.pools, segment.plans, strict=True):
+            scores = self.executor.test(pool, plan.tests)
+            for test, score in zip(plan.tests, scores, strict=True):
+                found[test.lane.replicate].append((test, score))
+        for scored in found.values():
+            scored.sort(key=lambda entry: (entry[0].event, entry[0].lane.task))
+        return found
+
+    def decide(self, segment: Segment, found: dict[int, Scored]) -> None:
+        """Record the tests up to the first that changes the future, and cut there."""
+        with self.executor.seconds.measure("plan"):
+            for replicate in self.resident:
+                num_requests = None
+                for event, tests in groupby(found[replicate.number], lambda entry: entry[0].event):
+                    scored = list(tests)
+                    for test, score in scored:
+                        self._record(replicate, test, score)
+                    if any(_is_decisive(*entry) for entry in scored):
+                        num_requests = self._cut(replicate, segment, event, scored)
+                        break
+                replicate.timeline.observe(_Measure(self, replicate))
+                for lane in replicate.lanes:
+                    self.pool(lane).commit(lane, num_requests)
+                if replicate.timeline.is_waiting:
+                    replicate.timeline.decide(_Measure(self, replicate))
+
+    def retire(self) -> None:
+        """Take ended replicates out of the pools."""
+        for replicate in [one for one in self.resident if one.timeline.end_reason]:
+            self.resident.remove(replicate)
+            self.done.append(replicate)
+            replicate.has_ended = True
+            for lane in replicate.lanes:
+                pool = self.pool(lane)
+                if self.keep_models:
+                    row = lane.rows.versions[lane.rows.version]
+                    replicate.final_models[lane.name] = self.executor.model(pool, row)
+                pool.release(lane)
+                lane.rows = LaneRows(0, {}, {})
+                lane.__dict__.pop("partition", None)  # it is drawn again should it be asked for
+            if not self.keep_requests:
+                replicate.timeline.drop_requests()
+
+    def pool(self, lane: Lane) -> LanePool:
+        """The pool that a lane belongs to."""
+        return self.pools[lane.pool]
+
+    def new_replicate(self, number: int, setting: int, index: int) -> Replicate:
+        """A replicate at time 0, without rows."""
+        config, pool_of = self.settings[setting]
+        seed = config.seeds[index]
+        timeline = get_algorithm(config.algorithm).make_timeline(config, seed)
+        lanes = [
+            Lane(
+                replicate=number,
+                task=place,
+                pool=pool,
+                seed=seed,
+                name=task.name,
+                settings=task.settings,
+                num_clients=config.num_clients,
+                data=self.pools[pool].data,
+                timeline=timeline,
+                fidelity=config.fidelity,
+            )
+            for place, (task, pool) in enumerate(zip(config.named_tasks, pool_of, strict=True))
+        ]
+        return Replicate(number, setting, index, seed, config, timeline, lanes)
+
+    def _take_back(self, before: Before) -> None:
+        for replicate in self.resident:
+            replicate.timeline.rewind(before.marks[replicate.number])
+            for lane in replicate.lanes:
+                lane.rows = before.rows[id(lane)]
+        for pool, free in zip(self.pools, before.frees, strict=True):
+            pool.free = free
+
+    def _count(self, pool: LanePool, plan: PoolPlan) -> None:
+        self.counts.updates += plan.schedule.num_slots
+        self.counts.batches += plan.schedule.num_batches
+        self.counts.slots += plan.schedule.num_batches * pool.spec.width
+
+    def _record(self, replicate: Replicate, test: Test, score: Score) -> None:
+        time = replicate.timeline.rounds[test.lane.task].time[test.round - 1]
+        replicate.evaluations.append(
+            Evaluation(
+                replicate.index,
+                replicate.seed,
+                test.lane.name,
+                test.round,
+                time,
+                test.event,
+                *score,
+            )
+        )
+
+    def _cut(self, replicate: Replicate, segment: Segment, event: int, scored: Scored) -> int:
+        """Go back to an event whose tests end tasks, and let these end there.
+
+        Returns the number of requests dispatched before that event: what was trained for them
+        stays valid, the rest is dropped.
+        """
+        timeline, last_rounds = replicate.timeline, {}
+        for test, score in scored:
+            if not math.isfinite(score.loss):
+                replicate.diverged = test.lane.name
+            elif _is_decisive(test, score):
+                last_rounds[test.lane.task] = test.round
+                rounds = timeline.rounds[test.lane.task]
+                replicate.target_times[test.lane.name] = rounds.time[test.round - 1]
+        num_requests = timeline.cut(segment.before.marks[replicate.number], event, last_rounds)
+        if replicate.diverged:
+            replicate.diverged_at = timeline.time
+            timeline.end("diverged")
+        return num_requests
+
+
+class _Measure:
+    """What one replicate's timeline may ask of the device."""
+
+    def __init__(self, driver: Driver, replicate: Replicate) -> None:
+        self._driver, self._replicate = driver, replicate
+
+    def spread(self, task: int, requests: Sequence[int]) -> float:
+        """``(1/V) sum ||update - mean||^2 / ||mean||^2``, no number for fewer than two."""
+        lane = self._replicate.lanes[task]
+        rows = [lane.rows.updates[request] for request in requests]
+        if len(rows) < 2:
+            return math.nan
+        return self._driver.executor.spread(self._driver.pool(lane), rows)
+
+    def losses(self, task: int, requests: Sequence[int]) -> list[float]:
+        """The mean local training loss of each request."""
+        lane = self._replicate.lanes[task]
+        rows = [lane.rows.updates[request] for request in requests]
+        return self._driver.executor.losses(self._driver.pool(lane), rows)
+
+    def spreads(self, task: int, windows: Sequence[Sequence[int]]) -> list[float]:
+        """The same for each of several equally long lists of requests, biases left out."""
+        lane = self._replicate.lanes[task]
+        updates = lane.rows.updates
+        rows = [[updates[request] for request in window] for window in windows]
+        return self._driver.executor.spreads(self._driver.pool(lane), rows)
+
+
+def _is_decisive(test: Test, score: Score) -> bool:
+    target = test.lane.settings.target
+    return not math.isfinite(score.loss) or (target is not None and score.accuracy >= target)
+
+
+def _step_updates(config: Config, width: int) -> int:
+    """Most updates that one step may aggregate: bursts, and the largest round that can arise."""
+    largest = get_algorithm(config.algorithm).largest_round(config)
+    return max(4 * width, 1 << (largest - 1).bit_length())
+
+
+def jobs_of(configs: Sequence[Config]) -> list[Job]:
+    """All replicates, every setting's first seed before any second one."""
+    most = max(config.num_seeds for config in configs)
+    return [
+        (setting, index)
+        for index in range(most)
+        for setting, config in enumerate(configs)
+        if index < config.num_seeds
+    ]

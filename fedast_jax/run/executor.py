@@ -1,0 +1,336 @@
+"""What carries a plan out: the device, or nothing at all (to plan without training)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..algorithms.allocation import NUM_UPDATES
+from ..data.task_data import Splits
+from ..engine.engine import Engine, Params, Pool, Program, write_rows
+from ..planning.pack import pack
+from ..planning.pool import Lane, LanePool, PoolPlan, Test
+
+ROWS_AT_ONCE = 64  # versions handed to one call of the tests
+ROWS_MOVED = 8  # rows that are copied from or to the device at once
+
+
+class Score(NamedTuple):
+    """One test of one version on the whole test set."""
+
+    accuracy: float
+    loss: float
+
+
+class UsedRows(NamedTuple):
+    """Rows of a pool that hold something."""
+
+    versions: list[int]
+    updates: list[int]
+
+
+class Contents(NamedTuple):
+    """What they hold: an entry along the first axis for each row."""
+
+    versions: np.ndarray
+    updates: np.ndarray
+    losses: np.ndarray  # of the updates
+
+
+class Interrupted(Exception):
+    """The user asked to stop; raised between two calls of the device."""
+
+
+@dataclass
+class Seconds:
+    """Where the wall-clock time went."""
+
+    plan: float = 0.0
+    compile: float = 0.0
+    train: float = 0.0
+    test: float = 0.0
+
+    @contextmanager
+    def measure(self, phase: str) -> Iterator[None]:
+        """Add the time inside the block to a phase."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            setattr(self, phase, getattr(self, phase) + time.perf_counter() - start)
+
+
+class Executor(Protocol):
+    """What the driver asks for."""
+
+    seconds: Seconds
+
+    def admit(self, pool: LanePool, lane: Lane, row: int) -> None:
+        """Write the lane's initial version."""
+        ...
+
+    def train(self, pool: LanePool, plan: PoolPlan, step_updates: int) -> None:
+        """Carry one segment out."""
+        ...
+
+    def test(self, pool: LanePool, tests: Sequence[Test]) -> list[Score]:
+        """Score versions."""
+        ...
+
+    def spread(self, pool: LanePool, rows: Sequence[int]) -> float:
+        """``(1/V) sum ||update - mean||^2 / ||mean||^2`` over update rows."""
+        ...
+
+    def losses(self, pool: LanePool, rows: Sequence[int]) -> list[float]:
+        """The mean local training loss that belongs to each update row."""
+        ...
+
+    def spreads(self, pool: LanePool, windows: Sequence[Sequence[int]]) -> list[float]:
+        """The same for each of several equally long lists of rows, biases left out."""
+        ...
+
+    def model(self, pool: LanePool, row: int) -> Params | None:
+        """A version as a tree of NumPy arrays."""
+        ...
+
+    def read(self, pool: LanePool, rows: UsedRows) -> Contents:
+        """What rows hold, for a checkpoint."""
+        ...
+
+    def write(self, pool: LanePool, rows: UsedRows, contents: Contents) -> None:
+        """Let rows hold what ``read`` found."""
+        ...
+
+
+@dataclass
+class PlanOnly:
+    """Trains nothing; no test is ever passed."""
+
+    seconds: Seconds = field(default_factory=Seconds)
+
+    def admit(self, pool: LanePool, lane: Lane, row: int) -> None:
+        """Nothing to write."""
+
+    def train(self, pool: LanePool, plan: PoolPlan, step_updates: int) -> None:
+        """Nothing to train."""
+
+    def test(self, pool: LanePool, tests: Sequence[Test]) -> list[Score]:
+        """Accuracy 0 everywhere."""
+        return [Score(0.0, 0.0)] * len(tests)
+
+    def spread(self, pool: LanePool, rows: Sequence[int]) -> float:
+        """The same for every task."""
+        return 1.0
+
+    def losses(self, pool: LanePool, rows: Sequence[int]) -> list[float]:
+        """The same for every request."""
+        return [1.0] * len(rows)
+
+    def spreads(self, pool: LanePool, windows: Sequence[Sequence[int]]) -> list[float]:
+        """The same for all."""
+        return [1.0] * len(windows)
+
+    def model(self, pool: LanePool, row: int) -> None:
+        """There is none."""
+
+    def read(self, pool: LanePool, rows: UsedRows) -> Contents:
+        """Nothing."""
+        nothing = np.zeros((len(rows.updates), 0))
+        return Contents(np.zeros((len(rows.versions), 0)), nothing, nothing)
+
+    def write(self, pool: LanePool, rows: UsedRows, contents: Contents) -> None:
+        """Nothing to write."""
+
+
+@dataclass
+class _Loaded:
+    """One pool on the device."""
+
+    engine: Engine
+    arrays: Pool
+    capacity: tuple[int, int]
+    data: Splits
+    run: Callable | None = None  # compiled
+    evaluate: Callable | None = None
+
+
+class Device:
+    """Runs programs on the pools' devices; one compilation per pool."""
+
+    def __init__(self, is_stopped: Callable[[], bool] = lambda: False) -> None:
+        self.seconds = Seconds()
+        self._is_stopped = is_stopped
+        self._loaded: dict[int, _Loaded] = {}
+
+    def admit(self, pool: LanePool, lane: Lane, row: int) -> None:
+        """Write the lane's initial version."""
+        loaded = self._load(pool)
+        with self.seconds.measure("compile"):  # a few numbers: nearly all of it is compilation
+            loaded.arrays = loaded.engine.admit(
+                loaded.arrays, np.int32(row), np.uint32(lane.seed), np.uint32(lane.task)
+            )
+
+    def train(self, pool: LanePool, plan: PoolPlan, step_updates: int) -> None:
+        """Carry one segment out, call by call."""
+        loaded = self._load(pool)
+        with self.seconds.measure("plan"):
+            columns, samples = pool.columns(plan.lanes), pool.samples(plan)
+            programs = list(
+                pack(
+                    plan.schedule,
+                    columns,
+                    samples,
+                    pool.shapes(step_updates),
+                    np.dtype(pool.spec.dtype),
+                )
+            )
+        for program in programs:
+            if self._is_stopped():
+                raise Interrupted
+            self._compile_run(loaded, program)
+            with self.seconds.measure("train"):
+                assert loaded.run is not None
+                loaded.arrays = jax.block_until_ready(
+                    loaded.run(loaded.arrays, program, loaded.data.train)
+                )
+
+    def test(self, pool: LanePool, tests: Sequence[Test]) -> list[Score]:
+        """Score versions, ``ROWS_AT_ONCE`` in a call."""
+        scores = []
+        for start in range(0, len(tests), ROWS_AT_ONCE):
+            if self._is_stopped():
+                raise Interrupted
+            scores += self._test(pool, [test.row for test in tests[start : start + ROWS_AT_ONCE]])
+        return scores
+
+    def spread(self, pool: LanePool, rows: Sequence[int]) -> float:
+        """``(1/V) sum ||update - mean||^2 / ||mean||^2`` over at most V update rows."""
+        loaded = self._load(pool)
+        padded = np.zeros(NUM_UPDATES, np.int32)
+        padded[: len(rows)] = rows
+        with self.seconds.measure("test"):
+            return float(loaded.engine.spread(loaded.arrays.updates, padded, np.int32(len(rows))))
+
+    def losses(self, pool: LanePool, rows: Sequence[int]) -> list[float]:
+        """The mean local training loss that belongs to each update row."""
+        loaded = self._load(pool)
+        with self.seconds.measure("test"):
+            # A copy: a view held on the host would keep the pool's array from being donated.
+            losses = np.asarray(jnp.copy(loaded.arrays.losses))
+        return losses[np.asarray(rows, np.int64)].tolist()
+
+    def spreads(self, pool: LanePool, windows: Sequence[Sequence[int]]) -> list[float]:
+        """Spreads of equally long lists of rows, biases left out; ``ROWS_AT_ONCE`` in a call."""
+        loaded, found = self._load(pool), []
+        for start in range(0, len(windows), ROWS_AT_ONCE):
+            some = np.asarray(windows[start : start + ROWS_AT_ONCE], np.int32)
+            padded = np.zeros((ROWS_AT_ONCE, some.shape[1]), np.int32)
+            padded[: len(some)] = some
+            with self.seconds.measure("test"):
+                spreads = loaded.engine.spreads(
+                    loaded.arrays.updates, padded, np.int32(len(some)), loaded.engine.is_no_bias
+                )
+                found += np.asarray(spreads, np.float64)[: len(some)].tolist()
+        return found
+
+    def model(self, pool: LanePool, row: int) -> Params:
+        """A version as a tree of NumPy arrays."""
+        loaded = self._load(pool)
+        return jax.tree.map(np.asarray, loaded.engine.unflatten(loaded.arrays.versions[row]))
+
+    def read(self, pool: LanePool, rows: UsedRows) -> Contents:
+        """What rows hold, for a checkpoint."""
+        arrays = self._load(pool).arrays
+        return Contents(*map(_read_rows, arrays, _rows_of_each(rows)))
+
+    def write(self, pool: LanePool, rows: UsedRows, contents: Contents) -> None:
+        """Let rows hold what ``read`` found."""
+        loaded = self._load(pool)
+        loaded.arrays = Pool(*map(_write_rows, loaded.arrays, _rows_of_each(rows), contents))
+
+    def _test(self, pool: LanePool, rows: list[int]) -> list[Score]:
+        loaded = self._load(pool)
+        padded = np.zeros(ROWS_AT_ONCE, np.int32)
+        padded[: len(rows)] = rows
+        arguments = loaded.arrays.versions, padded, np.int32(len(rows)), loaded.data.test
+        if loaded.evaluate is None:
+            with self.seconds.measure("compile"):
+                lowered = loaded.engine.evaluate.lower(*arguments, pool.data.num_tests)
+                loaded.evaluate = lowered.compile()
+        with self.seconds.measure("test"):
+            found = jax.device_get(loaded.evaluate(*arguments))
+        total = pool.data.num_tests
+        return [
+            Score(float(correct) / total, float(loss) / total)
+            for correct, loss in zip(
+                found.correct[: len(rows)], found.loss[: len(rows)], strict=True
+            )
+        ]
+
+    def _load(self, pool: LanePool) -> _Loaded:
+        loaded = self._loaded.get(id(pool))
+        if loaded is None:
+            engine = Engine(pool.spec)
+            data = jax.device_put(pool.data.on_device, engine.everywhere)
+            loaded = _Loaded(engine, engine.empty_pool(*pool.capacity), pool.capacity, data)
+            self._loaded[id(pool)] = loaded
+        if loaded.capacity != pool.capacity:
+            _grow(loaded, pool.capacity)
+        return loaded
+
+    def _compile_run(self, loaded: _Loaded, program: Program) -> None:
+        if loaded.run is None:
+            with self.seconds.measure("compile"):
+                lowered = loaded.engine.run.lower(loaded.arrays, program, loaded.data.train)
+                loaded.run = lowered.compile()
+
+
+def _grow(loaded: _Loaded, capacity: tuple[int, int]) -> None:
+    """Move the rows into larger arrays; the programs must be compiled again."""
+    larger = loaded.engine.empty_pool(*capacity)
+    loaded.arrays = Pool(
+        *(
+            new.at[: old.shape[0] - 1].set(old[:-1])
+            for new, old in zip(larger, loaded.arrays, strict=True)
+        )
+    )
+    loaded.capacity, loaded.run, loaded.evaluate = capacity, None, None
+
+
+def _rows_of_each(rows: UsedRows) -> tuple[list[int], list[int], list[int]]:
+    """Of each array of ``Pool``: a loss goes with its update."""
+    return rows.versions, rows.updates, rows.updates
+
+
+_gather = jax.jit(lambda array, rows: array[rows])
+_scatter = jax.jit(write_rows, donate_argnums=0)
+
+
+def _read_rows(array: jax.Array, rows: Sequence[int]) -> np.ndarray:
+    """Rows of an array on the device, a few at a time: the rest stays where it is."""
+    found = np.empty((len(rows), *array.shape[1:]), array.dtype)
+    for start in range(0, len(rows), ROWS_MOVED):
+        part = found[start : start + ROWS_MOVED]
+        padded = np.zeros(ROWS_MOVED, np.int32)
+        padded[: len(part)] = rows[start : start + ROWS_MOVED]
+        part[:] = np.asarray(_gather(array, padded))[: len(part)]
+    return found
+
+
+def _write_rows(array: jax.Array, rows: Sequence[int], values: np.ndarray) -> jax.Array:
+    """Put values into rows; what is over goes into the last row, which takes padding."""
+    for start in range(0, len(rows), ROWS_MOVED):
+        part = values[start : start + ROWS_MOVED]
+        places = np.full(ROWS_MOVED, array.shape[0] - 1, np.int32)
+        places[: len(part)] = rows[start : start + ROWS_MOVED]
+        padded = np.zeros((ROWS_MOVED, *array.shape[1:]), array.dtype)
+        padded[: len(part)] = part
+        array = _scatter(array, places, padded)
+    return array

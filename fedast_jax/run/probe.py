@@ -1,0 +1,114 @@
+"""What a run needs, measured by planning the first part of one replicate of each setting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from ..algorithms import get_algorithm
+from ..data.task_data import TaskData
+from ..engine.engine import Engine
+from ..engine.workspace import COMPILER_BYTES, program_bytes, workspace_bytes
+from ..planning.pool import LanePool
+from ..planning.schedule import mean_wave_width
+from .driver import Driver, Setting
+from .executor import PlanOnly
+from .sizing import LEAST_WINDOW, PoolNeeds, Sizing, enough_resident, window
+
+PROBE_TURNS = 6  # times that all active requests turn over while a probe runs
+
+
+def sizings(settings: Sequence[Setting], pools: list[LanePool], total: int) -> Iterator[Sizing]:
+    """Ways to run, the largest first: all replicates at once, half of them, ..., small windows."""
+    width = pools[0].spec.width
+    drivers = [_probe(one, pools, LEAST_WINDOW, width) for one in settings]
+    narrowest = min(width for driver in drivers for width in wave_widths(driver))
+    turns = max(1, total // enough_resident(width, narrowest))  # of about equal numbers
+    num_resident, empty = -(-total // turns), _without_rows(settings, pools)
+    while True:
+        events = window(width, len(pools), num_resident)
+        yield Sizing(num_resident, events, _needs(settings, pools, empty, events, num_resident))
+        if num_resident == 1:
+            break
+        num_resident = (num_resident + 1) // 2
+    while events > 1:
+        events //= 2
+        yield Sizing(1, events, _needs(settings, pools, empty, events, 1))
+
+
+def _needs(
+    settings: Sequence[Setting],
+    pools: list[LanePool],
+    empty: list[PoolNeeds],
+    events: int,
+    num_resident: int,
+) -> tuple[PoolNeeds, ...]:
+    """What one of the resident replicates needs at most, whichever setting it has."""
+    share = -(-pools[0].spec.width // num_resident)  # a wider batch would train further ahead
+    drivers = [_probe(one, pools, events, share) for one in settings]
+    probed = zip(*(driver.pools for driver in drivers), strict=True)
+    return tuple(_with_rows(*one) for one in zip(empty, probed, strict=True))
+
+
+def _with_rows(needs: PoolNeeds, probed: Sequence[LanePool]) -> PoolNeeds:
+    """With the most rows that a probe of any setting used of a pool."""
+    versions, updates = (max(pool.peak[part] for pool in probed) for part in range(2))
+    kept = [max(pool.kept[part] for pool in probed) for part in range(2)]
+    spec = probed[0].spec
+    is_cpu = spec.backend == "cpu"  # elsewhere the host holds what is to be saved
+    all_copies = kept[0] * needs.version_bytes + kept[1] * needs.update_bytes
+    saved = is_cpu * all_copies // spec.num_devices
+    return needs._replace(versions=versions, updates=updates, saved_bytes=saved)
+
+
+def _probe(setting: Setting, pools: list[LanePool], events: int, width: int) -> Driver:
+    """Plan the first part of one replicate alone, in batches of a given width."""
+    config = setting.config
+    tasks = config.named_tasks
+    largest = get_algorithm(config.algorithm).largest_round(config)
+    active = max(sum(task.settings.num_active for task in tasks), len(tasks) * largest)
+    most = PROBE_TURNS * active + 2 * events
+    if config.max_updates is not None:
+        most = min(most, config.max_updates)
+    probe = config.model_copy(update={"num_seeds": 1, "max_updates": most})
+    copies = [LanePool(replace(pool.spec, width=width), pool.data) for pool in pools]
+    for pool in copies:
+        bound = 2 * active + events + width
+        pool.grow(bound, bound)
+    driver = Driver([setting._replace(config=probe)], copies, PlanOnly())
+    driver.run(1, events)
+    return driver
+
+
+def _without_rows(settings: Sequence[Setting], pools: list[LanePool]) -> list[PoolNeeds]:
+    """What each pool needs beside its rows. Data that pools share counts for the first of them."""
+    first = {id(pool.data): pool for pool in reversed(pools)}
+    is_cpu = pools[0].spec.backend == "cpu"  # the process holds all, its own copy of the data too
+    found = []
+    for number, pool in enumerate(pools):
+        copies = pool.spec.num_devices if is_cpu else 1  # its parts all live in one memory
+        fixed = copies * workspace_bytes(pool.spec, pool.data)
+        fixed += program_bytes(pool.spec, pool.data)
+        fixed += COMPILER_BYTES if is_cpu and number == 0 else 0
+        if first[id(pool.data)] is pool:
+            fixed += pool.data.num_bytes * (copies + is_cpu)
+        clients = is_cpu * max(_clients_bytes(one, number, pool.data) for one in settings)
+        version, update = Engine(pool.spec).row_bytes
+        width = pool.spec.width
+        found.append(PoolNeeds(0, 0, width, copies * version, copies * update, fixed, clients))
+    return found
+
+
+def _clients_bytes(setting: Setting, pool: int, data: TaskData) -> int:
+    lanes = list(setting.pool_of).count(pool)
+    return lanes * data.partition_bytes(setting.config.num_clients)
+
+
+def wave_widths(driver: Driver) -> list[float]:
+    """Of every lane of the first replicate: how many of its requests can be trained at once."""
+    widths = []
+    for lane in driver.done[0].lanes:
+        rounds, base = lane.timeline.rounds[lane.task], lane.timeline.requests.base_round
+        bases = [base[request] for request in rounds.arrived[: rounds.num_used]]
+        widths.append(mean_wave_width(bases, rounds.end.tolist()))
+    return widths

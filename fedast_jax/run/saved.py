@@ -1,0 +1,104 @@
+"""A run's state together with what it is the state of: the whole content of a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import jax
+
+from ..config.settings import Config
+from ..results.tables import package_version
+from .checkpoint import Checkpoints, ResumeError
+from .driver import Driver
+from .sizing import PoolNeeds, Sizing
+from .snapshot import take
+
+
+class Saved(NamedTuple):
+    """What a run goes on from."""
+
+    configs: list[dict[str, Any]]  # every setting of each
+    keeps: dict[str, bool]  # what else the result holds
+    width: int  # W
+    sizing: Sizing
+    wall_seconds: float  # so far
+    machine: dict[str, str]
+    traces: dict[str, str]  # check sums of the recorded durations
+    driver: Mapping[str, Any]  # of ``snapshot.take``
+
+    @classmethod
+    def content(cls, driver: Driver, sizing: Sizing, wall_seconds: float) -> dict[str, Any]:
+        """Plain values, for ``Checkpoints.write``."""
+        return {
+            "configs": [one.config.to_dict() for one in driver.settings],
+            "keeps": {"keep_models": driver.keep_models, "keep_requests": driver.keep_requests},
+            "width": driver.pools[0].spec.width,
+            "sizing": (sizing.num_resident, sizing.window, tuple(map(tuple, sizing.needs))),
+            "wall_seconds": wall_seconds,
+            "machine": _machine(),
+            "traces": _traces([one.config for one in driver.settings]),
+            "driver": take(driver),
+        }
+
+    @classmethod
+    def find(
+        cls, checkpoints: Checkpoints | None, configs: Sequence[Config], keeps: dict[str, bool]
+    ) -> Self | None:
+        """The newest usable checkpoint of this run, or None where there is no file.
+
+        Raises:
+            ResumeError: what there is cannot be used, or belongs to another run.
+        """
+        content = checkpoints.newest() if checkpoints else None
+        if checkpoints is None or content is None:
+            return None
+        num_resident, window, needs = content["sizing"]
+        sizing = Sizing(num_resident, window, tuple(PoolNeeds(*one) for one in needs))
+        saved = cls(**{**content, "sizing": sizing})
+        saved._check(checkpoints, [config.to_dict() for config in configs], keeps)
+        saved._check_traces(configs)
+        return saved
+
+    def _check(
+        self, checkpoints: Checkpoints, configs: list[dict[str, Any]], keeps: dict[str, bool]
+    ) -> None:
+        where = f"the checkpoints in {str(checkpoints.folder)!r}"
+        if self.configs != configs:
+            raise ResumeError(
+                f"{where} belong to other settings: put the configuration back as it was, or start "
+                f"a new run"
+            )
+        if self.keeps != keeps:
+            raise ResumeError(f"{where} were written with {self.keeps}, got {keeps}")
+        if self.machine != _machine():
+            checkpoints.say(
+                f"resumed on another device or version of JAX ({_words(self.machine)}; now "
+                f"{_words(_machine())}): models equal those of one run to rounding only"
+            )
+
+    def _check_traces(self, configs: Sequence[Config]) -> None:
+        found = _traces(configs)
+        changed = [path for path in self.traces if found[path] != self.traces[path]]
+        if changed:
+            raise ResumeError(
+                f"{changed[0]!r} is not the file that the run began with: put it back, or start a "
+                f"new run"
+            )
+
+
+def _traces(configs: Sequence[Config]) -> dict[str, str]:
+    paths = {config.delays.trace for config in configs if config.delays.trace}
+    return {path: sha256(Path(path).read_bytes()).hexdigest() for path in sorted(paths)}
+
+
+def _machine() -> dict[str, str]:
+    """What models may depend on by rounding."""
+    device = jax.local_devices()[0]
+    return {"device": device.device_kind, "jaxlib": package_version("jaxlib")}
+
+
+def _words(machine: Mapping[str, str]) -> str:
+    return f"{machine['device']}, jaxlib {machine['jaxlib']}"

@@ -1,0 +1,139 @@
+"""How large a run becomes: batch width, resident replicates, events of a segment, rows, bytes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import jax
+import psutil
+
+from ..config.settings import Config, ConfigError
+
+SEGMENT_BATCHES = 10  # full batches of a pool in one segment, about
+LEAST_WINDOW = 32  # events of a replicate in one segment: fewer cost more planning
+SPARE = 1.15  # rows beyond those that a probe needed
+BUDGET_SHARE = 0.6  # of the free memory
+NARROWEST = 16  # W is not made less than this to fit
+
+
+class PoolNeeds(NamedTuple):
+    """Measured by planning one replicate: rows of a pool for one replicate, and their bytes."""
+
+    versions: int
+    updates: int
+    width: int  # of a batch: what the last one of a segment trains ahead
+    version_bytes: int
+    update_bytes: int
+    fixed_bytes: int  # data, workspace and programs, whatever the number of replicates
+    clients_bytes: int = 0  # of one replicate: which samples its clients hold
+    saved_bytes: int = 0  # of one replicate: its rows' contents while a checkpoint is written
+
+    def rows(self, num_replicates: int) -> tuple[int, int]:
+        """Version rows and update rows for so many replicates."""
+        return (
+            int(self.versions * num_replicates * SPARE) + 2,
+            int(self.updates * num_replicates * SPARE) + self.width,
+        )
+
+    def bytes(self, num_replicates: int) -> int:
+        """Bytes for so many replicates."""
+        each = self.clients_bytes + self.saved_bytes
+        return self.row_bytes(num_replicates) + each * num_replicates + self.fixed_bytes
+
+    def row_bytes(self, num_replicates: int) -> int:
+        """Bytes of the rows for so many replicates."""
+        versions, updates = self.rows(num_replicates)
+        return versions * self.version_bytes + updates * self.update_bytes
+
+
+class Sizing(NamedTuple):
+    """What the driver works with."""
+
+    num_resident: int
+    window: int  # events of a replicate in one segment
+    needs: tuple[PoolNeeds, ...]
+
+    @property
+    def bytes(self) -> int:
+        """Estimated bytes on the device; on a CPU of the process, beside Python and JAX."""
+        return sum(need.bytes(self.num_resident) for need in self.needs)
+
+
+def memory_budget(config: Config) -> int:
+    """Bytes that a run may take on each device; on a CPU, on all of its devices together."""
+    if config.memory_gib is not None:
+        return int(config.memory_gib * 2**30)
+    stats = jax.local_devices()[0].memory_stats() or {}
+    total = stats.get("bytes_limit", psutil.virtual_memory().available)
+    return int(BUDGET_SHARE * total)
+
+
+def batch_width(configs: Sequence[Config]) -> int:
+    """W: the configured width, or what suits the device and the number of lanes."""
+    if configs[0].batch_width is not None:
+        return configs[0].batch_width
+    num_devices = configs[0].num_devices
+    if jax.default_backend() == "cpu":
+        return 16 * num_devices
+    lanes = sum(config.num_seeds * len(config.named_tasks) for config in configs)
+    width = min(1024, max(32, 1 << (24 * lanes).bit_length() - 1))
+    return -(-width // num_devices) * num_devices
+
+
+def narrower(configs: Sequence[Config]) -> Iterator[int]:
+    """The batch widths to try: the first that fits is taken; a configured one is the only one."""
+    width = batch_width(configs)
+    yield width
+    num_devices = configs[0].num_devices
+    while configs[0].batch_width is None and width > max(NARROWEST, num_devices):
+        width = max(width // 2 // num_devices, 1) * num_devices
+        yield width
+
+
+def enough_resident(width: int, narrowest: float) -> int:
+    """Replicates that fill every batch: more would only take memory.
+
+    Args:
+        width: W.
+        narrowest: requests that can be trained at once of the lane that has fewest.
+    """
+    return math.ceil(2 * width / max(narrowest, 1.0)) + 1
+
+
+def window(width: int, num_pools: int, num_resident: int) -> int:
+    """Events of one replicate in a segment, so that every pool gets some full batches."""
+    return max(LEAST_WINDOW, -(-SEGMENT_BATCHES * width * num_pools // num_resident))
+
+
+def too_large(smallest: Sizing, budget: int, configs: Sequence[Config]) -> ConfigError:
+    """The error for a run whose smallest way does not fit."""
+    return ConfigError(
+        f"one replicate needs about {smallest.bytes / 2**30:.2g} GiB, but {budget / 2**30:.2g} GiB "
+        f"may be used; lower {_main_number(smallest, configs)} or batch_width, or raise memory_gib"
+    )
+
+
+def _main_number(sizing: Sizing, configs: Sequence[Config]) -> str:
+    """What most of the memory goes with: the number of clients, or of requests in flight."""
+    if sum(need.clients_bytes for need in sizing.needs) > sizing.bytes / 2:
+        return f"num_clients={max(config.num_clients for config in configs)}"
+    tasks = [task for config in configs for task in config.named_tasks]
+    largest = max(tasks, key=lambda task: task.settings.num_active)
+    return f"tasks.{largest.name}.num_active={largest.settings.num_active}"
+
+
+def fit(options: Iterable[Sizing], budget: int, configs: Sequence[Config]) -> Sizing:
+    """The first of the options (largest first) that the budget allows.
+
+    Raises:
+        ConfigError: none fits; the message says which number to lower.
+    """
+    smallest = None
+    for option in options:
+        if option.bytes <= budget:
+            return option
+        smallest = option
+    assert smallest is not None
+    raise too_large(smallest, budget, configs)

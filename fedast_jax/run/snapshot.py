@@ -1,0 +1,124 @@
+"""A driver between two segments as plain values, and back: what a checkpoint holds.
+
+Nothing in it depends on the clock but the seconds that are reported, so that a run that was stopped
+and resumed plans the very segments that an uninterrupted one would have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from ..planning.pool import LanePool
+from ..planning.schedule import FreeRows, LaneRows
+from .driver import Counts, Driver, Evaluation, Replicate
+from .executor import Contents, Seconds, UsedRows
+
+_NUMBERS = {
+    "round": np.int64,
+    "time": np.float64,
+    "arrivals": np.int64,
+    "accuracy": np.float64,
+    "loss": np.float64,
+}
+_PLAIN = (
+    "target_times", "initial_models", "final_models", "diverged", "diverged_at", "has_ended",
+)  # fmt: skip
+
+
+def take(driver: Driver) -> dict[str, Any]:
+    """All that a driver holds between two segments."""
+    return {
+        "counts": asdict(driver.counts),
+        "seconds": asdict(driver.executor.seconds),
+        "num_begun": driver.num_begun,
+        "waiting": driver.waiting,
+        "done": [take_replicate(one) for one in driver.done],
+        "resident": [take_replicate(one) for one in driver.resident],
+        "pools": [_take_pool(driver, pool) for pool in driver.pools],
+    }
+
+
+def put_back(driver: Driver, content: Mapping[str, Any]) -> None:
+    """Make a new driver, of the same settings and pools, what another was."""
+    driver.counts = Counts(**content["counts"])
+    vars(driver.executor.seconds).update(asdict(Seconds(**content["seconds"])))
+    driver.num_begun, driver.waiting = content["num_begun"], content["waiting"]
+    driver.done = [put_back_replicate(driver, one) for one in content["done"]]
+    driver.resident = [put_back_replicate(driver, one) for one in content["resident"]]
+    for pool, entry in zip(driver.pools, content["pools"], strict=True):
+        _put_back_pool(driver, pool, entry)
+
+
+def take_replicate(replicate: Replicate) -> dict[str, Any]:
+    """One replicate, but for what its rows hold."""
+    return {
+        "number": replicate.number,
+        "setting": replicate.setting,
+        "index": replicate.index,
+        "timeline": replicate.timeline.snapshot(),
+        "rows": [tuple(lane.rows) for lane in replicate.lanes],
+        "evaluations": _take_evaluations(replicate),
+    } | {name: getattr(replicate, name) for name in _PLAIN}
+
+
+def put_back_replicate(driver: Driver, content: Mapping[str, Any]) -> Replicate:
+    """The inverse of ``take_replicate``, for a driver of the same settings."""
+    replicate = driver.new_replicate(*(content[key] for key in ("number", "setting", "index")))
+    replicate.timeline.restore(content["timeline"])
+    for lane, rows in zip(replicate.lanes, content["rows"], strict=True):
+        lane.rows = LaneRows(*rows)
+    replicate.evaluations = _put_back_evaluations(replicate, content["evaluations"])
+    for name in _PLAIN:
+        setattr(replicate, name, content[name])
+    return replicate
+
+
+def _take_evaluations(replicate: Replicate) -> dict[str, np.ndarray]:
+    """The columns that differ within a replicate; the task by its place."""
+    place = {lane.name: number for number, lane in enumerate(replicate.lanes)}
+    columns = zip(*replicate.evaluations, strict=True) if replicate.evaluations else [()] * 8
+    table = dict(zip(Evaluation._fields, columns, strict=True))
+    found = {name: np.array(table[name], kind) for name, kind in _NUMBERS.items()}
+    return found | {"task": np.array([place[name] for name in table["task"]], np.int64)}
+
+
+def _put_back_evaluations(
+    replicate: Replicate, columns: Mapping[str, np.ndarray]
+) -> list[Evaluation]:
+    names = [replicate.lanes[place].name for place in columns["task"]]
+    numbers = zip(*(columns[name].tolist() for name in _NUMBERS), strict=True)
+    return [
+        Evaluation(replicate.index, replicate.seed, name, *row)
+        for name, row in zip(names, numbers, strict=True)
+    ]
+
+
+def _take_pool(driver: Driver, pool: LanePool) -> dict[str, Any]:
+    return {
+        "capacity": pool.capacity,
+        "peak": pool.peak,
+        "free": tuple(pool.free),
+        "lanes": [(lane.replicate, lane.task) for lane in pool.lanes],
+        "contents": tuple(driver.executor.read(pool, _used_rows(pool))),
+    }
+
+
+def _put_back_pool(driver: Driver, pool: LanePool, content: Mapping[str, Any]) -> None:
+    lane_of = {(one.replicate, one.task): one for all_ in driver.resident for one in all_.lanes}
+    pool.capacity, pool.peak = content["capacity"], content["peak"]
+    pool.free = FreeRows(*content["free"])
+    pool.lanes = [lane_of[entry] for entry in content["lanes"]]
+    driver.executor.write(pool, _used_rows(pool), Contents(*content["contents"]))
+
+
+def _used_rows(pool: LanePool) -> UsedRows:
+    """The rows that the pool's lanes hold, lane by lane."""
+    rows = [lane.rows for lane in pool.lanes]
+    return UsedRows(
+        [row for lane in rows for row in lane.versions.values()],
+        [row for lane in rows for row in lane.updates.values()],
+    )
