@@ -47,7 +47,7 @@ def make_config(kind: str, num_updates: int, changes: dict) -> fx.Config:
 def seconds_per_update(config: fx.Config) -> float:
     """Wall time without compilation."""
     result = fx.simulate(config)
-    arrivals = sum(one.timeline.num_arrivals for one in result.replicates)
+    arrivals = result.manifest()["counts"]["arrivals"]
     return (result.wall_seconds - result.seconds.compile) / arrivals
 
 
@@ -118,7 +118,7 @@ def planning(events: int, repeats: int) -> None:
         driver, start = setup.driver(RandomEstimates()), time.perf_counter()
         driver.run(setup.sizing.num_resident, setup.sizing.window)
         rates.append(events / (time.perf_counter() - start))
-        changes = len(driver.done[0].timeline.allocations) - 1
+        changes = len(driver.done[0].allocations["time"]) - 1
     print("| planning with option D | events/s |\n|---|---|")
     print(f"| {events:,} events, {changes:,} changes of R | {statistics.median(rates):,.0f} |")
 

@@ -22,9 +22,9 @@ import time
 from collections.abc import Callable
 
 import torch
-from fedast_jax.engine.engine.flops import gemm_peak
 from torch import nn
 
+from fedast_jax.engine.flops import gemm_peak
 from fedast_jax.run.bench import SLOTS, prepare, shape_of, update_flops, work_of
 from fedast_jax.tasks import Kind, get_kind
 

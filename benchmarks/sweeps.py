@@ -38,7 +38,7 @@ import psutil
 from fedast_jax.cli.app.work_folder import WorkFolder
 
 import fedast_jax as fx
-from fedast_jax.results.tables import Result
+from fedast_jax.results.result import Result
 from fedast_jax.run import checkpoint
 from fedast_jax.run.checkpoint import Checkpoints
 from fedast_jax.run.driver import Driver
@@ -84,7 +84,7 @@ def run_process(arguments: list[str]) -> float:
 
 def fedast(*arguments: str) -> subprocess.CompletedProcess:
     """The command in a new process."""
-    command = [sys.executable, "-m", "fedast_jax.cli.app", *arguments]
+    command = [sys.executable, "-m", "fedast_jax.cli", *arguments]
     return subprocess.run(command, capture_output=True, text=True)
 
 
@@ -208,7 +208,7 @@ def resume(repeats: int) -> None:
 def begin_and_kill(out: Path) -> None:
     """Start MNIST with 16 seeds; SIGKILL when it has written a checkpoint."""
     options = ["--seeds", "16", "--set", "checkpoint_seconds=5", "--out", str(out)]
-    command = [sys.executable, "-m", "fedast_jax.cli.app", "run", "mnist", *options]
+    command = [sys.executable, "-m", "fedast_jax.cli", "run", "mnist", *options]
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     folder = out.with_name(out.name + ".partial")
     while not list(folder.glob("checkpoints/*.npz")):

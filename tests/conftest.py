@@ -24,12 +24,13 @@ from fedast_jax.algorithms import get_algorithm
 from fedast_jax.config.settings import Config, TaskConfig, make_config
 from fedast_jax.engine.engine import Engine, EngineSpec
 from fedast_jax.planning.pool import Lane, LanePool, PoolPlan, Test
-from fedast_jax.results.tables import Result
+from fedast_jax.results.records import Seconds
+from fedast_jax.results.tables import evaluation_table, request_table
 from fedast_jax.run import executor
-from fedast_jax.run.driver import Driver, Setting
-from fedast_jax.run.executor import Contents, Executor, Score, Seconds, UsedRows
+from fedast_jax.run.driver import Driver
+from fedast_jax.run.executor import Contents, Executor, Score, UsedRows
 from fedast_jax.run.prepare import data_of
-from fedast_jax.run.sizing import Sizing
+from fedast_jax.run.replicate import Replicate, Setting
 from fedast_jax.tasks import Defaults, Kind, Shape, Task, classification, get_kind, register
 from fedast_jax.tasks.digits import NORMALISE
 from fedast_jax.tasks.nn.layers import Dense
@@ -124,10 +125,22 @@ register(
 )
 
 
+class KeepingDriver(Driver):
+    """A driver that keeps its replicates once they have ended, for tests to look inside."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.ended: list[Replicate] = []
+
+    def retire(self) -> None:
+        self.ended += [one for one in self.resident if one.timeline.end_reason]
+        super().retire()
+
+
 class Ran(NamedTuple):
     """What a driver did, in the tables of the run folder."""
 
-    driver: Driver
+    driver: KeepingDriver
     requests: pd.DataFrame
     evaluations: pd.DataFrame
 
@@ -158,14 +171,14 @@ def run_driver(
         for pool in pools:
             pool.grow(*capacity)
         on_segment = getattr(executor, "on_segment", lambda driver: None)
-        driver = Driver([setting], pools, executor, on_segment, keep_models=True)
+        driver = KeepingDriver([setting], pools, executor, on_segment, keep_models=True)
         driver.step_updates = step_updates or driver.step_updates
         if change is not None:
             driver.admit(num_resident)
             change(driver)
         driver.run(num_resident, window)
-        result = Result.collect(driver, 0, Sizing(num_resident, window, ()), "finished", 0.0)
-        return Ran(driver, result.requests(), result.evaluations)
+        records = sorted(driver.records(), key=lambda record: record.index)
+        return Ran(driver, request_table(records), evaluation_table(records))
 
 
 def pools_of(config: Config) -> tuple[list[LanePool], Setting]:
@@ -334,8 +347,8 @@ class SymbolicDevice:
         assert len({row.lane for row in updates}) == 1
         return self.learner.spread_without_biases([row.content for row in updates])
 
-    def model(self, pool: LanePool, row: int) -> int:
-        return self.versions[id(pool), row].content
+    def model(self, pool: LanePool, row: int) -> dict[str, int]:
+        return {"content": self.versions[id(pool), row].content}
 
     def read(self, pool: LanePool, rows: UsedRows) -> Contents:
         """Every row's four numbers."""
@@ -379,6 +392,17 @@ class SymbolicDevice:
 
 def _numbers(row: Row) -> list[int]:
     return [*row.lane, row.number, row.content]
+
+
+def named_leaves(model: Any) -> dict[str, np.ndarray]:
+    """Of a tree of dicts, as models are saved."""
+    if not isinstance(model, dict):
+        return {"": np.asarray(model)}
+    return {
+        f"{key}/{name}".rstrip("/"): leaf
+        for key, part in model.items()
+        for name, leaf in named_leaves(part).items()
+    }
 
 
 def assert_identical(ours: Any, theirs: Any) -> None:

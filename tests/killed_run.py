@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 
-from fedast_jax.cli.app import app as cli
+from fedast_jax import cli
 from fedast_jax.run import checkpoint
 
 number, share = int(sys.argv[1]), float(sys.argv[2])

@@ -13,7 +13,7 @@ import time
 
 import psutil
 
-from fedast_jax.cli.app import app as cli
+from fedast_jax import cli
 from fedast_jax.cluster import ray_tasks
 from fedast_jax.run.checkpoint import Checkpoints
 

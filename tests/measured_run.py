@@ -37,4 +37,8 @@ base = psutil.Process().memory_info().rss
 with tempfile.TemporaryDirectory() as folder:
     result = fx.simulate(make_config(json.loads(sys.argv[1])), checkpoints=Checkpoints(folder))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-print(json.dumps({"base": base, "estimate": result.sizing.bytes, "peak": peak}))
+print(
+    json.dumps(
+        {"base": base, "estimate": result.manifest()["memory"]["estimated_bytes"], "peak": peak}
+    )
+)

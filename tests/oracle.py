@@ -20,16 +20,15 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
-from fedast_jax.engine.engine.local_train import AUGMENT, LocalWork, batch_samples
 from scipy import stats
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern
 
-from fedast_jax.algorithms.authors import Fidelity
 from fedast_jax.clients.delays import CHUNK, LAWS, Dispatches, Stream, client_delays, generator
-from fedast_jax.config.settings import Config, TaskConfig
+from fedast_jax.config.settings import Config, Fidelity, TaskConfig
 from fedast_jax.data.task_data import Clients, TaskData, load_task_data
 from fedast_jax.engine.engine import INITIAL_MODEL, request_key
+from fedast_jax.engine.local_train import AUGMENT, LocalWork, batch_samples
 from fedast_jax.tasks import Task, get_kind
 
 Model = Any

@@ -30,7 +30,7 @@ def two_rounds(algorithm: str, kind: str):
 def test_two_rounds(algorithm, kind):
     config = two_rounds(algorithm, kind)
     ran = run_driver(config, Device(), capacity=(20, 20), step_updates=16)
-    (replicate,) = ran.driver.done
+    (replicate,) = ran.driver.ended
     assert replicate.timeline.end_reason == "finished"
     assert ran.evaluations["round"].tolist() == [1, 2]
     assert np.isfinite(ran.evaluations.loss).all()

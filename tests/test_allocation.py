@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import engine_spec, pools_of
+from conftest import KeepingDriver, engine_spec, pools_of
 from hypothesis import given
 from hypothesis import strategies as st
 from oracle import shared_out
@@ -21,7 +21,6 @@ from fedast_jax.algorithms.log import Limits
 from fedast_jax.clients.delays import LAWS, Dispatches, client_speeds
 from fedast_jax.config.settings import ConfigError, make_config
 from fedast_jax.engine.engine import Engine
-from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Device, PlanOnly
 
 SPEEDS, SHARES = (1.3, 1.0, 0.7), (0.25, 0.5, 0.25)
@@ -320,9 +319,9 @@ def planned(table: dict) -> Timeline:
     """The only replicate's events."""
     config = make_config(table)
     pools, setting = pools_of(config)
-    driver = Driver([setting], pools, PlanOnly())
+    driver = KeepingDriver([setting], pools, PlanOnly())
     driver.run(1, 20)
-    timeline = driver.done[0].timeline
+    timeline = driver.ended[0].timeline
     assert isinstance(timeline, Timeline)
     return timeline
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from fedast_jax.engine.engine.local_train import LocalWork
 from oracle import load_data
 
 from fedast_jax.algorithms.centralized import Chain, ChainTimeline
 from fedast_jax.algorithms.log import Limits
 from fedast_jax.config.settings import ConfigError, make_config
 from fedast_jax.data.task_data import PooledData
+from fedast_jax.engine.local_train import LocalWork
 from fedast_jax.run.prepare import prepare
 from fedast_jax.run.simulate import simulate
 

@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 
 import fedast_jax as fx
-from fedast_jax.cli.app import app as cli
-from fedast_jax.results.tables import run_folder
+from fedast_jax.cli import commands as cli
+from fedast_jax.results import run_folder
 
 SMALL = """
 num_clients = 20
@@ -326,7 +326,7 @@ def test_ctrl_c_ends_the_run_in_order(tmp_path, config, arguments):
     command = [
         sys.executable,
         "-m",
-        "fedast_jax.cli.app",
+        "fedast_jax.cli",
         name,
         str(config),
         "--out",
@@ -348,7 +348,7 @@ def test_ctrl_c_ends_the_run_in_order(tmp_path, config, arguments):
 
 def test_a_killed_run_leaves_no_folder(tmp_path, config):
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "fedast_jax.cli.app", "run", str(config), "--out", str(out)]
+    command = [sys.executable, "-m", "fedast_jax.cli", "run", str(config), "--out", str(out)]
     process = subprocess.Popen([*command, "--set", "max_updates=10000000"], env={**os.environ})
     time.sleep(3)
     process.kill()

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from conftest import scenarios
-from fedast_jax.engine.engine.server import OPTIMIZERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +23,7 @@ from fedast_jax.config.settings import (
     load_config,
     make_config,
 )
+from fedast_jax.engine.server import OPTIMIZERS
 from fedast_jax.tasks import TASKS
 
 

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from fedast_jax.cli.app import data as commands
+from fedast_jax.cli import data as commands
 from fedast_jax.data import DataError
 
 run = CliRunner()

@@ -14,13 +14,13 @@ import optax
 import pandas as pd
 import pytest
 from conftest import Ran, engine_spec, run_driver, shared_engine
-from fedast_jax.engine.engine.server import OPTIMIZERS, make_server
 from jax.flatten_util import ravel_pytree
 from oracle import load_data
 
 import fedast_jax as fx
 from fedast_jax.config.settings import Config, make_config
 from fedast_jax.engine.engine import Engine, Program, Rounds, Slots, request_key, write_rows
+from fedast_jax.engine.server import OPTIMIZERS, make_server
 from fedast_jax.planning.pack import LaneColumns, Shapes, pack
 from fedast_jax.planning.schedule import FreeRows, LaneRows, LaneWork, schedule
 from fedast_jax.run import executor
@@ -48,13 +48,16 @@ def run(config: Config, **how) -> Ran:
 
 
 def replicate(ran: Ran, index: int = 0):
-    return next(one for one in ran.driver.done if one.index == index)
+    return next(one for one in ran.driver.ended if one.index == index)
 
 
 def models(ran: Ran, index: int = 0) -> dict[str, np.ndarray]:
     """The final models of a replicate, flat."""
     final = replicate(ran, index).final_models
-    return {name: np.asarray(ravel_pytree(model)[0]) for name, model in final.items()}
+    return {
+        name: np.concatenate([leaf.ravel() for leaf in model.values()])
+        for name, model in final.items()
+    }
 
 
 def of_replicate(table: pd.DataFrame, index: int = 0) -> pd.DataFrame:
@@ -111,7 +114,7 @@ def test_a_replicate_that_waits_for_room_has_the_same_bits(alone):
     """Seed 5 as the second of two, with one resident at a time."""
     both = run(base(seed=4, num_seeds=2), num_resident=1)
     moved = Ran(both.driver, shifted(both.requests), shifted(both.evaluations))
-    for one in moved.driver.done:
+    for one in moved.driver.ended:
         one.index -= 1
     assert_same_bits(moved, alone)
 
@@ -355,7 +358,7 @@ def test_all_replicates_may_diverge():
     tasks = {"tanh": {"client_lr": 1e38, "max_rounds": 30}}
     result = fx.simulate(make_config({"num_seeds": 2, "batch_width": 4, "tasks": tasks}))
     assert result.status == "finished"
-    assert [one.diverged for one in result.replicates] == ["tanh", "tanh"]
+    assert [one.task for one in result.diverged] == ["tanh", "tanh"]
     assert result.summary()["num_diverged"] == 2
     assert len(result.evaluations) == 2
 

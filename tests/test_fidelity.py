@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
-from conftest import Ran, engine_spec, pools_of, scenarios
+from conftest import KeepingDriver, Ran, engine_spec, pools_of, scenarios
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import shared_out_by_granules
@@ -33,11 +33,9 @@ from fedast_jax.algorithms.log import Limits
 from fedast_jax.config.settings import Config, ConfigError, make_config
 from fedast_jax.data import Partition
 from fedast_jax.engine.engine import Engine
-from fedast_jax.results.tables import Result
-from fedast_jax.run.driver import Driver
+from fedast_jax.results.tables import evaluation_table, request_table
 from fedast_jax.run.executor import Device, PlanOnly
 from fedast_jax.run.prepare import make_pools
-from fedast_jax.run.sizing import Sizing
 from fedast_jax.tasks import Shape, get_kind
 from fedast_jax.tasks.fashion_mnist import LeNet5
 from fedast_jax.tasks.nn.resnet import Block, ResNet18
@@ -500,18 +498,17 @@ def planned(config: Config) -> Ran:
     pools, setting = pools_of(config)
     for pool in pools:
         pool.grow(60, 60)
-    driver = Driver([setting], pools, PlanOnly())
+    driver = KeepingDriver([setting], pools, PlanOnly())
     driver.run(1, 20)
-    result = Result.collect(driver, 0, Sizing(1, 20, ()), "finished", 0.0)
-    assert result.manifest()["fidelity"] == config.fidelity
-    return Ran(driver, result.requests(), result.evaluations)
+    records = driver.records()
+    return Ran(driver, request_table(records), evaluation_table(records))
 
 
 def test_one_draw_of_proportions_serves_all_tasks_of_a_client():
     """The samples are each task's own."""
     for name, is_shared in (("authors", True), ("paper", False)):
-        lanes = planned(config_of(name, num_clients=40)).driver.done[0].lanes
-        first, second = (cast(Partition, lane.partition) for lane in lanes[:2])
+        lanes = planned(config_of(name, num_clients=40)).driver.ended[0].lanes
+        first, second = (cast(Partition, lane.holdings) for lane in lanes[:2])
         assert np.array_equal(first.counts, second.counts) == is_shared
         assert not np.array_equal(first.samples([0, 1, 2]), second.samples([0, 1, 2]))
 

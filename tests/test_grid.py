@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from fedast_jax.config.settings.grid import parse_axis, points, short_name, value_name
 
+from fedast_jax.config.grid import parse_axis, points, short_name, value_name
 from fedast_jax.config.settings import ConfigError, make_config
 from fedast_jax.study.study import parse_grid
 from fedast_jax.study.variants import make_variants

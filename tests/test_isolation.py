@@ -13,13 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import Ran, assert_identical, engine_spec, run_driver
-from fedast_jax.results.tables.figures import accuracy_figure, held_mean
 from test_engine import assert_same_bits, base, models, of_replicate, replicate, run, spoil
 
 import fedast_jax as fx
 from fedast_jax.config.settings import make_config
 from fedast_jax.engine.engine import Engine, Pool
-from fedast_jax.results.tables import run_folder
+from fedast_jax.results import run_folder
+from fedast_jax.results.figures import accuracy_figure, held_mean
 from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Contents, Device, UsedRows
 
@@ -56,7 +56,7 @@ class PoisonedDevice(Device):
 
 def everything(ran: Ran) -> list:
     """Models, tests and allocations of every replicate."""
-    done = sorted(ran.driver.done, key=lambda one: one.index)
+    done = sorted(ran.driver.ended, key=lambda one: one.index)
     return [
         (
             {name: model.tobytes() for name, model in models(ran, one.index).items()},
@@ -152,13 +152,19 @@ def test_divergence_is_told_with_task_and_time(tmp_path):
     assert np.isnan(lanes.diverged_at[(0, "good")])
 
 
+def mark_diverged(result: fx.Result, task: str) -> None:
+    """Replicate 1, at time 1."""
+    lanes = result.lanes
+    lanes.loc[lanes.replicate == 1, "diverged"] = True
+    lanes.loc[(lanes.replicate == 1) & (lanes.task == task), "diverged_at"] = 1.0
+
+
 def test_means_and_figures_leave_out_what_diverged():
     """One of three: the numbers are those of the other two, and say so."""
     config = make_config({"num_seeds": 3, "batch_width": 4, "tasks": {"good": TASKS["good"]}})
     result = fx.simulate(config)
     two = result.lanes[result.lanes.replicate != 1]
-    result.replicates[1].diverged, result.replicates[1].diverged_at = "good", 1.0
-    del result.lanes
+    mark_diverged(result, "good")
     summary = result.summary()["tasks"]["good"]
     assert summary["num_seeds"] == 2
     assert summary["accuracy"]["mean"] == two.accuracy.mean()

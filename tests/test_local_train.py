@@ -6,7 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from fedast_jax.engine.engine.local_train import (
+from jax.flatten_util import ravel_pytree
+
+from fedast_jax.engine.engine import local_train as module
+from fedast_jax.engine.local_train import (
     AUGMENT,
     LocalWork,
     Trained,
@@ -14,9 +17,6 @@ from fedast_jax.engine.engine.local_train import (
     local_train,
     side_by_side,
 )
-from jax.flatten_util import ravel_pytree
-
-from fedast_jax.engine.engine import local_train as module
 from fedast_jax.tasks import TASKS, Shape, Task
 
 EPOCHS = LocalWork(batch_size=4, local_epochs=2, local_steps=None, num_samples=11)

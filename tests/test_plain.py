@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import assert_identical
-from fedast_jax.results.tables.plain import LARGE, flatten, unflatten
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+from fedast_jax.results.plain import LARGE, flatten, unflatten
 
 DTYPES = st.sampled_from(["<f4", "<f8", ">f8", "<i8", "<i4", "<u4", "|u1", "|b1", "<U3", "<c16"])
 LEAVES = (

@@ -51,7 +51,7 @@ def place() -> Address:
 def start(place: Address, num: int, number: int, *arguments: object) -> subprocess.Popen:
     """``fedast ARGUMENTS`` as one of several processes."""
     where = ["--coordinator", place, "--num-processes", num, "--process-id", number]
-    return python("-m", "fedast_jax.cli.app", *arguments, *where)
+    return python("-m", "fedast_jax.cli", *arguments, *where)
 
 
 def end(processes: list[subprocess.Popen], *codes: int) -> list[str]:

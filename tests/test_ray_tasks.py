@@ -19,7 +19,8 @@ from fedast_jax.cluster import ray_cluster
 from fedast_jax.cluster.blocks import make_blocks
 from fedast_jax.cluster.errors import ClusterError
 from fedast_jax.cluster.ray_tasks import Progress, RayTasks, make_task
-from fedast_jax.run.driver import jobs_of
+from fedast_jax.results.records import NOTHING
+from fedast_jax.run.replicate import jobs_of
 
 CONFIG = """
 num_clients = 20
@@ -80,7 +81,7 @@ def test_a_killed_sweep_goes_on_with_the_blocks_that_were_done(monkeypatch, tmp_
     said = process.communicate(timeout=600)[0]
     assert process.returncode == -signal.SIGKILL, said
     assert not out.exists()
-    process = python("-m", "fedast_jax.cli.app", "resume", out)
+    process = python("-m", "fedast_jax.cli", "resume", out)
     said = process.communicate(timeout=600)[0]
     assert process.returncode == 0, said
     assert said.count(" done on ") == 2, said  # of three
@@ -91,7 +92,7 @@ def test_a_killed_sweep_goes_on_with_the_blocks_that_were_done(monkeypatch, tmp_
 @pytest.mark.slow
 def test_ctrl_c_leaves_what_was_done(tmp_path, config):
     out = tmp_path / "out"
-    process = python("-m", "fedast_jax.cli.app", "sweep", config, *GRID, "--out", out, "--ray")
+    process = python("-m", "fedast_jax.cli", "sweep", config, *GRID, "--out", out, "--ray")
     assert process.stdout is not None
     for line in process.stdout:
         if " done on " in line:
@@ -208,12 +209,12 @@ def test_the_reason_is_the_first_error():
 def test_blocks_of_another_run_are_refused(tmp_path):
     store = fx.Checkpoints(tmp_path)
     progress = Progress([{"seed": 1}], {"keep_models": False})
-    progress.blocks, progress.finished = [[(0, 0)], [(0, 1)]], {1: {"width": 16}}
+    progress.blocks, progress.finished = [[(0, 0)], [(0, 1)]], {1: NOTHING}
     store.write(progress.content())
     again = Progress.find(fx.Checkpoints(tmp_path), [{"seed": 1}], {"keep_models": False})
     assert (again.blocks, again.finished, again.waiting) == (
         progress.blocks,
-        {1: {"width": 16}},
+        {1: NOTHING},
         [0],
     )
     with pytest.raises(fx.ResumeError, match="belong to other settings"):

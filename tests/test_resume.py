@@ -22,7 +22,7 @@ import pytest
 from test_cli import run
 
 import fedast_jax as fx
-from fedast_jax.cli.app import work_folder
+from fedast_jax.cli import work_folder
 from fedast_jax.run import checkpoint
 
 CONFIG = """
@@ -52,7 +52,7 @@ def config(tmp_path: Path) -> Path:
 
 def start(*arguments: object) -> subprocess.Popen:
     """``fedast ARGUMENTS`` in a process of its own."""
-    return python("-m", "fedast_jax.cli.app", *arguments)
+    return python("-m", "fedast_jax.cli", *arguments)
 
 
 def python(*arguments: object) -> subprocess.Popen:
@@ -124,7 +124,7 @@ def test_interrupted_twice_and_resumed(monkeypatch, tmp_path, config, capsys):
 
 def interrupt_after(monkeypatch: pytest.MonkeyPatch, num_segments: int) -> None:
     """Ctrl-C in the segment after so many."""
-    from fedast_jax.results.tables.console import Reporter
+    from fedast_jax.results.console import Reporter
 
     left = [num_segments]
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import pools_of
+from conftest import KeepingDriver, pools_of
 
 from fedast_jax.algorithms import sync
 from fedast_jax.algorithms.log import Limits
 from fedast_jax.algorithms.sequential import SequentialTimeline
 from fedast_jax.algorithms.sync import Clients, SyncTask
 from fedast_jax.config.settings import ConfigError, make_config
-from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import PlanOnly
 
 
@@ -114,10 +113,10 @@ def table(**top) -> dict:
 @pytest.mark.parametrize(("keep_first", "kept"), [(5, 5), (9, 9), ("all", 9)])
 def test_each_task_has_all_active_clients(keep_first, kept):
     pools, setting = pools_of(make_config(table(keep_first=keep_first)))
-    driver = Driver([setting], pools, PlanOnly())
+    driver = KeepingDriver([setting], pools, PlanOnly())
     assert driver.step_updates >= kept
     driver.run(1, 20)
-    timeline = driver.done[0].timeline
+    timeline = driver.ended[0].timeline
     assert [one.num_active for one in timeline.allocations] == [(9, 0, 0), (0, 9, 0), (0, 0, 9)]
     assert [one.arrivals for one in timeline.allocations] == [0, 4 * kept, 8 * kept]
     assert timeline.num_arrivals == 12 * kept

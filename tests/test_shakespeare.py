@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import named_leaves
 from jax import lax
 from oracle import simulate_one_by_one
 from test_text import speech
@@ -156,9 +157,10 @@ def small_run(**top):
 def test_a_run_is_the_oracles():
     config = small_run(precision="float64")
     result, (oracle,) = simulate(config, keep_models=True), simulate_one_by_one(config)
-    theirs = jax.tree.map(np.asarray, oracle.final_model("shakespeare"))
-    ours = result.replicates[0].final_models["shakespeare"]
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), ours, theirs)
+    theirs = named_leaves(oracle.final_model("shakespeare"))
+    for name, leaf in theirs.items():
+        ours = result.models()[f"0/shakespeare/final/{name}"]
+        np.testing.assert_allclose(ours, leaf, rtol=1e-9, atol=1e-12)
     (loss,) = result.evaluations["loss"]
     assert loss == pytest.approx(oracle.evaluations[0][-1], rel=1e-9)
     assert 0 < loss < 6  # ln 80 = 4.4 before training

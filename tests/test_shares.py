@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +10,9 @@ from conftest import assert_identical
 
 import fedast_jax as fx
 from fedast_jax.cluster.shares import from_bytes, merge, run_share, to_bytes
-from fedast_jax.run.driver import jobs_of
+from fedast_jax.results.records import RunRecord
+from fedast_jax.run.options import RunOptions
+from fedast_jax.run.replicate import jobs_of
 
 BASE = {
     "num_clients": 20,
@@ -21,7 +23,7 @@ BASE = {
         "other": {"kind": "digits", "num_active": 4, "buffer_size": 1, "samples_per_client": 30},
     },
 }
-KEEPS: dict[str, Any] = {"keep_models": True, "keep_requests": True}
+KEEPS = RunOptions(keep_models=True, keep_requests=True)
 
 pytestmark = pytest.mark.usefixtures("shared_engines")
 
@@ -34,7 +36,12 @@ def configs() -> list[fx.Config]:
 
 @pytest.fixture(scope="module")
 def whole(configs) -> list[fx.Result]:
-    return fx.simulate_together(configs, **KEEPS)
+    return fx.simulate_together(configs, **KEEPS.keeps)
+
+
+def sent(share: RunRecord) -> RunRecord:
+    """As another process gets it."""
+    return RunRecord.from_plain(from_bytes(to_bytes(share.to_plain()), "the share"))
 
 
 def assert_same(ours: list[fx.Result], theirs: list[fx.Result]) -> None:
@@ -57,37 +64,33 @@ def assert_same(ours: list[fx.Result], theirs: list[fx.Result]) -> None:
 @pytest.mark.parametrize("num_shares", [1, 2, 4])
 def test_shares_of_every_size_make_up_the_run(configs, whole, num_shares):
     jobs = jobs_of(configs)
-    shares = [
-        from_bytes(to_bytes(run_share(configs, jobs[number::num_shares], **KEEPS)))
-        for number in range(num_shares)
-    ]
-    assert_same(merge(configs, shares[::-1], 1.0, **KEEPS).results(), whole)
+    shares = [sent(run_share(configs, jobs[n::num_shares], KEEPS)) for n in range(num_shares)]
+    assert_same(merge(configs, shares[::-1], 1.0), whole)
 
 
 def test_a_missing_share_leaves_the_run_interrupted(configs, whole):
-    share = run_share(configs, [(1, 0)], **KEEPS)
-    first, second = merge(configs, [share], 1.0, **KEEPS).results()
+    share = run_share(configs, [(1, 0)], KEEPS)
+    first, second = merge(configs, [share], 1.0)
     assert (first.status, second.status) == ("interrupted", "interrupted")
     assert len(first.evaluations) == 0
     expected = whole[1].evaluations.query("replicate == 0")
     assert second.evaluations.equals(expected)
-    nothing = merge(configs, [], 1.0, **KEEPS).results()
+    nothing = merge(configs, [], 1.0)
     assert [one.status for one in nothing] == ["interrupted", "interrupted"]
     assert nothing[0].summary()["num_finished"] == 0
 
 
 def test_an_interrupted_share_is_kept_as_far_as_it_came(configs):
     asked = []
-    share = run_share(
-        configs, [(0, 0), (1, 1)], is_stopped=lambda: len(asked) > 3 or asked.append(1)
-    )
-    first, second = merge(configs, [from_bytes(to_bytes(share))], 1.0, **KEEPS).results()
+    options = replace(KEEPS, is_stopped=lambda: len(asked) > 3 or asked.append(1))
+    share = run_share(configs, [(0, 0), (1, 1)], options)
+    assert len(share.replicates) == 2
+    first, _ = merge(configs, [sent(share)], 1.0)
     assert first.status == "interrupted"
-    assert len(first.replicates) + len(second.replicates) == 2
-    assert not any(one.has_ended for one in first.replicates)
+    assert set(first.lanes.end_reason) == {"interrupted"}
 
 
 def test_nothing_is_counted_twice(configs):
-    share = run_share(configs, [(1, 0)], **KEEPS)
+    share = run_share(configs, [(1, 0)], KEEPS)
     with pytest.raises(AssertionError, match="counted twice"):
-        merge(configs, [share, share], 1.0, **KEEPS)
+        merge(configs, [share, share], 1.0)

@@ -14,13 +14,13 @@ import jax
 import numpy as np
 import pytest
 from conftest import (
+    KeepingDriver,
     Scenario,
     SymbolicDevice,
     assert_identical,
     pools_of,
     scenarios,
 )
-from fedast_jax.results.tables.plain import flatten, unflatten
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from oracle import SymbolicLearner
@@ -30,6 +30,7 @@ from test_fidelity import DYNAMIC, NUMBERS, lowered
 from fedast_jax.algorithms import ALGORITHMS, get_algorithm
 from fedast_jax.algorithms.log import EventLog
 from fedast_jax.config.settings import Config, ConfigError, make_config
+from fedast_jax.results.plain import flatten, unflatten
 from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Device, Executor, Interrupted
 from fedast_jax.run.snapshot import put_back, take
@@ -45,12 +46,14 @@ def there_and_back(value: Any) -> Any:
     return unflatten(json.loads(json.dumps(tree)), entries)
 
 
-def new_driver(scenario: Scenario, device: Executor, step_updates: int | None = None) -> Driver:
+def new_driver(
+    scenario: Scenario, device: Executor, step_updates: int | None = None
+) -> KeepingDriver:
     """A driver as a new process makes it."""
     pools, setting = pools_of(scenario.config)
     for pool in pools:
         pool.grow(*scenario.capacity)
-    driver = Driver([setting], pools, device, keep_models=True)
+    driver = KeepingDriver([setting], pools, device, keep_models=True)
     driver.step_updates = step_updates or driver.step_updates
     return driver
 
@@ -77,7 +80,7 @@ class Parted:
         self.stops, self.num_segments, self.num_parts = stops, 0, 0
         self.content: Any = None
 
-    def run(self) -> Driver:
+    def run(self) -> KeepingDriver:
         """All parts; the last one's driver."""
         with jax.enable_x64(self.scenario.config.precision == "float64"):
             while True:
@@ -233,7 +236,7 @@ def test_models_do_not_depend_on_where_segments_end():
     found = []
     for window in (90, 20, 7):
         driver = Scenario(config, (90, 90), 2, window).run(Device(), step_updates=16).driver
-        done = sorted(driver.done, key=lambda one: one.index)
+        done = sorted(driver.ended, key=lambda one: one.index)
         found.append([(one.final_models, list(map(tuple, one.evaluations))) for one in done])
     assert_identical(found[1], found[0])
     assert_identical(found[2], found[0])

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from fedast_jax.results.tables.figures import COLOURS, held_mean
 from pandas.testing import assert_frame_equal
 from rich.console import Console
+from test_isolation import mark_diverged
 
 import fedast_jax as fx
 from fedast_jax.config.settings import ConfigError
-from fedast_jax.results.tables import run_folder
+from fedast_jax.results import run_folder
+from fedast_jax.results.figures import COLOURS, held_mean
 from fedast_jax.run.executor import Interrupted
 from fedast_jax.study import outcomes
 from fedast_jax.study.figures import comparison_figure
@@ -247,7 +248,7 @@ def test_pictures_say_what_they_show(study):
 def test_means_leave_out_what_diverged():
     study = fx.compare(table(), METHODS[:2])
     result = study.results[0]
-    result.replicates[1].diverged, result.replicates[1].diverged_at = "tanh", 1.0
+    mark_diverged(result, "tanh")
     lines = comparison_figure(study).axes[1].lines  # of the task without a target
     (mean,) = (one for one in lines if (one.get_linewidth(), one.get_color()) == (2, COLOURS[0]))
     tests = result.evaluations.query("task == 'tanh' and replicate != 1")

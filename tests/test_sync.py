@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from conftest import pools_of
+from conftest import KeepingDriver, pools_of
 from hypothesis import given
 from hypothesis import strategies as st
 from oracle import shared_out
@@ -16,7 +16,6 @@ from fedast_jax.algorithms import sync
 from fedast_jax.algorithms.log import Limits
 from fedast_jax.algorithms.sync import Clients, SyncTask, SyncTimeline
 from fedast_jax.config.settings import ConfigError, make_config
-from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import PlanOnly
 
 SPEEDS = np.array([1.3, 1.0, 1.0, 0.7])
@@ -266,16 +265,16 @@ def test_k_has_no_meaning_where_all_arrivals_are_kept():
 def test_keeping_all_is_having_no_mitigation():
     """The same events; what a round takes is more than any k that was checked before."""
     every, plain = table(keep_first="all"), table(algorithm="sync_st_no_mitigation")
-    one, other = (plan(make_config(top)).done[0].timeline for top in (every, plain))
+    one, other = (plan(make_config(top)).ended[0].timeline for top in (every, plain))
     assert vars(one.requests) == vars(other.requests)
     assert one.rounds == other.rounds
     assert one.buffer_size == [15, 5]
 
 
-def plan(config) -> Driver:
+def plan(config) -> KeepingDriver:
     """All replicates, without training."""
     pools, setting = pools_of(config)
-    driver = Driver([setting], pools, PlanOnly())
+    driver = KeepingDriver([setting], pools, PlanOnly())
     most = config.max_active_clients or config.num_clients
     if config.algorithm == "sync_st" and config.keep_first != "all":
         most = config.keep_first
@@ -289,7 +288,7 @@ def plan(config) -> Driver:
 def test_clients_are_shared_out_by_weight(algorithm, num_active):
     top = {} if num_active is None else {"max_active_clients": num_active}
     config = make_config({**table(algorithm=algorithm), "max_active_clients": None, **top})
-    timeline = plan(config).done[0].timeline
+    timeline = plan(config).ended[0].timeline
     total = num_active or 100
     assert timeline.allocations[0].num_active == (total * 3 // 4, total // 4)
     assert list(timeline.allocations[0].num_active) == shared_out([3.0, 1.0], total)

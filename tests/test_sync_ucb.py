@@ -8,7 +8,6 @@ import jax
 import numpy as np
 import pytest
 from conftest import pools_of, run_driver
-from fedast_jax.engine.engine.local_train import local_train
 from oracle import key_of
 
 from fedast_jax.algorithms import sync, sync_ucb
@@ -17,10 +16,11 @@ from fedast_jax.algorithms.sync import Clients, SyncTask
 from fedast_jax.algorithms.sync_ucb import Experience, UcbTimeline, pick, scores, update
 from fedast_jax.config.settings import make_config
 from fedast_jax.engine.engine import INITIAL_MODEL
+from fedast_jax.engine.local_train import local_train
 from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Device, PlanOnly
+from fedast_jax.run.plan import plan
 from fedast_jax.run.prepare import prepare
-from fedast_jax.run.simulate import plan
 
 # One task, three clients. Round 1 keeps all, with losses 2, 3 and 4; round 2 keeps client 0 alone,
 # with loss 1.
@@ -251,7 +251,7 @@ def test_the_device_stores_each_requests_loss():
     assert [len(found) for found in asked] == []  # max_updates: nothing is decided any more
     ran = run_driver(config.model_copy(update={"max_updates": 26}), Noting(), capacity=(6, 40))
     assert [len(found) for found in asked] == [12, 12]
-    (replicate,) = ran.driver.done
+    (replicate,) = ran.driver.ended
     for lane, found in zip(replicate.lanes, asked, strict=True):
         pool = ran.driver.pools[0]
         task = pool.spec.kind.build(pool.spec.shape)
@@ -259,7 +259,7 @@ def test_the_device_stores_each_requests_loss():
         requests = replicate.timeline.rounds[lane.task].arrived[:12]
         clients = [replicate.timeline.requests.client[one] for one in requests]
         for request, samples, loss in zip(
-            requests, lane.partition.samples(clients), found, strict=True
+            requests, lane.holdings.samples(clients), found, strict=True
         ):
             key = key_of(0, lane.task, request)
             alone = local_train(

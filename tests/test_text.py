@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from fedast_jax.engine.engine.draws import draw_from_span, draw_subsets
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +21,7 @@ from fedast_jax.data import DataError
 from fedast_jax.data.task_data import TextData, evenly
 from fedast_jax.data.text import SYMBOLS, Roles, decode, encode, make_text_dataset, split_text
 from fedast_jax.data.text_sources import join_windows, load_shakespeare, parse_play
+from fedast_jax.engine.draws import draw_from_span, draw_subsets
 from fedast_jax.run.prepare import prepare
 
 PLAY = """ROMEO:

@@ -274,11 +274,6 @@ class Timeline(EventLog[_State]):
         """
         self._state.decision = list(sigma_hat)
 
-    def drop_requests(self) -> None:
-        """Also the stretch of dispatches that was drawn last."""
-        super().drop_requests()
-        self._chunk_start, self._clients, self._steps = -CHUNK, [0], [0.0]
-
     def snapshot(self) -> dict[str, Any]:
         """As in ``EventLog``, with the estimates so far."""
         return super().snapshot() | {"spreads": [np.array(known) for known in self._spreads]}

@@ -11,11 +11,8 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import partial
 from math import floor, isfinite
-from typing import Literal
 
 from .allocation import Rules
-
-Fidelity = Literal["paper", "authors"]
 
 GRANULE = 32  # R_m in multiples of this; b_m is one for each begun one in flight
 WINDOW = 7  # updates that one estimate rests on

@@ -138,7 +138,6 @@ class EventLog(ABC, Generic[S]):
         self.requests = Requests()
         self.rounds = [Rounds() for _ in last_round]
         self.allocations: list[Allocation] = []
-        self._staleness: list[float] | None = None  # of each task, once the requests are dropped
 
     @abstractmethod
     def advance(self, until: int) -> None:
@@ -207,8 +206,6 @@ class EventLog(ABC, Generic[S]):
 
     def mean_staleness(self, task: int) -> float:
         """Rounds between dispatch and use, over the updates used; not a number if there is none."""
-        if self._staleness is not None:
-            return self._staleness[task]
         rounds = self.rounds[task]
         used = np.asarray(rounds.arrived[: rounds.num_used], np.int64)
         sizes = np.diff(np.asarray(rounds.end, np.int64), prepend=0)
@@ -216,13 +213,6 @@ class EventLog(ABC, Generic[S]):
         if not len(used):
             return float("nan")
         return float((round_of - np.asarray(self.requests.base_round, np.int64)[used]).mean())
-
-    def drop_requests(self) -> None:
-        """Forget every request, which is most of a log; its times and rounds stay."""
-        self._staleness = [self.mean_staleness(task) for task in range(len(self.rounds))]
-        self.requests.truncate(0)
-        for rounds in self.rounds:
-            del rounds.arrived[:]
 
     def end(self, reason: str) -> None:
         """No event follows the current one."""
@@ -274,7 +264,6 @@ class EventLog(ABC, Generic[S]):
             "requests": dict(vars(self.requests)),
             "rounds": [dict(vars(rounds)) for rounds in self.rounds],
             "allocations": [tuple(one) for one in self.allocations],
-            "staleness": self._staleness,
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
@@ -292,7 +281,6 @@ class EventLog(ABC, Generic[S]):
         for rounds, columns in zip(self.rounds, snapshot["rounds"], strict=True):
             _refill(rounds, columns)
         self.allocations[:] = [Allocation(*one) for one in snapshot["allocations"]]
-        self._staleness = snapshot["staleness"]
 
     def _log_allocation(self, sigma_hat: Sequence[float] | None = None) -> None:
         state = self._state

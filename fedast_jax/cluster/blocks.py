@@ -7,7 +7,8 @@ from typing import Any
 
 from ..config.settings import Config, ConfigError, make_config
 from ..data.errors import DataError
-from ..run.driver import Job, jobs_of
+from ..run.options import RunOptions
+from ..run.replicate import Job, jobs_of
 from ..run.sizing import enough_resident
 from .shares import run_share, to_bytes
 
@@ -36,7 +37,7 @@ def enough_to_fill(configs: Sequence[Config]) -> int:
 
 
 def run_block(
-    tables: Sequence[Mapping[str, Any]], jobs: Sequence[Job], keeps: Mapping[str, bool]
+    tables: Sequence[Mapping[str, Any]], jobs: Sequence[Job], keeps: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Run a block of the run that the tables of settings describe.
 
@@ -44,7 +45,8 @@ def run_block(
         ``share``, as bytes; or ``error``, a sentence.
     """
     try:
-        share = run_share([make_config(table) for table in tables], jobs, **keeps)
+        configs = [make_config(table) for table in tables]
+        share = run_share(configs, jobs, RunOptions(**keeps))
     except (ConfigError, DataError, OSError) as error:
         return {"error": str(error)}
-    return {"share": to_bytes(share)}
+    return {"share": to_bytes(share.to_plain())}

@@ -1,4 +1,4 @@
-"""One run in several processes, with ``jax.distributed``: replicates are divided first.
+"""One run in several processes: replicates are divided first, and what they measured joined last.
 
 Every process trains its replicates on its own devices and knows nothing of the others until it is
 done. Then process 0 gets what all have measured.
@@ -8,28 +8,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import time
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
-import jax
-import numpy as np
-from jax._src import distributed  # its store of keys and values has no public name
-from jax.experimental import multihost_utils
-
 from ..config.settings import Config, ConfigError
+from ..config.versions import package_version
 from ..data.errors import DataError
-from ..engine.devices import divide_cpu
-from ..results.tables import Result, package_version
-from ..run.driver import jobs_of
+from ..results.records import RunRecord
+from ..results.result import Result
+from ..run.checkpoint import Damaged, ResumeError
+from ..run.options import RunOptions
+from ..run.replicate import jobs_of
 from .address import Address
 from .errors import ClusterError
-from .roll_call import Card, call_roll
+from .roll_call import Card, Company, call_roll
 from .shares import from_bytes, merge, run_share, to_bytes
 
-INITIALIZE_SECONDS = 60
-POLL_MILLISECONDS = 500
 PACKAGES = ("fedast-jax", "jax", "jaxlib")
 
 
@@ -73,24 +71,21 @@ class Place(NamedTuple):
     def simulate_together(self, configs: Sequence[Config], **options: Any) -> list[Result]:
         """As ``fedast_jax.simulate_together``, in all processes, which all must call it.
 
+        A process that is lost on the way takes its replicates with it: the run is interrupted.
+
         Returns:
             In process 0 the results, in the others nothing.
         Raises:
             ClusterError: the processes do not come together, or one has failed.
         """
         start = time.perf_counter()
-        options.pop("checkpoints", None)  # a run in several processes has none
-        keeps = {name: options[name] for name in ("keep_models", "keep_requests")}
+        how = replace(RunOptions(**options), checkpoints=None)  # several processes keep none
         self.check(configs)
-        divide_cpu(configs[0].num_devices)  # before the processes first compute together
-        self._join({**_versions(), "configuration": _digest(configs, keeps)})
-        shares = self._exchange(_run(configs, self.process_id, self.num_processes, options))
-        failed = [(i, one["error"]) for i, one in enumerate(shares) if "error" in one]
-        if failed:
-            raise ClusterError("; ".join(f"process {i}: {error}" for i, error in failed))
-        if self.process_id != 0:
-            return []
-        return merge(configs, shares, time.perf_counter() - start, **keeps).results()
+        facts = {**_versions(), "configuration": _digest(configs, how.keeps)}
+        with call_roll(self.coordinator, self.num_processes, Card(self.process_id, facts)) as all_:
+            said = _run(configs, self.process_id, self.num_processes, how)
+            shares = self._exchange(all_, to_bytes(said))
+        return merge(configs, shares, time.perf_counter() - start) if self.process_id == 0 else []
 
     def check(self, configs: Sequence[Config]) -> None:
         """Raise ClusterError where there is not a replicate for every process."""
@@ -101,59 +96,56 @@ class Place(NamedTuple):
                 f"replicates of the run; lower it, or raise num_seeds"
             )
 
-    def _join(self, facts: dict[str, str]) -> None:
-        call_roll(self.coordinator, self.num_processes, Card(self.process_id, facts))
-        jax.distributed.initialize(
-            str(self.coordinator),
-            self.num_processes,
-            self.process_id,
-            initialization_timeout=INITIALIZE_SECONDS,
-        )
-        multihost_utils.process_allgather(np.zeros(1, np.uint8))  # connects all, while all are here
+    def _exchange(self, company: Company, mine: bytes) -> list[RunRecord]:
+        """Hand one's own share in; as process 0 take all, and say whether one has failed.
 
-    def _exchange(self, content: dict[str, Any]) -> list[dict[str, Any]]:
-        """What every process has to say; then they are no longer connected.
-
-        A collective operation waits half an hour at most, so none begins before all are ready.
+        Raises:
+            ClusterError: one has; all say so.
         """
-        data = np.frombuffer(to_bytes(content), np.uint8)
-        lengths = self._lengths(len(data))
-        padded = np.zeros(max(lengths), np.uint8)
-        padded[: len(data)] = data
-        rows = multihost_utils.process_allgather(padded)
-        jax.distributed.shutdown()
-        return [
-            from_bytes(row[:length].tobytes()) for row, length in zip(rows, lengths, strict=True)
-        ]
+        if self.process_id != 0:
+            company.hand_in(mine)
+            failed = company.verdict()
+            shares = []
+        else:
+            contents = {0: mine, **company.collect()}
+            failed, shares = _open(contents)
+            lost = sorted(set(range(self.num_processes)) - contents.keys())
+            if lost:
+                print(f"lost on the way: process {', '.join(map(str, lost))}", file=sys.stderr)
+            company.tell(failed)
+        if failed:
+            raise ClusterError("; ".join(failed))
+        return shares
 
-    def _lengths(self, mine: int) -> list[int]:
-        """The number that every process has; returns when all have one."""
-        store: Any = distributed.global_state.client
-        store.key_value_set(f"fedast/length/{self.process_id}", str(mine))
-        return [_wait(store, f"fedast/length/{other}") for other in range(self.num_processes)]
+
+def _open(contents: dict[int, bytes]) -> tuple[list[str], list[RunRecord]]:
+    """What has failed in which process, and the shares of the others."""
+    failed, shares = [], []
+    for number in sorted(contents):
+        try:
+            said = from_bytes(contents[number], "what it has sent")
+        except (Damaged, ResumeError) as error:
+            failed.append(f"process {number}: {error}")
+            continue
+        if "error" in said:
+            failed.append(f"process {number}: {said['error']}")
+        else:
+            shares.append(RunRecord.from_plain(said["share"]))
+    return failed, shares
 
 
 def _run(
-    configs: Sequence[Config], process_id: int, num_processes: int, options: dict[str, Any]
+    configs: Sequence[Config], process_id: int, num_processes: int, options: RunOptions
 ) -> dict[str, Any]:
-    """This process's share, or why there is none: the others wait for either."""
+    """This process's share, or why there is none: process 0 waits for either."""
     try:
-        return run_share(configs, jobs_of(configs)[process_id::num_processes], **options)
+        jobs = jobs_of(configs)[process_id::num_processes]
+        return {"share": run_share(configs, jobs, options).to_plain()}
     except (ConfigError, DataError, OSError) as error:
         return {"error": str(error)}
     except Exception as error:
         traceback.print_exc()
         return {"error": f"{type(error).__name__}: {error}"}
-
-
-def _wait(store: Any, key: str) -> int:
-    """Short waits, so that Ctrl-C is heard."""
-    while True:
-        try:
-            return int(store.blocking_key_value_get(key, POLL_MILLISECONDS))
-        except jax.errors.JaxRuntimeError as error:
-            if "DEADLINE_EXCEEDED" not in str(error):
-                raise
 
 
 def _versions() -> dict[str, str]:

@@ -7,13 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 from ..config.settings import Config
-from ..results.tables import Result, package_version
-from ..run.checkpoint import Checkpoints, Keeper, ResumeError
-from ..run.driver import Job
+from ..config.versions import package_version
+from ..results.records import RunRecord
+from ..results.result import Result
+from ..run.checkpoint import Checkpoints, Damaged, Keeper, ResumeError
+from ..run.options import RunOptions
+from ..run.replicate import Job
 from .blocks import make_blocks
 from .errors import ClusterError
 from .ray_cluster import count_workers, ray_cluster
-from .shares import Share, from_bytes, merge
+from .shares import from_bytes, merge
 
 MAX_RETRIES = 5  # of a block whose worker is lost
 POLL_SECONDS = 0.5
@@ -44,38 +47,34 @@ class RayTasks(NamedTuple):
         self,
         configs: Sequence[Config],
         *,
-        is_stopped: Callable[[], bool] = lambda: False,
-        checkpoints: Checkpoints | None = None,
         say: Callable[[str], None] = print,
-        keep_models: bool = False,
-        keep_requests: bool = True,
+        **options: Any,
     ) -> list[Result]:
         """As ``fedast_jax.simulate_together``, block by block on a Ray cluster.
 
         Args:
             configs: as there.
-            is_stopped: asked now and then; True ends the run with the blocks that are done.
-            checkpoints: where the blocks that are done are kept.
             say: is told when a block is done.
-            keep_models, keep_requests: as there.
+            options: as there; ``is_stopped`` ends the run with the blocks that are done, and those
+                are what is kept in ``checkpoints``.
         Raises:
             ClusterError: there is no cluster, a block has failed, or a worker has other versions.
             ResumeError: as there.
         """
-        keeps = {"keep_models": keep_models, "keep_requests": keep_requests}
+        how = RunOptions(**options)
         tables = [config.to_dict() for config in configs]
-        progress = Progress.find(checkpoints, tables, keeps)
+        progress = Progress.find(how.checkpoints, tables, how.keeps)
         every = min(config.checkpoint_seconds for config in configs)
         with ray_cluster(self.address) as ray:
             progress.blocks = progress.blocks or make_blocks(
                 configs, count_workers(ray, self.needs)
             )
-            keeper = Keeper(checkpoints, progress.content, every)
+            keeper = Keeper(how.checkpoints, progress.content, every)
             task = ray.remote(
                 num_cpus=self.num_cpus, num_gpus=self.num_gpus, max_retries=MAX_RETRIES
             )(make_task({name: package_version(name) for name in PACKAGES}))
-            _work_off(ray, task, progress, keeper, is_stopped, say)
-        return merge(configs, progress.finished.values(), progress.wall_seconds, **keeps).results()
+            _work_off(ray, task, progress, keeper, how.is_stopped, say)
+        return merge(configs, list(progress.finished.values()), progress.wall_seconds)
 
     @property
     def needs(self) -> dict[str, float]:
@@ -91,7 +90,7 @@ class Progress:
         """Before the first block."""
         self.tables, self.keeps = tables, keeps
         self.blocks: list[list[Job]] = []
-        self.finished: dict[int, Share] = {}  # by the block's number: none can be there twice
+        self.finished: dict[int, RunRecord] = {}  # by the block's number: none can be there twice
         self._start = time.perf_counter()
 
     @classmethod
@@ -111,7 +110,10 @@ class Progress:
                 f"the checkpoints in {str(checkpoints.folder)!r} belong to other settings; start a "
                 f"new run"
             )
-        progress.blocks, progress.finished = content["blocks"], content["finished"]
+        progress.blocks = content["blocks"]
+        progress.finished = {
+            number: RunRecord.from_plain(share) for number, share in content["finished"].items()
+        }
         progress._start -= content["wall_seconds"]
         return progress
 
@@ -121,7 +123,7 @@ class Progress:
             "tables": self.tables,
             "keeps": self.keeps,
             "blocks": self.blocks,
-            "finished": self.finished,
+            "finished": {number: share.to_plain() for number, share in self.finished.items()},
             "wall_seconds": self.wall_seconds,
         }
 
@@ -203,7 +205,7 @@ def _work_off(
         keeper.write()
 
 
-def _open(ray: Any, one: Any, number: int) -> tuple[str, Share]:
+def _open(ray: Any, one: Any, number: int) -> tuple[str, RunRecord]:
     """Where a block was done, and what it has measured.
 
     Raises:
@@ -219,7 +221,11 @@ def _open(ray: Any, one: Any, number: int) -> tuple[str, Share]:
     check_versions(found)
     if "error" in found:
         raise ClusterError(f"the Ray worker on {found['node']}: {found['error']}")
-    return found["node"], from_bytes(found["share"])
+    try:
+        share = from_bytes(found["share"], f"the share of block {number + 1}")
+    except (Damaged, ResumeError) as error:
+        raise ClusterError(f"the Ray worker on {found['node']}: {error}") from None
+    return found["node"], RunRecord.from_plain(share)
 
 
 def check_versions(found: Mapping[str, Any]) -> None:

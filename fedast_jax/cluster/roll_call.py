@@ -1,25 +1,30 @@
-"""Before the processes of a run begin: all are there, and all are about to run the same.
+"""Several processes come together, work apart, and hand in what they have measured.
 
 Process 0 listens at the coordinator's address; every other one tells it what it is and is told what
-all are. This comes before ``jax.distributed``, which ends a process that waits in vain without a
-word, and whose versions may not understand each other.
+all are. The connections stay open while the processes work: over them come the shares, and by them
+process 0 notices when another one is gone.
 """
 
 from __future__ import annotations
 
 import json
+import selectors
 import socket
 import time
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import NamedTuple, Self
 
 from .address import Address, connect
 from .errors import ClusterError
 
 WAIT_SECONDS = 45.0  # of process 0 for all others
 ANSWER_SECONDS = 50.0  # of the others for what process 0 has heard
-LONGEST = 1 << 20  # bytes of one message
+LONGEST = 1 << 20  # bytes of one message of the roll call
+POLL_SECONDS = 0.5  # so that Ctrl-C is heard
 GREETING = "fedast-jax roll call"
+LENGTH_BYTES = 8  # of a share's length, which goes before it
 
 
 class Card(NamedTuple):
@@ -29,18 +34,107 @@ class Card(NamedTuple):
     facts: dict[str, str]  # what must be equal in all of them
 
 
-def call_roll(address: Address, num_processes: int, mine: Card) -> None:
+class Company:
+    """The connections between process 0 and the others, from the roll call on."""
+
+    def __init__(self, members: dict[int, socket.socket]) -> None:
+        """By process: as process 0 all others, else process 0 alone."""
+        self._members = members
+        for member in members.values():
+            member.settimeout(None)
+            member.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for member in self._members.values():
+            member.close()
+
+    def hand_in(self, content: bytes) -> None:
+        """As another process than 0: send one's share.
+
+        Raises:
+            ClusterError: process 0 is gone.
+        """
+        try:
+            self._members[0].sendall(len(content).to_bytes(LENGTH_BYTES, "big") + content)
+        except OSError:
+            raise _gone() from None
+
+    def verdict(self) -> list[str]:
+        """As another process than 0: what has failed in any process, once all are done.
+
+        Raises:
+            ClusterError: process 0 is gone.
+        """
+        try:
+            return _receive(self._members[0])["failed"]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise _gone() from None
+
+    def collect(self) -> dict[int, bytes]:
+        """As process 0: the others' shares; that of a process that is lost is missing."""
+        parts = {number: bytearray() for number in self._members}
+        with selectors.DefaultSelector() as selector:
+            for number, member in self._members.items():
+                selector.register(member, selectors.EVENT_READ, number)
+            while selector.get_map():
+                for key, _ in selector.select(POLL_SECONDS):
+                    if not _read_on(self._members[key.data], parts[key.data]):
+                        selector.unregister(key.fileobj)
+        whole = {number: _content(part) for number, part in parts.items()}
+        return {number: content for number, content in whole.items() if content is not None}
+
+    def tell(self, failed: Sequence[str]) -> None:
+        """As process 0: tell all others what has failed in any process."""
+        _tell(self._members.values(), {"failed": list(failed)})
+
+
+def _gone() -> ClusterError:
+    return ClusterError("process 0 is gone, and with it what the processes have measured")
+
+
+def _read_on(member: socket.socket, part: bytearray) -> bool:
+    """Take what has come; whether more is to come."""
+    try:
+        data = member.recv(1 << 20)
+    except OSError:
+        return False
+    part += data
+    return bool(data) and _content(part) is None
+
+
+def _content(part: bytearray) -> bytes | None:
+    """A share, once all of it has come."""
+    length = int.from_bytes(part[:LENGTH_BYTES], "big")
+    is_whole = len(part) >= LENGTH_BYTES and len(part) == LENGTH_BYTES + length
+    return bytes(part[LENGTH_BYTES:]) if is_whole else None
+
+
+def call_roll(address: Address, num_processes: int, mine: Card) -> Company:
     """Wait until all processes are there and agree.
 
     Raises:
         ClusterError: one is missing, or they are not the same; every process that is there says so.
     """
-    cards = (
+    cards, members = (
         _hear(address, num_processes, mine)
         if mine.process_id == 0
         else _report(address, num_processes, mine)
     )
-    check_equal(cards)
+    company = Company(members)
+    try:
+        check_equal(cards)
+    except ClusterError:
+        company.__exit__(None, None, None)
+        raise
+    return company
 
 
 def check_equal(cards: Sequence[Card]) -> None:
@@ -55,10 +149,12 @@ def check_equal(cards: Sequence[Card]) -> None:
         raise ClusterError(f"the processes must be alike, but {said}")
 
 
-def _hear(address: Address, num_processes: int, mine: Card) -> list[Card]:
+def _hear(
+    address: Address, num_processes: int, mine: Card
+) -> tuple[list[Card], dict[int, socket.socket]]:
     """As process 0: collect a card from each other process, then send all of them to each."""
     deadline = time.monotonic() + WAIT_SECONDS
-    cards, callers = {0: mine}, []
+    cards, callers, members = {0: mine}, [], {}
     with _listen(address) as server:
         try:
             while len(cards) < num_processes:
@@ -68,7 +164,9 @@ def _hear(address: Address, num_processes: int, mine: Card) -> list[Card]:
                 card = _hear_one(caller)
                 if card is not None:
                     _enter(card, cards, num_processes)
+                    members[card.process_id] = caller
         except TimeoutError:
+            _close(callers)
             missing = [str(one) for one in range(num_processes) if one not in cards]
             raise ClusterError(
                 f"process 0 has waited {WAIT_SECONDS:.0f} s at {address}, and of {num_processes} "
@@ -76,9 +174,12 @@ def _hear(address: Address, num_processes: int, mine: Card) -> list[Card]:
             ) from None
         except ClusterError as error:
             _tell(callers, {"refused": str(error)})
+            _close(callers)
             raise
-        _tell(callers, {"cards": [cards[number] for number in sorted(cards)]})
-        return [cards[number] for number in sorted(cards)]
+        _close(caller for caller in callers if caller not in members.values())
+        in_order = [cards[number] for number in sorted(cards)]
+        _tell(members.values(), {"cards": in_order})
+        return in_order, members
 
 
 def _enter(card: Card, cards: dict[int, Card], num_processes: int) -> None:
@@ -94,7 +195,7 @@ def _enter(card: Card, cards: dict[int, Card], num_processes: int) -> None:
 
 
 def _listen(address: Address) -> socket.socket:
-    """On all of this machine's addresses, as ``jax.distributed`` will."""
+    """On all of this machine's addresses."""
     try:
         if socket.has_dualstack_ipv6():
             return socket.create_server(
@@ -120,31 +221,36 @@ def _hear_one(caller: socket.socket) -> Card | None:
         return None
 
 
-def _report(address: Address, num_processes: int, mine: Card) -> list[Card]:
+def _report(
+    address: Address, num_processes: int, mine: Card
+) -> tuple[list[Card], dict[int, socket.socket]]:
     """As another process: hand in one's own card, and get all."""
-    with connect(address, "the coordinator (process 0)") as caller:
-        caller.settimeout(ANSWER_SECONDS)
-        try:
-            _send(caller, {"greeting": GREETING, **mine._asdict()})
-            said = _receive(caller)
-        except (OSError, ValueError):
-            raise ClusterError(
-                f"what listens at {address} has not let this process in: either it is not a fedast "
-                f"run of {num_processes} processes, or it waited in vain for the others"
-            ) from None
+    caller = connect(address, "the coordinator (process 0)")
+    caller.settimeout(ANSWER_SECONDS)
+    try:
+        _send(caller, {"greeting": GREETING, **mine._asdict()})
+        said = _receive(caller)
+    except (OSError, ValueError):
+        caller.close()
+        raise ClusterError(
+            f"what listens at {address} has not let this process in: either it is not a fedast "
+            f"run of {num_processes} processes, or it waited in vain for the others"
+        ) from None
     if "refused" in said:
+        caller.close()
         raise ClusterError(said["refused"])
-    return [Card(*one) for one in said["cards"]]
+    return [Card(*one) for one in said["cards"]], {0: caller}
 
 
-def _tell(callers: Sequence[socket.socket], content: dict) -> None:
+def _tell(callers: Iterable[socket.socket], content: dict) -> None:
     for caller in callers:
-        try:
+        with suppress(OSError):  # it has gone; should it have been one of ours, it will be missed
             _send(caller, content)
-        except OSError:
-            pass  # it has gone; should it have been one of ours, the next step says so
-        finally:
-            caller.close()
+
+
+def _close(callers: Iterable[socket.socket]) -> None:
+    for caller in callers:
+        caller.close()
 
 
 def _send(one: socket.socket, content: dict) -> None:

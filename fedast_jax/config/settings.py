@@ -21,16 +21,12 @@ from pydantic import (
 )
 
 from ..algorithms import ALGORITHMS, Algorithm, get_algorithm
-from ..algorithms.authors import Fidelity
 from ..clients.delays import TRACE, check_delays
 from ..engine.local_train import LocalWork
 from ..study.methods import check_methods
 from ..tasks import Kind, get_kind
+from .choices import Allocation, Fidelity, Precision, ServerOptimizer
 from .grid import check_grid, flat_keys, parse_value
-
-Precision = Literal["float32", "tensorfloat32", "bfloat16", "float64"]
-Allocation = Literal["static", "dynamic"]
-ServerOptimizer = Literal["sgd", "momentum", "adagrad", "adam", "yogi"]
 
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]

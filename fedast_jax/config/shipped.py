@@ -13,7 +13,7 @@ def shipped_configs() -> dict[str, Path]:
 
     They lie in the installed package, or in a source checkout.
     """
-    package = Path(__file__).parent
+    package = Path(__file__).parent.parent
     # A built wheel holds the folder inside the package; in a checkout it lies beside it.
     folder = next(
         (one / "configs" for one in (package, package.parent) if (one / "configs").is_dir()),

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..algorithms.authors import Fidelity
 from ..algorithms.log import EventLog
-from ..clients.delays import Stream
+from ..clients.holdings import draw_holdings
+from ..config.choices import Fidelity
 from ..config.settings import TaskConfig
 from ..data.task_data import Clients, TaskData
 from ..engine.engine import EngineSpec
@@ -37,18 +37,16 @@ class Lane:
     rows: LaneRows = field(default_factory=lambda: LaneRows(0, {}, {}))
 
     @cached_property
-    def partition(self) -> Clients:
-        """Which samples each client holds.
-
-        The authors' clients draw class proportions once, for all their tasks.
-        """
-        return self.draw_partition()
-
-    def draw_partition(self) -> Clients:
-        """As ``partition``, and not kept."""
-        seed = (self.seed, Stream.PARTITION, self.task)
-        shares_seed = seed[:2] if self.fidelity == "authors" else seed
-        return self.data.partition(self.settings, self.num_clients, seed, shares_seed)
+    def holdings(self) -> Clients:
+        """Which samples each client holds."""
+        return draw_holdings(
+            self.data,
+            self.settings,
+            self.num_clients,
+            seed=self.seed,
+            task=self.task,
+            fidelity=self.fidelity,
+        )
 
     def work(self, start: LaneRows) -> LaneWork:
         """What the lane does between its version ``start`` and the timeline's present event."""
@@ -183,7 +181,7 @@ class LanePool:
             if len(mine):
                 client_of = lane.timeline.requests.client
                 clients = np.array([client_of[request] for request in requests[mine]])
-                out[mine] = lane.partition.samples(clients)
+                out[mine] = lane.holdings.samples(clients)
         return out
 
     def shapes(self, step_updates: int) -> Shapes:

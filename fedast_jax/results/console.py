@@ -6,11 +6,12 @@ import time
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+from rich.progress import Progress as Bar
 from rich.table import Table
 
-from ..run.driver import Driver, Replicate
-from .tables import PlanReport, Result
+from .records import PlanReport, Progress
+from .result import Result
 
 LINE_SECONDS = 10.0  # between two lines where there is no terminal
 NOTHING = "\N{EN DASH}"
@@ -23,7 +24,7 @@ class Reporter:
         self._console, self._start = console, time.perf_counter()
         self._last_line = self._start
         self._first: tuple[float, int] | None = None  # time and updates after the first segment
-        self._bar = Progress(
+        self._bar = Bar(
             BarColumn(bar_width=24),
             TaskProgressColumn(),
             TextColumn("{task.description}"),
@@ -40,28 +41,27 @@ class Reporter:
     def __exit__(self, *exception: object) -> None:
         self._bar.stop()
 
-    def update(self, driver: Driver) -> None:
+    def update(self, progress: Progress) -> None:
         """Show the state after a segment."""
-        fraction, line = _fraction(driver), self._line(driver)
+        line = self._line(progress)
         if self._console.is_terminal:
-            self._bar.update(self._task, completed=fraction, description=line)
+            self._bar.update(self._task, completed=progress.fraction, description=line)
         elif time.perf_counter() - self._last_line >= LINE_SECONDS:
             self._last_line = time.perf_counter()
-            self._console.print(f"{fraction:4.0%}  {line}", highlight=False, soft_wrap=True)
+            text = f"{progress.fraction:4.0%}  {line}"
+            self._console.print(text, highlight=False, soft_wrap=True)
 
-    def _line(self, driver: Driver) -> str:
-        now, updates = time.perf_counter(), driver.counts.updates
+    def _line(self, progress: Progress) -> str:
+        now = time.perf_counter()
         if self._first is None:
-            self._first = now, updates
+            self._first = now, progress.updates
         seconds = now - self._first[0]
-        rate = (updates - self._first[1]) / seconds if seconds > 0 else 0.0
-        running = driver.resident or driver.done
-        parts = [f"time {max(one.timeline.time for one in running):.1f}"]
+        rate = (progress.updates - self._first[1]) / seconds if seconds > 0 else 0.0
+        parts = [f"time {progress.time:.1f}"]
         parts += [f"{rate:.1f} updates/s"] if rate else []
-        parts += [f"{name} {value:.1%}" for name, value in _accuracies(running).items()]
-        fraction = _fraction(driver)
-        if fraction > 0:
-            left = (now - self._start) * (1 - fraction) / fraction
+        parts += [f"{name} {value:.1%}" for name, value in progress.accuracies.items()]
+        if progress.fraction > 0:
+            left = (now - self._start) * (1 - progress.fraction) / progress.fraction
             parts.append(f"{_duration(left)} left")
         return "  ".join(parts)
 
@@ -89,12 +89,12 @@ def show_result(result: Result, console: Console) -> None:
 
 def show_costs(result: Result, console: Console) -> None:
     """Print where the seconds went, of all that ran together."""
-    seconds = result.seconds
+    counts, seconds = result.counts, result.seconds
     console.print(
-        f"{result.counts.updates} updates in {result.counts.batches} batches of "
-        f"{result.batch_width} ({result.counts.fill:.1%} full); seconds: plan {seconds.plan:.2f}, "
-        f"compile {seconds.compile:.1f}, train {seconds.train:.1f}, test {seconds.test:.1f}, "
-        f"in all {result.wall_seconds:.1f}",
+        f"{counts.updates} updates in {counts.batches} batches of "
+        f"{result.manifest()['batch_width']} ({counts.fill:.1%} full); seconds: "
+        f"plan {seconds.plan:.2f}, compile {seconds.compile:.1f}, train {seconds.train:.1f}, "
+        f"test {seconds.test:.1f}, in all {result.wall_seconds:.1f}",
         highlight=False,
     )
 
@@ -118,35 +118,6 @@ def show_plan(report: PlanReport, console: Console) -> None:
     memory = f"{report.memory_bytes / 2**30:.2f} GiB on the device"
     table.add_row("memory", f"{memory}; a CPU's is the process's, beside Python and JAX")
     console.print(table)
-
-
-def _fraction(driver: Driver) -> float:
-    total = len(driver.done) + len(driver.resident) + len(driver.waiting)
-    return (len(driver.done) + sum(_progress(one) for one in driver.resident)) / total
-
-
-def _progress(replicate: Replicate) -> float:
-    """How much of a replicate is over for certain: the nearest of its limits counts."""
-    config, timeline = replicate.config, replicate.timeline
-    parts = []
-    if config.max_updates:
-        parts.append(timeline.num_arrivals / config.max_updates)
-    if config.time_limit:
-        parts.append(timeline.time / config.time_limit)
-    limits = [lane.settings.max_rounds for lane in replicate.lanes]
-    if all(limits):
-        done = [len(timeline.rounds[lane.task]) for lane in replicate.lanes]
-        parts.append(min(one / limit for one, limit in zip(done, limits, strict=True) if limit))
-    return min(1.0, max(parts, default=0.0))
-
-
-def _accuracies(replicates: list[Replicate]) -> dict[str, float]:
-    """Mean over the replicates of each task's latest accuracy."""
-    latest: dict[str, dict[int, float]] = {}
-    for replicate in replicates:
-        for test in replicate.evaluations:
-            latest.setdefault(test.task, {})[replicate.number] = test.accuracy
-    return {name: sum(found.values()) / len(found) for name, found in latest.items()}
 
 
 def _time_to_target(task: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
-    from .tables import Result
+    from .result import Result
 
 GRID_POINTS = 400
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -32,7 +32,7 @@ def accuracy_figure(result: Result) -> Figure:
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
     for panel, name in zip(panels, names, strict=False):
         tests = result.evaluations.query("task == @name")
-        diverged = {one.index for one in result.diverged}
+        diverged = {one.replicate for one in result.diverged}
         _draw_task(panel, tests, name, result.config_of(name).target, diverged)
     for panel in panels[::columns]:
         panel.set_ylabel("test accuracy (%)")
@@ -52,7 +52,7 @@ def allocation_figure(*results: Result, labels: Sequence[str] = ("",)) -> Figure
     changing = [
         (label, result)
         for label, result in zip(labels, results, strict=True)
-        if any(len(one.timeline.allocations) > 1 for one in result.replicates)
+        if result.allocations().groupby("replicate").time.nunique().gt(1).any()
     ]
     if not changing:
         return None
@@ -151,7 +151,7 @@ def _held_to_the_end(result: Result) -> pd.DataFrame:
     """The allocations, with the last of each replicate once more at its end."""
     changes = result.allocations()
     last = changes.groupby(["replicate", "task"]).tail(1)
-    ends = {one.index: one.timeline.time for one in result.replicates}
+    ends = dict(zip(result.lanes.replicate, result.lanes.end_time, strict=True))
     return pd.concat([changes, last.assign(time=last.replicate.map(ends))])
 
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import tomli_w
 
 from .figures import allocation_figure
-from .tables import Result
+from .result import Result
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

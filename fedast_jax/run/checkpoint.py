@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from ..config.versions import package_version
 from ..results.plain import flatten, unflatten
-from ..results.tables import package_version
 
 FORMAT = 1  # raise it whenever what a checkpoint holds changes its meaning
 PACKAGE = "fedast-jax"
@@ -26,7 +26,7 @@ class ResumeError(ValueError):
     """A run that cannot be continued; one sentence."""
 
 
-class _Damaged(Exception):
+class Damaged(Exception):
     """A file that is not what was written."""
 
 
@@ -89,8 +89,9 @@ class Checkpoints:
         paths = self.paths
         for path in reversed(paths):
             try:
-                content = read_file(path)
-            except _Damaged as damage:
+                with path.open("rb") as file:
+                    content = read_file(file, f"checkpoint {str(path)!r}")
+            except (OSError, Damaged) as damage:
                 self.say(f"checkpoint {path.name} is damaged ({damage}): trying the one before")
             else:
                 self._good = [path]
@@ -153,38 +154,41 @@ def write_file(file: Any, content: Any) -> None:
     np.savez(file, **texts, **entries)  # type: ignore[arg-type]
 
 
-def read_file(path: Path) -> Any:
+def read_file(file: Any, name: str) -> Any:
     """The content of a file.
 
+    Args:
+        file: open, in binary.
+        name: what it is, for messages.
     Raises:
-        _Damaged: it is not what was written.
+        Damaged: it is not what was written.
         ResumeError: another version of the package or of the format has written it.
     """
     try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            header = json.loads(file["header"].tobytes())
-            _check_version(path, header)
-            text = file["tree"].tobytes().decode()
-            entries = {name: file[name] for name in file.files if name not in ("header", "tree")}
-        if _digest(text, entries) != header["sha256"]:
-            raise _Damaged("the check sum is wrong")
-        return unflatten(json.loads(text), entries)
-    except (ResumeError, _Damaged):
+        with np.load(file, allow_pickle=False) as entries:
+            header = json.loads(entries["header"].tobytes())
+            _check_version(name, header)
+            text = entries["tree"].tobytes().decode()
+            arrays = {key: entries[key] for key in entries.files if key not in ("header", "tree")}
+        if _digest(text, arrays) != header["sha256"]:
+            raise Damaged("the check sum is wrong")
+        return unflatten(json.loads(text), arrays)
+    except (ResumeError, Damaged):
         raise
     except Exception as error:  # there is no end to what readers raise on damaged bytes
-        raise _Damaged("it cannot be read") from error
+        raise Damaged("it cannot be read") from error
 
 
-def _check_version(path: Path, header: Mapping[str, Any]) -> None:
+def _check_version(name: str, header: Mapping[str, Any]) -> None:
     ours = package_version(PACKAGE)
     if header["format"] != FORMAT:
         raise ResumeError(
-            f"checkpoint {str(path)!r} has format {header['format']}, this version reads {FORMAT}; "
+            f"{name} has format {header['format']}, this version reads {FORMAT}; "
             f"resume with {PACKAGE} {header['package']}, which wrote it"
         )
     if header["package"] != ours:
         raise ResumeError(
-            f"checkpoint {str(path)!r} was written by {PACKAGE} {header['package']}, this is {ours}"
+            f"{name} was written by {PACKAGE} {header['package']}, this is {ours}"
             f"; resume with the version that wrote it"
         )
 

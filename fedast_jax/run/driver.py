@@ -4,76 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
 
 from ..algorithms import get_algorithm
-from ..algorithms.log import EventLog, Mark
+from ..algorithms.log import Mark
 from ..config.settings import Config
-from ..engine.engine import Params
 from ..planning.pool import Lane, LanePool, PoolPlan, Test
 from ..planning.schedule import FreeRows, LaneRows, OutOfRows
+from ..results.records import Counts, ReplicateRecord
 from .executor import Executor, Interrupted, Score
-
-
-class Evaluation(NamedTuple):
-    """One test of one task's model."""
-
-    replicate: int
-    seed: int
-    task: str
-    round: int  # aggregations so far
-    time: float  # simulated
-    arrivals: int  # of the whole replicate
-    accuracy: float
-    loss: float
-
-
-Job = tuple[int, int]
-"""A replicate before it has begun: the number of its setting, and that of its seed there."""
-
-
-class Setting(NamedTuple):
-    """One configuration of a run."""
-
-    config: Config
-    pool_of: Sequence[int]  # the pool of each task
-
-
-@dataclass
-class Replicate:
-    """One seed of one setting: its events, its lanes and what was measured."""
-
-    number: int  # among all of the run
-    setting: int
-    index: int  # among the seeds of its setting
-    seed: int
-    config: Config
-    timeline: EventLog
-    lanes: list[Lane]
-    evaluations: list[Evaluation] = field(default_factory=list)
-    target_times: dict[str, float] = field(default_factory=dict)  # task -> time
-    initial_models: dict[str, Params | None] = field(default_factory=dict)
-    final_models: dict[str, Params | None] = field(default_factory=dict)
-    diverged: str | None = None  # the task whose loss was not finite
-    has_ended: bool = False  # its timeline may be laid out to the end before it is carried out
-    diverged_at: float | None = None  # time of that test
-
-
-@dataclass
-class Counts:
-    """What the engine did."""
-
-    updates: int = 0  # requests trained
-    batches: int = 0
-    slots: int = 0  # of those batches
-    segments: int = 0
-
-    @property
-    def fill(self) -> float:
-        """Slots used / slots."""
-        return self.updates / self.slots if self.slots else 1.0
+from .record import record_of
+from .replicate import Evaluation, Job, Replicate, Setting, jobs_of
 
 
 class Before(NamedTuple):
@@ -128,7 +70,7 @@ class Driver:
         self.waiting = list(jobs)[::-1]
         self.num_begun = 0
         self.resident: list[Replicate] = []
-        self.done: list[Replicate] = []
+        self.done: list[ReplicateRecord] = []
 
     def run(self, num_resident: int, window: int) -> None:
         """Run until every replicate has ended, ``num_resident`` at a time.
@@ -237,21 +179,23 @@ class Driver:
                     replicate.timeline.decide(_Measure(self, replicate))
 
     def retire(self) -> None:
-        """Take ended replicates out of the pools."""
+        """Take ended replicates out of the pools; what they measured stays as records."""
         for replicate in [one for one in self.resident if one.timeline.end_reason]:
             self.resident.remove(replicate)
-            self.done.append(replicate)
-            replicate.has_ended = True
             for lane in replicate.lanes:
                 pool = self.pool(lane)
                 if self.keep_models:
                     row = lane.rows.versions[lane.rows.version]
                     replicate.final_models[lane.name] = self.executor.model(pool, row)
                 pool.release(lane)
-                lane.rows = LaneRows(0, {}, {})
-                lane.__dict__.pop("partition", None)  # it is drawn again should it be asked for
-            if not self.keep_requests:
-                replicate.timeline.drop_requests()
+            self.done.append(self._record_of(replicate, has_ended=True))
+
+    def records(self) -> list[ReplicateRecord]:
+        """Of every replicate that was begun, what it has measured so far."""
+        return self.done + [self._record_of(one, has_ended=False) for one in self.resident]
+
+    def _record_of(self, replicate: Replicate, *, has_ended: bool) -> ReplicateRecord:
+        return record_of(replicate, has_ended=has_ended, keep_requests=self.keep_requests)
 
     def pool(self, lane: Lane) -> LanePool:
         """The pool that a lane belongs to."""
@@ -295,15 +239,7 @@ class Driver:
     def _record(self, replicate: Replicate, test: Test, score: Score) -> None:
         time = replicate.timeline.rounds[test.lane.task].time[test.round - 1]
         replicate.evaluations.append(
-            Evaluation(
-                replicate.index,
-                replicate.seed,
-                test.lane.name,
-                test.round,
-                time,
-                test.event,
-                *score,
-            )
+            Evaluation(test.lane.task, test.round, time, test.event, *score)
         )
 
     def _cut(self, replicate: Replicate, segment: Segment, event: int, scored: Scored) -> int:
@@ -364,14 +300,3 @@ def _step_updates(config: Config, width: int) -> int:
     """Most updates that one step may aggregate: bursts, and the largest round that can arise."""
     largest = get_algorithm(config.algorithm).largest_round(config)
     return max(4 * width, 1 << (largest - 1).bit_length())
-
-
-def jobs_of(configs: Sequence[Config]) -> list[Job]:
-    """All replicates, every setting's first seed before any second one."""
-    most = max(config.num_seeds for config in configs)
-    return [
-        (setting, index)
-        for index in range(most)
-        for setting, config in enumerate(configs)
-        if index < config.num_seeds
-    ]

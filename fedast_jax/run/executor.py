@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +12,10 @@ import numpy as np
 
 from ..algorithms.allocation import NUM_UPDATES
 from ..data.task_data import Splits
-from ..engine.engine import Engine, Params, Pool, Program, write_rows
+from ..engine.engine import Engine, Pool, Program, write_rows
 from ..planning.pack import pack
 from ..planning.pool import Lane, LanePool, PoolPlan, Test
+from ..results.records import Seconds
 
 ROWS_AT_ONCE = 64  # versions handed to one call of the tests
 ROWS_MOVED = 8  # rows that are copied from or to the device at once
@@ -48,25 +47,6 @@ class Interrupted(Exception):
     """The user asked to stop; raised between two calls of the device."""
 
 
-@dataclass
-class Seconds:
-    """Where the wall-clock time went."""
-
-    plan: float = 0.0
-    compile: float = 0.0
-    train: float = 0.0
-    test: float = 0.0
-
-    @contextmanager
-    def measure(self, phase: str) -> Iterator[None]:
-        """Add the time inside the block to a phase."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            setattr(self, phase, getattr(self, phase) + time.perf_counter() - start)
-
-
 class Executor(Protocol):
     """What the driver asks for."""
 
@@ -96,8 +76,8 @@ class Executor(Protocol):
         """The same for each of several equally long lists of rows, biases left out."""
         ...
 
-    def model(self, pool: LanePool, row: int) -> Params | None:
-        """A version as a tree of NumPy arrays."""
+    def model(self, pool: LanePool, row: int) -> dict[str, Any] | None:
+        """Every leaf of a version as a NumPy array, by its path."""
         ...
 
     def read(self, pool: LanePool, rows: UsedRows) -> Contents:
@@ -240,10 +220,12 @@ class Device:
                 found += np.asarray(spreads, np.float64)[: len(some)].tolist()
         return found
 
-    def model(self, pool: LanePool, row: int) -> Params:
-        """A version as a tree of NumPy arrays."""
+    def model(self, pool: LanePool, row: int) -> dict[str, np.ndarray]:
+        """Every leaf of a version as a NumPy array, by its path."""
         loaded = self._load(pool)
-        return jax.tree.map(np.asarray, loaded.engine.unflatten(loaded.arrays.versions[row]))
+        model = loaded.engine.unflatten(loaded.arrays.versions[row])
+        leaves, _ = jax.tree_util.tree_flatten_with_path(model)
+        return {_path_name(path): np.asarray(leaf) for path, leaf in leaves}
 
     def read(self, pool: LanePool, rows: UsedRows) -> Contents:
         """What rows hold, for a checkpoint."""
@@ -307,6 +289,10 @@ def _grow(loaded: _Loaded, capacity: tuple[int, int]) -> None:
 def _rows_of_each(rows: UsedRows) -> tuple[list[int], list[int], list[int]]:
     """Of each array of ``Pool``: a loss goes with its update."""
     return rows.versions, rows.updates, rows.updates
+
+
+def _path_name(path: Sequence[Any]) -> str:
+    return "/".join(str(getattr(key, "key", getattr(key, "idx", key))) for key in path)
 
 
 _gather = jax.jit(lambda array, rows: array[rows])

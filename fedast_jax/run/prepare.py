@@ -15,9 +15,10 @@ from ..engine.engine import EngineSpec
 from ..engine.flops import step_flops
 from ..planning.pool import LanePool
 from ..tasks import get_kind
-from .driver import Driver, Job, Setting, jobs_of
+from .driver import Driver
 from .executor import Executor
 from .probe import sizings
+from .replicate import Job, Setting, jobs_of
 from .saved import Saved
 from .sizing import Sizing, fit, memory_budget, narrower
 
@@ -25,7 +26,7 @@ CALL_FLOP = 2e11  # work of one call on a CPU, so that it can be stopped within 
 MOST_STEPS = 8
 
 
-class Setup(NamedTuple):
+class Prepared(NamedTuple):
     """A run before its first event."""
 
     pools: list[LanePool]
@@ -54,7 +55,7 @@ class Setup(NamedTuple):
 
 def prepare(
     configs: Sequence[Config], saved: Saved | None = None, jobs: Sequence[Job] | None = None
-) -> Setup:
+) -> Prepared:
     """Load the data, build the pools and choose how much is resident at once.
 
     Args:
@@ -67,7 +68,7 @@ def prepare(
     """
     data, jobs = load_data(configs), jobs_of(configs) if jobs is None else jobs
     if saved:
-        return Setup(*make_pools(configs, data, saved.width), saved.sizing, jobs)
+        return Prepared(*make_pools(configs, data, saved.width), saved.sizing, jobs)
     return _widest(configs, data, jobs)
 
 
@@ -96,14 +97,16 @@ def _with_seeds_of(configs: Sequence[Config], jobs: Sequence[Job]) -> list[Confi
     ]
 
 
-def _widest(configs: Sequence[Config], data: dict[tuple, TaskData], jobs: Sequence[Job]) -> Setup:
+def _widest(
+    configs: Sequence[Config], data: dict[tuple, TaskData], jobs: Sequence[Job]
+) -> Prepared:
     """With the widest batches that fit."""
     budget, refusal = memory_budget(configs[0]), None
     for width in narrower(_with_seeds_of(configs, jobs)):
         pools, settings = make_pools(configs, data, width)
         try:
             sizing = fit(sizings(settings, pools, len(jobs)), budget, configs)
-            return Setup(pools, settings, sizing, jobs)
+            return Prepared(pools, settings, sizing, jobs)
         except ConfigError as error:
             refusal = error
     assert refusal is not None

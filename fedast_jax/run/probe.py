@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from ..algorithms import get_algorithm
 from ..data.task_data import TaskData
 from ..engine.engine import Engine
 from ..engine.workspace import COMPILER_BYTES, program_bytes, workspace_bytes
 from ..planning.pool import LanePool
 from ..planning.schedule import mean_wave_width
-from .driver import Driver, Setting
+from ..results.records import LaneRecord
+from .driver import Driver
 from .executor import PlanOnly
+from .replicate import Setting
 from .sizing import LEAST_WINDOW, PoolNeeds, Sizing, enough_resident, window
 
 PROBE_TURNS = 6  # times that all active requests turn over while a probe runs
@@ -106,9 +110,13 @@ def _clients_bytes(setting: Setting, pool: int, data: TaskData) -> int:
 
 def wave_widths(driver: Driver) -> list[float]:
     """Of every lane of the first replicate: how many of its requests can be trained at once."""
-    widths = []
-    for lane in driver.done[0].lanes:
-        rounds, base = lane.timeline.rounds[lane.task], lane.timeline.requests.base_round
-        bases = [base[request] for request in rounds.arrived[: rounds.num_used]]
-        widths.append(mean_wave_width(bases, rounds.end.tolist()))
-    return widths
+    record = driver.done[0]
+    assert record.requests is not None
+    base = record.requests["base_round"]
+    return [_wave_width(base, lane) for lane in record.lanes]
+
+
+def _wave_width(base_round: np.ndarray, lane: LaneRecord) -> float:
+    ends = lane.round_end.tolist()
+    used = lane.arrived[: ends[-1] if ends else 0]
+    return mean_wave_width(base_round[used].tolist(), ends)

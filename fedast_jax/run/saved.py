@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 import jax
 
 from ..config.settings import Config
-from ..results.tables import package_version
+from ..config.versions import package_version
 from .checkpoint import Checkpoints, ResumeError
 from .driver import Driver
 from .sizing import PoolNeeds, Sizing

@@ -10,23 +10,15 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
 from ..planning.pool import LanePool
 from ..planning.schedule import FreeRows, LaneRows
-from .driver import Counts, Driver, Evaluation, Replicate
-from .executor import Contents, Seconds, UsedRows
+from ..results.records import Counts, ReplicateRecord, Seconds
+from .driver import Driver
+from .executor import Contents, UsedRows
+from .record import evaluation_columns, evaluation_rows
+from .replicate import Replicate
 
-_NUMBERS = {
-    "round": np.int64,
-    "time": np.float64,
-    "arrivals": np.int64,
-    "accuracy": np.float64,
-    "loss": np.float64,
-}
-_PLAIN = (
-    "target_times", "initial_models", "final_models", "diverged", "diverged_at", "has_ended",
-)  # fmt: skip
+_PLAIN = ("target_times", "initial_models", "final_models", "diverged", "diverged_at")
 
 
 def take(driver: Driver) -> dict[str, Any]:
@@ -36,8 +28,8 @@ def take(driver: Driver) -> dict[str, Any]:
         "seconds": asdict(driver.executor.seconds),
         "num_begun": driver.num_begun,
         "waiting": driver.waiting,
-        "done": [take_replicate(one) for one in driver.done],
-        "resident": [take_replicate(one) for one in driver.resident],
+        "done": [one.to_plain() for one in driver.done],
+        "resident": [_take_replicate(one) for one in driver.resident],
         "pools": [_take_pool(driver, pool) for pool in driver.pools],
     }
 
@@ -47,13 +39,13 @@ def put_back(driver: Driver, content: Mapping[str, Any]) -> None:
     driver.counts = Counts(**content["counts"])
     vars(driver.executor.seconds).update(asdict(Seconds(**content["seconds"])))
     driver.num_begun, driver.waiting = content["num_begun"], content["waiting"]
-    driver.done = [put_back_replicate(driver, one) for one in content["done"]]
-    driver.resident = [put_back_replicate(driver, one) for one in content["resident"]]
+    driver.done = [ReplicateRecord.from_plain(one) for one in content["done"]]
+    driver.resident = [_put_back_replicate(driver, one) for one in content["resident"]]
     for pool, entry in zip(driver.pools, content["pools"], strict=True):
         _put_back_pool(driver, pool, entry)
 
 
-def take_replicate(replicate: Replicate) -> dict[str, Any]:
+def _take_replicate(replicate: Replicate) -> dict[str, Any]:
     """One replicate, but for what its rows hold."""
     return {
         "number": replicate.number,
@@ -61,40 +53,20 @@ def take_replicate(replicate: Replicate) -> dict[str, Any]:
         "index": replicate.index,
         "timeline": replicate.timeline.snapshot(),
         "rows": [tuple(lane.rows) for lane in replicate.lanes],
-        "evaluations": _take_evaluations(replicate),
+        "evaluations": evaluation_columns(replicate.evaluations),
     } | {name: getattr(replicate, name) for name in _PLAIN}
 
 
-def put_back_replicate(driver: Driver, content: Mapping[str, Any]) -> Replicate:
-    """The inverse of ``take_replicate``, for a driver of the same settings."""
+def _put_back_replicate(driver: Driver, content: Mapping[str, Any]) -> Replicate:
+    """The inverse of ``_take_replicate``, for a driver of the same settings."""
     replicate = driver.new_replicate(*(content[key] for key in ("number", "setting", "index")))
     replicate.timeline.restore(content["timeline"])
     for lane, rows in zip(replicate.lanes, content["rows"], strict=True):
         lane.rows = LaneRows(*rows)
-    replicate.evaluations = _put_back_evaluations(replicate, content["evaluations"])
+    replicate.evaluations = evaluation_rows(content["evaluations"])
     for name in _PLAIN:
         setattr(replicate, name, content[name])
     return replicate
-
-
-def _take_evaluations(replicate: Replicate) -> dict[str, np.ndarray]:
-    """The columns that differ within a replicate; the task by its place."""
-    place = {lane.name: number for number, lane in enumerate(replicate.lanes)}
-    columns = zip(*replicate.evaluations, strict=True) if replicate.evaluations else [()] * 8
-    table = dict(zip(Evaluation._fields, columns, strict=True))
-    found = {name: np.array(table[name], kind) for name, kind in _NUMBERS.items()}
-    return found | {"task": np.array([place[name] for name in table["task"]], np.int64)}
-
-
-def _put_back_evaluations(
-    replicate: Replicate, columns: Mapping[str, np.ndarray]
-) -> list[Evaluation]:
-    names = [replicate.lanes[place].name for place in columns["task"]]
-    numbers = zip(*(columns[name].tolist() for name in _NUMBERS), strict=True)
-    return [
-        Evaluation(replicate.index, replicate.seed, name, *row)
-        for name, row in zip(names, numbers, strict=True)
-    ]
 
 
 def _take_pool(driver: Driver, pool: LanePool) -> dict[str, Any]:

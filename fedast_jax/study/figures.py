@@ -17,7 +17,7 @@ from ..results.figures import (
     line_style,
     panel_grid,
 )
-from ..results.tables import Result
+from ..results.result import Result
 from .sweep_figures import sweep_figure
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _draw_method(panel: Axes, result: Result, task: str, number: int) -> None:
         panel.step(one.time, 100 * one.accuracy, where="post", alpha=0.25, lw=0.8, **style)
     met = result.lanes.query("task == @task and target_time.notna()")
     panel.plot(met.target_time, 100 * met.accuracy, "o", ms=4, color=colour)
-    sound = tests.loc[~tests.replicate.isin({one.index for one in result.diverged})]
+    sound = tests.loc[~tests.replicate.isin({one.replicate for one in result.diverged})]
     times, mean, spread = held_mean(_held(sound, set(met.replicate)), "accuracy")
     panel.plot(times, 100 * mean, lw=2, **style)
     band = 100 * (mean - spread), 100 * (mean + spread)

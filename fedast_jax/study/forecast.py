@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..config.settings import Config
-from ..results.tables import PlanReport
+from ..results.records import PlanReport
 from ..run.bench import SLOTS, prepare, work_of
-from ..run.simulate import plan
+from ..run.plan import plan
 from ..tasks import get_kind
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..config.grid import Point
 from ..config.settings import Config
-from ..results.tables import Result, spread
+from ..results.result import Result, spread
 from .gains import few_seeds, gain, mean_interval, no_gain
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from ..config.grid import Point, axis_keys, short_name, value_name
 from ..results.console import NOTHING, mean_std, show_costs
-from ..results.tables import spread
+from ..results.result import spread
 from .outcomes import overall
 from .study import Study
 

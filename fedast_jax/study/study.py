@@ -14,7 +14,7 @@ import pandas as pd
 from ..config.grid import Point, parse_axis
 from ..config.settings import ConfigError, apply_override, load_table, make_config
 from ..config.shipped import find_config
-from ..results.tables import Result
+from ..results.result import Result
 from ..run.simulate import simulate_together
 from .outcomes import best_setting, overall_gain, overall_summary, task_gains
 from .variants import Variant, make_variants

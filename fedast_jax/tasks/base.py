@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from ..algorithms.authors import Fidelity
+from ..config.choices import Fidelity
 
 Params = Any  # a tree of float arrays: the model
 Data = Any  # a tree of arrays that stays on the device for the whole run

@@ -17,6 +17,7 @@ from rich.console import Console
 from ..cluster.errors import ClusterError
 from ..config.settings import ConfigError, load_table, make_config
 from ..config.shipped import find_config
+from ..config.versions import package_versions
 from ..data import DataError
 from ..results.run_folder import EXTRAS, OutputError, default_folder, save, save_study
 from ..run.checkpoint import ResumeError
@@ -192,7 +193,7 @@ def sweep(
 def plan(config: ConfigPath, overrides: Overrides = None, as_json: Json = False) -> None:
     """Lay a run out without training: batches, how full they are, rows, memory."""
     from ..results.console import show_plan
-    from ..run.simulate import plan as make_plan
+    from ..run.plan import plan as make_plan
     from ..study.variants import make_variants
 
     report = make_plan(*(one.config for one in make_variants(_read(config, overrides))))
@@ -232,10 +233,8 @@ def bench(
 @app.command()
 def version() -> None:
     """Print the versions of the program and of what its results depend on."""
-    from ..results.tables import PACKAGES, package_version
-
-    for name in PACKAGES:
-        print(f"{name} {package_version(name)}")
+    for name, number in package_versions().items():
+        print(f"{name} {number}")
 
 
 def _study_job(table: dict[str, Any]) -> Job:
@@ -283,7 +282,7 @@ def _finish_run(work: WorkFolder, place: Place | None = None) -> None:
     with _stop_on_ctrl_c() as is_stopped, Reporter(console) as reporter:
         (result,) = (place.simulate_together if place else simulate_together)(
             work.job.configs,
-            on_segment=reporter.update,
+            on_progress=reporter.update,
             is_stopped=is_stopped,
             checkpoints=work.checkpoints,
             **_keeps(work.job),
@@ -300,7 +299,7 @@ def _finish_study(work: WorkFolder, place: Place | None = None) -> None:
     console = Console()
     with Reporter(console) as reporter:
         way = place.simulate_together if place else simulate_together
-        study = _run_study(work, simulate=way, on_segment=reporter.update)
+        study = _run_study(work, simulate=way, on_progress=reporter.update)
     _end_study(study, work, console)
 
 
@@ -402,7 +401,3 @@ def _stop_on_ctrl_c() -> Iterator[Callable[[], bool]]:
         yield lambda: bool(pressed)
     finally:
         signal.signal(signal.SIGINT, previous)
-
-
-if __name__ == "__main__":
-    main()

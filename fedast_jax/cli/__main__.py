@@ -1,0 +1,5 @@
+"""``python -m fedast_jax.cli``."""
+
+from .commands import main
+
+main()

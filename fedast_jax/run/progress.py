@@ -1,0 +1,56 @@
+"""How far a driver is, in numbers that a person can be shown."""
+
+from __future__ import annotations
+
+from ..results.records import Progress
+from .driver import Driver
+from .replicate import Replicate
+
+
+def progress_of(driver: Driver) -> Progress:
+    """After a segment."""
+    times = [one.time for one in driver.done] + [one.timeline.time for one in driver.resident]
+    return Progress(
+        fraction=_fraction(driver),
+        time=max(times),
+        updates=driver.counts.updates,
+        num_ended=len(driver.done),
+        compile_seconds=driver.executor.seconds.compile,
+        accuracies=_accuracies(driver),
+    )
+
+
+def _fraction(driver: Driver) -> float:
+    total = len(driver.done) + len(driver.resident) + len(driver.waiting)
+    return (len(driver.done) + sum(_share_done(one) for one in driver.resident)) / total
+
+
+def _share_done(replicate: Replicate) -> float:
+    """How much of a replicate is over for certain: the nearest of its limits counts."""
+    config, timeline = replicate.config, replicate.timeline
+    parts = []
+    if config.max_updates:
+        parts.append(timeline.num_arrivals / config.max_updates)
+    if config.time_limit:
+        parts.append(timeline.time / config.time_limit)
+    limits = [lane.settings.max_rounds for lane in replicate.lanes]
+    if all(limits):
+        done = [len(timeline.rounds[lane.task]) for lane in replicate.lanes]
+        parts.append(
+            min(rounds / limit for rounds, limit in zip(done, limits, strict=True) if limit)
+        )
+    return min(1.0, max(parts, default=0.0))
+
+
+def _accuracies(driver: Driver) -> dict[str, float]:
+    """Of the replicates that are running; once none is, of those that have ended."""
+    latest: dict[str, list[float]] = {}
+    for replicate in driver.resident:
+        of_task = {test.task: test.accuracy for test in replicate.evaluations}
+        for task, accuracy in of_task.items():
+            latest.setdefault(replicate.lanes[task].name, []).append(accuracy)
+    for record in driver.done if not driver.resident else ():
+        tests = zip(record.evaluations["task"], record.evaluations["accuracy"], strict=True)
+        for task, accuracy in dict(tests).items():
+            latest.setdefault(record.lanes[task].task, []).append(float(accuracy))
+    return {name: sum(values) / len(values) for name, values in latest.items()}
