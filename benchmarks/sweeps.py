@@ -35,13 +35,13 @@ from typing import Any
 
 import jax
 import psutil
-from fedast_jax.cli.app.work_folder import WorkFolder
+from fedast_jax.cli.work_folder import WorkFolder
 
 import fedast_jax as fx
+from fedast_jax.results.records import Progress
 from fedast_jax.results.result import Result
 from fedast_jax.run import checkpoint
 from fedast_jax.run.checkpoint import Checkpoints
-from fedast_jax.run.driver import Driver
 from fedast_jax.run.simulate import simulate, simulate_together
 
 NUM_SEEDS = 64
@@ -107,12 +107,12 @@ def split(repeats: int) -> None:
     for _ in range(repeats):
         waiting: list[float] = []  # fill so far, as long as replicates wait to be let in
 
-        def note(driver: Driver, waiting: list[float] = waiting) -> None:
-            if driver.waiting:
-                waiting.append(driver.counts.fill)
+        def note(progress: Progress, waiting: list[float] = waiting) -> None:
+            if progress.num_waiting:
+                waiting.append(progress.fill)
 
         configs = [mnist(num_seeds=16, max_updates=300, server_lr=lr) for lr in SERVER_LRS]
-        result = simulate_together(configs, on_segment=note, keep_requests=False)[0]
+        result = simulate_together(configs, on_progress=note, keep_requests=False)[0]
         fill = f"{result.counts.fill:.1%} in all, {waiting[-1]:.1%} while any waited"
         print(f"{result.counts.updates} updates, batches full: {fill}; {shares(result)}")
 
@@ -222,15 +222,15 @@ def begin_and_kill(out: Path) -> None:
 def resumed(folder: Path) -> None:
     """Go on with a run; print the time after its first segment and the seconds of compiling."""
 
-    def stop(driver: Driver) -> None:
-        print(time.time(), driver.executor.seconds.compile - before, flush=True)
+    def stop(progress: Progress) -> None:
+        print(time.time(), progress.compile_seconds - before, flush=True)
         os._exit(0)
 
     work = WorkFolder.reopen(folder)
     newest = work.checkpoints.newest()
     before = newest["driver"]["seconds"]["compile"] if newest else 0.0
     simulate(
-        work.job.configs[0], checkpoints=work.checkpoints, keep_requests=False, on_segment=stop
+        work.job.configs[0], checkpoints=work.checkpoints, keep_requests=False, on_progress=stop
     )
 
 

@@ -10,7 +10,9 @@ from fedast_jax.algorithms.log import Limits
 from fedast_jax.config.settings import ConfigError, make_config
 from fedast_jax.data.task_data import PooledData
 from fedast_jax.engine.local_train import LocalWork
+from fedast_jax.data.task_data import load_task_data
 from fedast_jax.run.prepare import prepare
+from fedast_jax.tasks import get_kind
 from fedast_jax.run.simulate import simulate
 
 
@@ -120,9 +122,9 @@ def test_more_clients_than_roles_do_not_matter(tmp_path, monkeypatch):
     result = simulate(make_config({**config, "tasks": {"shakespeare": task}}))
     (loss,) = result.evaluations.loss
     assert 0 < loss < 6  # ln 80 = 4.4 before training
-    lane = result.replicates[0].lanes[0]
-    (examples,) = lane.partition.all_samples()
-    assert examples.size == len(lane.data.on_device.train["starts"])
+    (table_,) = result.partition()
+    data = load_task_data(get_kind("shakespeare"), None)
+    assert len(table_) == len(data.on_device.train["starts"])
 
 
 @pytest.mark.parametrize(

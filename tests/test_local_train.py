@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from fedast_jax.engine.engine import local_train as module
+from fedast_jax.engine import local_train as module
 from fedast_jax.engine.local_train import (
     AUGMENT,
     LocalWork,

@@ -191,7 +191,9 @@ class Progress:
     fraction: float  # of all replicates, by the nearest of their limits
     time: float  # simulated, of the replicate that is furthest
     updates: int  # trained so far
+    fill: float  # of the slots, by now
     num_ended: int  # replicates
+    num_waiting: int  # those that have not begun
     compile_seconds: float  # so far
     accuracies: Mapping[str, float]  # by task: the mean over the replicates' latest tests
 

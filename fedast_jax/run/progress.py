@@ -14,7 +14,9 @@ def progress_of(driver: Driver) -> Progress:
         fraction=_fraction(driver),
         time=max(times),
         updates=driver.counts.updates,
+        fill=driver.counts.fill,
         num_ended=len(driver.done),
+        num_waiting=len(driver.waiting),
         compile_seconds=driver.executor.seconds.compile,
         accuracies=_accuracies(driver),
     )
