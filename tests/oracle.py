@@ -35,7 +35,7 @@ Model = Any
 Update = Any
 MOST_UPDATES = 8  # V
 GRANULE, WINDOW, LEAST_ROUNDS = 32, 7, 8  # of the authors' code; tests lower them
-PERIOD = 0.75  # c_period / (unfinished tasks * sum of R)
+PERIOD = Fraction(3, 4)  # c_period / (unfinished tasks * sum of R)
 
 
 @dataclass
@@ -63,7 +63,9 @@ class TaskState:
     num_active: int  # R_m
     buffer_size: int  # b_m
     versions: list[Model]  # all models so far; the last one is the current one
-    in_flight: int = 0  # A_m
+    round_size: int = 0  # b_m when the present round opened
+    in_flight: int = 0
+    owed: int = 0  # dispatches dropped for too many active clients; A_m is in_flight + owed
     buffer: list[tuple[Request, Update]] = field(default_factory=list)  # B_m
     arrived: list[Update] = field(default_factory=list)  # the last V of them
     losses: list[float] = field(default_factory=list)  # of all arrivals
@@ -222,7 +224,8 @@ class Oracle(OneReplicate):
         super().__init__(config, seed, learner)
         self.dispatches = dispatches or dispatch_stream(config, seed)
         self.num_attempts = 0
-        self.last_realloc = 0  # c at the last reallocation
+        self.last_change = 0  # c when the number of unfinished tasks last changed
+        self.num_periods = 0  # c_periods between that and the last reallocation, whole ones
         self.heap: list[tuple[float, int]] = []
         self.unfinished: Counter[int] = Counter()  # client -> its requests, cancelled ones too
         self.is_dynamic = config.allocation == "dynamic"
@@ -230,11 +233,12 @@ class Oracle(OneReplicate):
         if not self.has_buffer:
             for task in self.tasks:
                 task.buffer_size = 1
+        for task in self.tasks:
+            task.round_size = task.buffer_size
 
     def run(self) -> Oracle:
         """From the first dispatch to the end."""
-        for task in self.tasks:
-            self.dispatch(task, task.num_active)
+        self.dispatch_in_turn(self.tasks, [task.num_active for task in self.tasks])
         self.log_allocation()
         while self.end_reason is None:
             self.next_event()
@@ -251,7 +255,8 @@ class Oracle(OneReplicate):
         self.unfinished[request.client] -= 1
         if request.status != "cancelled":
             self.arrive(request)
-        self.retry_starved()
+        elif all(task.in_flight == 0 for task in self.tasks):
+            self.try_owed()  # nobody works for an open task: there will be no arrival
 
     def arrive(self, request: Request) -> None:
         """Step 3 of the algorithm."""
@@ -259,27 +264,40 @@ class Oracle(OneReplicate):
         task.in_flight -= 1
         if self.is_realloc_due():
             self.reallocate()
-        if len(task.buffer) >= task.buffer_size and self.close_round(task):
+        if len(task.buffer) >= task.round_size and self.close_round(task):
             self.stop(task)
         if self.num_arrivals == self.config.max_updates:
             self.end_reason = self.end_reason or "max_updates"
         if not task.is_stopped:
-            self.dispatch(task, self.num_missing(task))
+            for _ in range(self.num_missing(task)):
+                self.dispatch(task)
+        self.try_owed()
+
+    def close_round(self, task: TaskState) -> bool:
+        is_last = super().close_round(task)
+        task.round_size = task.buffer_size  # of the round that opens now
+        return is_last
+
+    @property
+    def period(self) -> Fraction:
+        """c_period."""
+        return PERIOD * len(self.open_tasks) * sum(task.num_active for task in self.tasks)
 
     def is_realloc_due(self) -> bool:
-        """Every c_period arrivals, while there is anything to share."""
-        num_open, total = len(self.open_tasks), sum(task.num_active for task in self.tasks)
-        due = self.last_realloc + PERIOD * num_open * total
-        return self.is_dynamic and num_open > 1 and self.num_arrivals >= due
+        """At every multiple of c_period, while there is anything to share."""
+        due = self.last_change + (self.num_periods + 1) * self.period
+        return self.is_dynamic and len(self.open_tasks) > 1 and self.num_arrivals >= due
 
     def reallocate(self) -> None:
-        """Algorithms 3 and 4."""
-        self.last_realloc = self.num_arrivals
+        """Algorithms 3 and 4; who has had fewer than two arrivals keeps what it has."""
+        self.num_periods = math.floor((self.num_arrivals - self.last_change) / self.period)
         sigma_hat = [0.0 if task.is_stopped else self.estimate(task) for task in self.tasks]
-        total = sum(task.num_active for task in self.tasks)
-        shares = self.shares([sigma_hat[task.index] for task in self.open_tasks], total)
-        for task, share in zip(self.open_tasks, shares, strict=True):
-            self.set_active(task, share)
+        others = [task for task in self.open_tasks if len(task.arrived) >= 2]
+        if others:
+            total = sum(task.num_active for task in others)
+            shares = self.shares([sigma_hat[task.index] for task in others], total)
+            for task, share in zip(others, shares, strict=True):
+                self.set_active(task, share)
         self.log_allocation(sigma_hat)
 
     def shares(self, weights: Sequence[float], total: int) -> list[int]:
@@ -295,20 +313,21 @@ class Oracle(OneReplicate):
         return math.sqrt(factor * self.learner.spread(task.arrived))
 
     def set_active(self, task: TaskState, num_active: int) -> None:
-        """R_m, and b_m with it."""
+        """R_m, and b_m with it, halves up."""
         task.num_active = num_active
         if self.has_buffer:
-            ratio = task.settings.num_active / task.settings.buffer_size
-            task.buffer_size = max(1, int(num_active / ratio + 0.5))
+            exact = Fraction(num_active * task.settings.buffer_size, task.settings.num_active)
+            task.buffer_size = max(1, math.floor(exact + Fraction(1, 2)))
 
     def num_missing(self, task: TaskState) -> int:
-        """K."""
-        spare = sum(one.num_active - one.in_flight for one in self.tasks)
-        return max(0, min(2, task.num_active - task.in_flight, spare))
+        """K; what is owed is as good as in flight."""
+        spare = [one.num_active - one.in_flight - one.owed for one in self.tasks]
+        return max(0, min(2, spare[task.index], sum(spare)))
 
     def stop(self, task: TaskState) -> None:
         """Cancel its requests and hand its R_m on."""
         freed, task.num_active, task.in_flight, task.is_stopped = task.num_active, 0, 0, True
+        task.owed, self.last_change, self.num_periods = 0, self.num_arrivals, 0
         for request in self.requests:
             if request.task == task.index and request.status == "in_flight":
                 request.status = "cancelled"
@@ -323,32 +342,43 @@ class Oracle(OneReplicate):
             extras[index] += 1
         for other, extra in zip(others, extras, strict=True):
             self.set_active(other, other.num_active + extra)
-            if not self.is_dynamic:
-                self.dispatch(other, extra)
+        if not self.is_dynamic:
+            self.dispatch_in_turn(others, extras)
         self.log_allocation()
 
-    def dispatch(self, task: TaskState, count: int) -> None:
-        """Send requests with the current version to random clients."""
-        for _ in range(count):
-            client, step_time = self.draw()
-            wakes = self.unfinished[client] == 0
-            most = self.config.max_active_clients
-            if wakes and most is not None and self.num_awake() >= most:
-                continue
-            request = self.send(task, client, step_time)
-            self.unfinished[client] += 1
-            task.in_flight += 1
-            heapq.heappush(self.heap, (request.arrived_at, request.number))
+    def dispatch_in_turn(self, tasks: list[TaskState], counts: list[int]) -> None:
+        """One by one, each for the task that has had the least part of its own so far."""
+        had = [0] * len(tasks)
+        for _ in range(sum(counts)):
+            waiting = [place for place, count in enumerate(counts) if had[place] < count]
+            place = min(waiting, key=lambda one: (Fraction(had[one], counts[one]), one))
+            had[place] += 1
+            self.dispatch(tasks[place])
+
+    def dispatch(self, task: TaskState) -> None:
+        """Send a request with the current version to a random client, or owe it."""
+        client, step_time = self.draw()
+        wakes = self.unfinished[client] == 0
+        most = self.config.max_active_clients
+        if wakes and most is not None and self.num_awake() >= most:
+            task.owed += 1
+            return
+        request = self.send(task, client, step_time)
+        self.unfinished[client] += 1
+        task.in_flight += 1
+        heapq.heappush(self.heap, (request.arrived_at, request.number))
 
     def num_awake(self) -> int:
         """Clients with unfinished requests."""
         return sum(count > 0 for count in self.unfinished.values())
 
-    def retry_starved(self) -> None:
-        """A task with nothing in flight (all was dropped) would never be served again."""
-        for task in self.open_tasks:
-            if task.in_flight == 0:
-                self.dispatch(task, self.num_missing(task))
+    def try_owed(self) -> None:
+        """One dispatch that is owed, for the task that lacks the largest part of its R."""
+        creditors = [task for task in self.open_tasks if task.owed]
+        if creditors:
+            task = min(creditors, key=lambda one: (-Fraction(one.owed, one.num_active), one.index))
+            task.owed -= 1
+            self.dispatch(task)
 
     def draw(self) -> tuple[int, float]:
         """The next entry of the dispatch stream: a client, and the time of one of its steps."""
@@ -380,7 +410,7 @@ class AuthorsOracle(Oracle):
         size = max(1, math.ceil(task.in_flight / GRANULE))
         follows = self.is_dynamic and self.has_buffer and not task.is_stopped
         if follows and size != task.buffer_size:
-            task.buffer_size = size
+            task.buffer_size = task.round_size = size
             self.log_allocation()
 
     def receive(self, request: Request) -> TaskState:
@@ -415,6 +445,7 @@ class AuthorsOracle(Oracle):
         super().set_active(task, num_active)
         if self.is_dynamic:
             task.buffer_size = size
+        task.round_size = task.buffer_size
 
 
 class SyncOracle(OneReplicate):
@@ -757,9 +788,13 @@ class RealLearner:
         self.data = [load_data(one.kind) for one in self.settings]
         self.tasks = [built_task(one.kind, config.fidelity) for one in self.settings]
         self.partitions: dict[tuple[int, int], Clients] = {}
+        self.moments: dict[int, tuple[Any, Any]] = {}  # task -> FedOpt's m and v, leaf by leaf
 
     def initial(self, seed: int, task: int) -> Model:
-        return self.tasks[task].init(key_of(seed, task, INITIAL_MODEL))
+        model = self.tasks[task].init(key_of(seed, task, INITIAL_MODEL))
+        zeros = [np.zeros_like(leaf) for leaf in jax.tree.leaves(model)]
+        self.moments[task] = zeros, [zero + EPSILON**2 for zero in zeros]
+        return model
 
     def train(self, seed: int, request: Request, model: Model) -> tuple[Update, float]:
         index, settings = request.task, self.settings[request.task]
@@ -787,13 +822,17 @@ class RealLearner:
         return LocalWork(work.batch_size, None, work.num_steps, None), span
 
     def aggregate(self, task: int, model: Model, updates: list[Update]) -> Model:
-        assert self.settings[task].server_optimizer == "sgd"
-        lr = self.settings[task].server_lr
-
-        def leaf(x, *deltas):
-            return x - lr * (sum(np.asarray(delta) for delta in deltas) / len(deltas))
-
-        return jax.tree.map(leaf, jax.tree.map(np.asarray, model), *updates)
+        """A replicate's rounds follow each other: what an optimizer keeps is the last round's."""
+        leaves, structure = jax.tree.flatten(jax.tree.map(np.asarray, model))
+        rows = [[np.asarray(leaf) for leaf in jax.tree.leaves(one)] for one in updates]
+        deltas = [-sum(leaf) / len(rows) for leaf in zip(*rows, strict=True)]
+        one, (m, v) = self.settings[task], self.moments[task]
+        steps = []
+        for place, delta in enumerate(deltas):
+            step, m[place], v[place] = server_step(one.server_optimizer, delta, m[place], v[place])
+            steps.append(step)
+        found = [x + one.server_lr * step for x, step in zip(leaves, steps, strict=True)]
+        return jax.tree.unflatten(structure, found)
 
     def score(self, task: int, model: Model) -> tuple[float, float]:
         total = self.data[task].num_tests
@@ -827,6 +866,29 @@ class RealLearner:
                 (seed, Stream.PARTITION) if follows_authors else None,
             )
         return self.partitions[seed, task]
+
+
+EPSILON = 1e-3  # of FedOpt
+
+
+def server_step(name: str, delta, m, v):
+    """Reddi et al. (ICLR 2021), Algorithm 2: the direction of a server's step, and new m and v."""
+    if name == "sgd":
+        return delta, m, v
+    if name == "momentum":
+        m = 0.9 * m + delta
+        return m, m, v
+    beta = 0.0 if name == "adagrad" else 0.9
+    m = beta * m + (1 - beta) * delta
+    if name == "adagrad":
+        v = v + delta**2
+    elif name == "adam":
+        v = 0.99 * v + (1 - 0.99) * delta**2
+    elif name == "yogi":
+        v = v - (1 - 0.99) * delta**2 * np.sign(v - delta**2)
+    else:
+        raise ValueError(name)
+    return m / (np.sqrt(v) + EPSILON), m, v
 
 
 class SymbolicLearner:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import NamedTuple
 
 import jax
@@ -15,7 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracle import shared_out
 
-from fedast_jax.algorithms.allocation import share_out, sigma_hat
+from fedast_jax.algorithms.allocation import (
+    PERIOD,
+    follow,
+    in_turn,
+    neediest,
+    share_out,
+    share_out_known,
+    sigma_hat,
+)
 from fedast_jax.algorithms.asynchronous import TaskPlan, Timeline
 from fedast_jax.algorithms.log import Limits
 from fedast_jax.clients.delays import LAWS, Dispatches, client_speeds
@@ -115,28 +124,33 @@ class Listed(Dispatches):
 
 
 # Tasks A (R=1, b=1) and B (R=3, b=3, three rounds); both ratios R/b are 1. The period is 0.25, so
-# the first reallocation is at arrival 0.25 * 2 * 4 = 2. Requests 0 (A) and 1, 2, 3 (B) at t=0.
+# reallocations are at the multiples of 0.25 * 2 * 4 = 2. Requests 0 (A) and 1, 2, 3 (B) at t=0.
 #
-#   t=1   1 arrives: B has 1 of 3. K = 1: request 4 (B), takes 9 -> 10
-#   t=2   2 arrives, c=2: sigma_hat (3, 1) makes R = b = (3, 1). B has 2 >= 1: round 1 = {1, 2}.
-#         B has 2 in flight and may have 1: K = 0
-#   t=3   3 arrives: B's round 2 = {3}. In flight A 1, B 1: K = min(2, 1 - 1) = 0
-#   t=10  0 arrives (tie with 4; dispatched first), c=4 = 2 + 2: sigma_hat is not known for A:
-#         R = b = (2, 2). A has 1 of 2. K = min(2, 2 - 0, 4 - 1) = 2: 5 -> 15 and 6 -> 16
-#   t=10  4 arrives: B has 1 of 2. K = min(2, 2 - 0, 4 - 2) = 2: 7 -> 11 and 8 -> 12
-#   t=11  7 arrives, c=6 = 4 + 2: sigma_hat (1, 3) makes R = b = (1, 3). B has 2 of 3.
-#         In flight A 2, B 1: K = min(2, 3 - 1, 4 - 3) = 1: 9 -> 15
-#   t=12  8 arrives, c=7: B's round 3 = {4, 7, 8}, its last. Its R goes to A: R_A = b_A = 4, and
-#         nothing is dispatched. 9 is cancelled. One task is left: no more reallocations
-#   t=15  5 arrives (9 ends, too, and changes nothing), c=8: A has 2 of 4. In flight 1:
-#         K = min(2, 4 - 1, 4 - 1) = 2: requests 10 and 11
+#   t=1     1 arrives: B has 1 of 3. K = 1: request 4 (B), takes 9 -> 10
+#   t=1.5   0 arrives, c=2: neither has two arrivals: all stays. A's round 1. K = 1: 5 (A) -> 2
+#   t=2     2 arrives (tie with 5): B has 2 of 3. K = 1: 6 (B), takes 8 -> 10
+#   t=2     5 arrives, c=4: sigma_hat (3, 1) makes R = b = (3, 1), but A's round has opened with 1:
+#           its round 2 = {5}. In flight A 0, B 3: K = min(2, 3 - 0, 4 - 3) = 1: 7 (A) -> 6
+#   t=3     3 arrives, c=5: B's round 1 = {1, 2, 3}, as it opened. B has 2 in flight and may have 1:
+#           K = 0
+#   t=6     7 arrives, c=6: sigma_hat is no number for A: R = b = (2, 2). A has 1 of 3.
+#           K = min(2, 2 - 0, 4 - 2) = 2: 8 -> 10.5 and 9 -> 11
+#   t=10    4 arrives (tie with 6), c=7: B's round 2 = {4}. K = min(2, 2 - 1, 4 - 3) = 1: 10 -> 12
+#   t=10    6 arrives, c=8: sigma_hat (1, 3) makes R = b = (1, 3). B has 1 of 2. In flight A 2, B 1:
+#           K = min(2, 3 - 1, 4 - 3) = 1: 11 (B) -> 11
+#   t=10.5  8 arrives, c=9: A has 2 of 3. In flight A 1: K = 0
+#   t=11    9 arrives (tie with 11), c=10: sigma_hat (1, 3) again. A's round 3 = {7, 8, 9}.
+#           K = min(2, 1 - 0, 4 - 2) = 1: 12 (A) -> 20
+#   t=11    11 arrives, c=11: B's round 3 = {6, 11}, its last. Its R goes to A: R_A = b_A = 4, and
+#           nothing is dispatched. 10 is cancelled. One task is left: no more reallocations
+#   t=20    12 arrives, c=12: A's round 4 = {12}, as it opened. K = min(2, 4, 4) = 2: 13 and 14
 def test_two_tasks_by_hand():
-    steps = [10.0, 1.0, 2.0, 3.0, 9.0, 5.0, 6.0, 1.0, 2.0, 4.0, 99.0, 99.0]
+    steps = [1.5, 1.0, 2.0, 3.0, 9.0, 0.5, 8.0, 4.0, 4.5, 5.0, 2.0, 1.0, 9.0, 99.0, 99.0]
     plans = [TaskPlan(1, 1, None, 1.0), TaskPlan(3, 3, 3, 1.0)]
     timeline = Timeline(
-        0, plans, Limits(max_updates=8), Listed(range(12), steps), realloc_period=0.25
+        0, plans, Limits(max_updates=12), Listed(range(15), steps), realloc_period=0.25
     )
-    estimates = {2: [3.0, 1.0], 4: [NAN, 1.0], 6: [1.0, 3.0]}
+    estimates = {2: [NAN, NAN], 4: [3.0, 1.0], 6: [NAN, 1.0], 8: [1.0, 3.0], 10: [1.0, 3.0]}
     while timeline.end_reason is None:
         timeline.advance(100)
         if timeline.is_waiting:
@@ -144,35 +158,141 @@ def test_two_tasks_by_hand():
     assert not estimates
     assert [one[:4] for one in timeline.allocations] == [
         (0, 0, (1, 3), (1, 3)),
-        (2, 2, (3, 1), (3, 1)),
-        (10, 4, (2, 2), (2, 2)),
-        (11, 6, (1, 3), (1, 3)),
-        (12, 7, (4, 0), (4, 3)),
+        (1.5, 2, (1, 3), (1, 3)),
+        (2, 4, (3, 1), (3, 1)),
+        (6, 6, (2, 2), (2, 2)),
+        (10, 8, (1, 3), (1, 3)),
+        (11, 10, (1, 3), (1, 3)),
+        (11, 11, (4, 0), (4, 3)),
     ]
-    assert timeline.requests.task.tolist() == [0, 1, 1, 1, 1, 0, 0, 1, 1, 1, 0, 0]
-    sent = [0, 0, 0, 0, 1, 10, 10, 10, 10, 11, 15, 15]
+    assert timeline.requests.task.tolist() == [0, 1, 1, 1, 1, 0, 1, 0, 0, 0, 1, 1, 0, 0, 0]
+    sent = [0, 0, 0, 0, 1, 1.5, 2, 2, 6, 6, 10, 10, 11, 20, 20]
     assert timeline.requests.dispatched_at.tolist() == sent
-    assert timeline.requests.base_round.tolist() == [0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 0, 0]
+    assert timeline.requests.base_round.tolist() == [0, 0, 0, 0, 0, 1, 0, 2, 2, 2, 2, 2, 3, 4, 4]
     first, second = timeline.rounds
-    assert (first.arrived.tolist(), len(first)) == ([0, 5], 0)
-    assert second.arrived.tolist() == [1, 2, 3, 4, 7, 8]
-    assert (second.end.tolist(), second.time.tolist()) == ([2, 3, 6], [2, 3, 12])
+    assert (first.arrived.tolist(), first.end.tolist()) == ([0, 5, 7, 8, 9, 12], [1, 2, 5, 6])
+    assert second.arrived.tolist() == [1, 2, 3, 4, 6, 11]
+    assert (second.end.tolist(), second.time.tolist()) == ([3, 4, 6], [3, 10, 11])
 
 
-# Task A has R = 1, task B R = 3; two clients may be active, 1 and 2 are. At t=1 request 0 (A)
-# arrives, and A gets R = 3. Its one new request that fits would wake client 0: dropped. A has
-# nothing in flight and tries again, but B still has 3: there is room for one request, not for two.
-def test_a_task_with_nothing_in_flight_tries_again_within_the_sum():
-    stream = Listed([1, 2, 1, 2, 0, 1, 2], [1.0] + [9.0] * 6)
-    plans = [TaskPlan(1, 1, None, 1.0), TaskPlan(3, 1, None, 1.0)]
-    limits = Limits(max_updates=9, max_active_clients=2)
-    timeline = Timeline(0, plans, limits, stream, realloc_period=0.125)
-    timeline.advance(1)
-    timeline.reallocate([3.0, 1.0])
-    timeline.advance(1)
-    assert timeline.num_active == [3, 1]
-    assert timeline.requests.task.tolist() == [0, 1, 1, 1, 0]
-    assert timeline.requests.client.tolist() == [1, 2, 1, 2, 1]
+# Two clients may be active; A and B have R=2, b=1; the period is 0.5 * 2 * 4 = 4. In turn:
+#
+#   t=0  A: client 0: request 0 -> 1.  B: client 1: request 1 -> 2.  A: client 2 and B: client 3 are
+#        dropped: each is owed 1
+#   t=1  0 arrives. K = min(2, 2 - 0 - 1, 4 - 1 - 2) = 1: client 0: request 2 -> 3.  Owed: A (tie):
+#        client 2: dropped
+#   t=2  1 arrives. K = 1: client 1: request 3 -> 4.  Owed: A: client 3: dropped
+#   t=3  2 arrives. K = 1: client 0: request 4 -> 5.  Owed: A: client 2: dropped
+#   t=4  3 arrives, c=4: R = (1, 3). B has 0 in flight and is owed 1: K = min(2, 3 - 1, 4 - 3) = 1:
+#        client 1: request 5 -> 6.  Owed: A (1/1 against 1/3): client 0: request 6 -> 6
+#   t=5  4 arrives. A has 1 in flight and may have 1: K = 0.  Owed: B: client 2: dropped
+#   t=6  5 arrives (tie with 6). K = min(2, 3 - 0 - 1, 4 - 1 - 1) = 2: client 0, behind 6, and
+#        client 3: requests 7 and 8.  Owed: B: client 1: dropped
+def test_what_is_owed_counts_as_in_flight():
+    clients = [0, 1, 2, 3, 0, 2, 1, 3, 0, 2, 1, 0, 2, 0, 3, 1]
+    steps = [1.0, 2.0, 9.0, 9.0, 2.0, 9.0, 2.0, 9.0, 2.0, 9.0, 2.0, 1.0, 9.0, 1.0, 1.0, 9.0]
+    plans = [TaskPlan(2, 1, None, 1.0), TaskPlan(2, 1, None, 1.0)]
+    stream = Listed(clients, steps)
+    timeline = Timeline(0, plans, Limits(6, None, 2), stream, realloc_period=0.5)
+    timeline.advance(6)
+    timeline.reallocate([1.0, 3.0])
+    timeline.advance(6)
+    assert timeline.num_active == [1, 3]
+    assert timeline.requests.task.tolist() == [0, 1, 0, 1, 0, 1, 0, 1, 1]
+    assert timeline.requests.client.tolist() == [0, 1, 0, 1, 0, 1, 0, 0, 3]
+    assert timeline.requests.dispatched_at.tolist() == [0, 0, 1, 2, 3, 4, 4, 6, 6]
+    assert timeline._state.owed == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("counts", "order"),
+    [
+        ([3], [0, 0, 0]),
+        ([2, 2], [0, 1, 0, 1]),
+        ([2, 4], [0, 1, 1, 0, 1, 1]),  # after A, B, B: A has had 1/2, B 2/4: the first
+        ([1, 3, 0, 2], [0, 1, 3, 1, 3, 1]),
+        ([0, 0], []),
+    ],
+)
+def test_turns_by_hand(counts, order):
+    assert in_turn(counts) == order
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=5))
+def test_turns_are_in_proportion(counts):
+    """Whoever is next has had the least part of its own, of equals the first, in fractions."""
+    had = [0] * len(counts)
+    for task in in_turn(counts):
+        parts = [
+            (Fraction(got, count), place)
+            for place, (got, count) in enumerate(zip(had, counts, strict=True))
+            if got < count
+        ]
+        assert min(parts)[1] == task
+        had[task] += 1
+    assert had == counts
+
+
+@pytest.mark.parametrize(
+    ("owed", "num_active", "task"),
+    [
+        ([0, 0], [3, 3], None),
+        ([1, 2], [3, 3], 1),
+        ([2, 1], [6, 3], 0),  # a tie
+        ([0, 1, 9], [0, 3, 30], 1),  # the first has ended
+        ([5, 1], [4, 1], 0),  # more than its R
+    ],
+)
+def test_who_is_owed_most(owed, num_active, task):
+    assert neediest(owed, num_active) == task
+
+
+@pytest.mark.parametrize(
+    ("num_active", "first", "size"),
+    [
+        (35, (14, 3), 8),  # 7.5; 35 / (14 / 3) is 7.499...
+        (14, (14, 3), 3),
+        (1, (14, 3), 1),  # 0.2: at least 1
+        (7, (6, 3), 4),  # 3.5
+        (10**7, (10**7 - 1, 10**7 - 1), 10**7),
+    ],
+)
+def test_b_is_rounded_exactly(num_active, first, size):
+    assert follow(num_active, *first) == size
+
+
+@pytest.mark.parametrize(
+    ("weights", "num_active", "num_arrived", "shares"),
+    [
+        ([9.0, 1.0], [2, 6], [1, 8], [2, 6]),  # only one is known: it has the rest already
+        ([9.0, 1.0, 3.0], [2, 6, 2], [0, 2, 9], [2, 2, 6]),
+        ([NAN, 1.0, NAN], [2, 1, 5], [2, 1, 2], [4, 1, 3]),  # known, but no number: equal
+        ([1.0, 9.0], [2, 6], [0, 1], [2, 6]),
+    ],
+)
+def test_who_has_had_few_arrivals_keeps_its_requests(weights, num_active, num_arrived, shares):
+    assert share_out_known(share_out, weights, num_active, num_arrived) == shares
+
+
+def test_reallocations_do_not_drift():
+    """The period is 0.75 * 2 * 5 = 7.5: the first arrivals at or after its multiples."""
+    plans = [TaskPlan(2, 1, None, 1.0), TaskPlan(3, 1, None, 1.0)]
+    timeline = Drawn(0, plans, Limits(61), 30, "constant", PERIOD).start()
+    go_on(timeline, 1000)
+    made = [one.arrivals for one in timeline.allocations if one.sigma_hat]
+    assert made == [8, 15, 23, 30, 38, 45, 53, 60]
+
+
+def test_periods_count_from_the_last_end_of_a_task():
+    """Three tasks, 0.75 * 3 * 6 = 13.5; one ends, then 0.75 * 2 * 6 = 9."""
+    plans = [TaskPlan(2, 1, None, 1.0), TaskPlan(2, 1, None, 1.0), TaskPlan(2, 1, 8, 1.0)]
+    timeline = Drawn(0, plans, Limits(80), 30, "constant", PERIOD).start()
+    go_on(timeline, 1000)
+    (end,) = [one.arrivals for one in timeline.allocations[1:] if one.sigma_hat is None]
+    made = [one.arrivals for one in timeline.allocations if one.sigma_hat]
+    assert 14 < end < 80 - 18
+    before = [one for one in (14, 27, 41, 54) if one <= end]
+    assert made == [*before, *range(end + 9, 81, 9)]
 
 
 class Drawn(NamedTuple):
@@ -183,7 +303,7 @@ class Drawn(NamedTuple):
     limits: Limits
     num_clients: int
     law: str
-    period: float
+    period: float | Fraction
 
     def start(self) -> Timeline:
         """A new timeline at time 0."""
@@ -206,7 +326,7 @@ def drawn_timelines(draw) -> Drawn:
         size = draw(st.integers(1, num_active)) if has_buffer else 1
         most = draw(st.none() | st.integers(1, 12))
         scale = draw(st.sampled_from([1.0, 1.0, 0.3]))
-        plans.append(TaskPlan(num_active, size, most, scale, not has_buffer))
+        plans.append(TaskPlan(num_active, size, most, scale, keeps_buffer_size=not has_buffer))
     cap = draw(st.none() | st.integers(1, min(num_clients, 6)))
     return Drawn(
         draw(st.integers(0, 1000)),
@@ -255,21 +375,37 @@ def test_allocations_keep_the_sum_and_give_every_task_something(drawn):
             if plan.keeps_buffer_size:
                 assert size == 1
             elif active:
-                exact = active * plan.buffer_size / plan.num_active
-                assert size == max(1, math.floor(exact + 0.5 + 1e-12))
+                exact = Fraction(active * plan.buffer_size, plan.num_active)
+                assert size == max(1, math.floor(exact + Fraction(1, 2)))
 
 
 @given(drawn_timelines())
-def test_reallocations_are_a_period_apart(drawn):
+def test_reallocations_are_at_multiples_of_the_period(drawn):
+    """Since a task last ended, each at the first arrival at or after one."""
     timeline = drawn.start()
     go_on(timeline, 1000)
-    last, num_open = 0, len(drawn.plans)
+    changed, num_open, found = 0, len(drawn.plans), []
     for one in timeline.allocations:
         if one.sigma_hat is not None:
-            period = drawn.period * num_open * drawn.total
-            assert one.arrivals - last >= period - 1e-9
-            last = one.arrivals
+            found.append(one.arrivals)
+            period = Fraction(drawn.period) * num_open * drawn.total
+            count = one.arrivals - changed
+            assert count // period > (count - 1) // period
+        elif one.arrivals:
+            changed = one.arrivals
         num_open = len(drawn.plans) - one.num_active.count(0)
+    assert found == sorted(set(found))
+
+
+@given(drawn_timelines())
+def test_what_is_in_flight_or_owed_stays_within_the_sum(drawn):
+    timeline = drawn.start()
+    while timeline.end_reason is None:
+        go_on(timeline, timeline.num_arrivals + 1)
+        timeline.advance(timeline.num_arrivals)  # finish the arrival that waited
+        state = timeline._state
+        assert min(state.owed) >= 0
+        assert sum(state.in_flight) + sum(state.owed) <= drawn.total
 
 
 @given(drawn_timelines(), st.lists(st.integers(1, 30), max_size=20), st.integers(0, 80))

@@ -431,6 +431,14 @@ def test_convolutions():
     check_for_real(scenario)
 
 
+@pytest.mark.parametrize("name", ["adagrad", "yogi"])  # one vector kept, and two
+def test_server_optimizers(name):
+    """What an optimizer keeps follows the versions, of two replicates in turn."""
+    tasks = {"softmax": {"server_optimizer": name, "server_lr": 0.02, "num_active": 5}}
+    scenario = fixed_scenario(tasks=tasks, num_seeds=2, max_updates=40)
+    check_for_real(scenario)
+
+
 def test_float32_to_rounding():
     """Smooth units: rounding stays rounding."""
     tasks = {"tanh": {"num_active": 7, "copies": 2}, "softmax": {"buffer_size": 1}}

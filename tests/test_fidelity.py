@@ -177,27 +177,28 @@ class Known:
 
 # Granules of 2, estimates from 2 updates. Task A has R=2, b=1; task B R=4, b=2. The period is 0.25,
 # so a reallocation is due from arrival 0.25 * 2 * 6 = 3 on, but each task needs a third arrival,
-# the first with an estimate. Requests 0, 1 (A) and 2, 3, 4, 5 (B) at t=0 train from what is
+# the first with an estimate. Requests 0, 3 (A) and 1, 2, 4, 5 (B) at t=0 train from what is
 # current when they arrive. "<-v" is the version that a request trains from.
 #
 #   t=1    0 <-0 arrives: A's round 1 = {0}. K=1: 6 (A) <-1, takes 6 -> 7
-#   t=2    2 <-0: B has 1 of 2. 7 (B) <-0 takes 10 -> 12
-#   t=3    3 <-0: B's round 1 = {2, 3}. c=3, but too few have arrived. 8 (B) <-1 -> 13
-#   t=4    1 <-1: A's round 2 = {1}. 9 (A) <-2 takes 4 -> 8
-#   t=5    4 <-1: B has 1 of 2; estimate of {3, 4}: 1. 10 (B) <-1 -> 15
+#   t=2    1 <-0: B has 1 of 2. 7 (B) <-0 takes 10 -> 12
+#   t=3    2 <-0: B's round 1 = {1, 2}. c=3, but too few have arrived. 8 (B) <-1 -> 13
+#   t=4    3 <-1: A's round 2 = {3}. 9 (A) <-2 takes 4 -> 8
+#   t=5    4 <-1: B has 1 of 2; estimate of {2, 4}: 1. 10 (B) <-1 -> 15
 #   t=6.5  5 <-1: B's round 2 = {4, 5}; estimate of {4, 5}: 3. 11 (B) <-2 -> 16.5
-#   t=7    6: estimate of {1, 6}: 4. c=7: A has the mean 4, B 2, so 4 and 2 of 6 requests:
+#   t=7    6: estimate of {3, 6}: 4. c=7: A has the mean 4, B 2, so 4 and 2 of 6 requests:
 #          R = (4, 2), b stays. A's round 3 = {6}. In flight A 1, B 4: K = 1: 12 (A) <-3 -> 8
 #   t=8    9: A's round 4; estimate of {6, 9}: 1. K = min(2, 4 - 1, 6 - 5): 13 (A) <-4 -> 28
 #   t=8    12: A's round 5; estimate of {9, 12}: 3. 14 (A) <-5 -> 28
-#   t=12   7: estimate of {5, 7}: 2. c=10 = 7 + 3: A has the mean 2, B 2: 3 of 6 each, each has one
-#          granule, both lack 1: the first gets the third. R = (4, 2) again. B has 1 of 2. It has
-#          3 in flight and may have 2: K = 0; b = ceil(3 / 2) = 2
+#   t=12   7: estimate of {5, 7}: 2. c=10: due since 9, but B had no estimate since the last time.
+#          A has the mean 2, B 2: 3 of 6 each, each has one granule, both lack 1: the first gets
+#          the third. R = (4, 2) again. B has 1 of 2. It has 3 in flight and may have 2: K = 0;
+#          b = ceil(3 / 2) = 2
 #   t=13   8: B's round 3 = {7, 8}. In flight B 2: K = 0, b = 1
 @pytest.fixture
 def hand_timeline():
     """The example, not yet advanced."""
-    steps = [1.0, 4.0, 2.0, 3.0, 5.0, 6.5, 6.0, 10.0, 10.0, 4.0, 10.0, 10.0, 1.0, *[20.0] * 5]
+    steps = [1.0, 2.0, 3.0, 4.0, 5.0, 6.5, 6.0, 10.0, 10.0, 4.0, 10.0, 10.0, 1.0, *[20.0] * 5]
     plans = [TaskPlan(2, 1, None, 1.0), TaskPlan(4, 2, None, 1.0)]
     with lowered(2, 2, 0):
         rules = authors()
@@ -206,7 +207,7 @@ def hand_timeline():
 
 def test_two_tasks_by_hand(hand_timeline):
     timeline = hand_timeline
-    measure = Known({(1, 6): 4.0, (3, 4): 1.0, (4, 5): 3.0, (6, 9): 1.0, (9, 12): 3.0, (5, 7): 2.0})
+    measure = Known({(3, 6): 4.0, (2, 4): 1.0, (4, 5): 3.0, (6, 9): 1.0, (9, 12): 3.0, (5, 7): 2.0})
     waited = []
     while timeline.end_reason is None:
         timeline.advance(100)
@@ -216,12 +217,12 @@ def test_two_tasks_by_hand(hand_timeline):
             timeline.decide(measure)
     assert waited == [7, 10]
     assert not measure.known
-    assert timeline.requests.base_round.tolist() == [0, 1, 0, 0, 1, 1, 1, 0, 1, 2, 1, 2, 3, 4, 5]
-    assert timeline.requests.task.tolist() == [0, 0, 1, 1, 1, 1, 0, 1, 1, 0, 1, 1, 0, 0, 0]
+    assert timeline.requests.base_round.tolist() == [0, 0, 0, 1, 1, 1, 1, 0, 1, 2, 1, 2, 3, 4, 5]
+    assert timeline.requests.task.tolist() == [0, 1, 1, 0, 1, 1, 0, 1, 1, 0, 1, 1, 0, 0, 0]
     first, second = timeline.rounds
-    assert first.arrived.tolist() == [0, 1, 6, 9, 12]
+    assert first.arrived.tolist() == [0, 3, 6, 9, 12]
     assert first.time.tolist() == [1, 4, 7, 8, 8]
-    assert second.arrived.tolist() == [2, 3, 4, 5, 7, 8]
+    assert second.arrived.tolist() == [1, 2, 4, 5, 7, 8]
     assert second.time.tolist() == [3, 6.5, 13]
     assert timeline.allocations == [
         (0, 0, (2, 4), (1, 2), None),
@@ -238,12 +239,12 @@ def test_what_is_kept_and_offered_by_hand(hand_timeline):
     timeline.advance(5)
     assert timeline.pending(0) == [6, 9]
     assert timeline.pending(1) == [4, 7, 8, 10]  # 5 has not arrived
-    assert timeline.kept_updates(0) == [0, 1]
+    assert timeline.kept_updates(0) == [0, 3]
     timeline.observe(Known({}))  # 4 is in no round: it may not have been trained
-    assert timeline.kept_updates(0) == [1]
-    assert timeline.kept_updates(1) == [3, 4]
+    assert timeline.kept_updates(0) == [3]
+    assert timeline.kept_updates(1) == [2, 4]
     timeline.advance(100)
-    timeline.observe(Known({(1, 6): 4.0, (3, 4): 1.0, (4, 5): 3.0}))
+    timeline.observe(Known({(3, 6): 4.0, (2, 4): 1.0, (4, 5): 3.0}))
     assert (timeline.kept_updates(0), timeline.kept_updates(1)) == ([6], [5])
 
 
@@ -286,7 +287,7 @@ def test_a_task_that_ended_early_rules_reallocations_out():
 def test_b_follows_from_the_first_arrival_on():
     """Whatever it was before, and though nothing else changes: five in flight, granules of 2."""
     stream = Listed(range(9), [1.0, 2.0, 3.0, 4.0, 5.0, *[9.0] * 4])
-    rules = Rules(flight_granule=2)
+    rules = Rules(flight_granule=2, at_once=True)
     timeline = Timeline(0, [TaskPlan(5, 5, None, 1.0)], Limits(), stream, 0.75, rules)
     timeline.advance(1)
     assert timeline.buffer_size == [3]
@@ -376,8 +377,6 @@ def test_b_follows_what_is_in_flight(drawn):
         before = [len(rounds.arrived) for rounds in timeline.rounds]
         go_on(timeline, timeline.num_arrivals + 1)
         timeline.advance(timeline.num_arrivals)  # finish the arrival that waited
-        if drawn[0].limits.max_active_clients is not None:
-            continue  # starved tasks are served in between
         for task, rounds in enumerate(timeline.rounds):
             if len(rounds.arrived) > before[task] and not timeline.is_stopped(task):
                 in_flight = timeline._state.in_flight[task]

@@ -95,15 +95,20 @@ def test_dotted_keys_need_no_quotes_in_toml():
 
 
 @pytest.mark.parametrize(
-    ("paired", "seeds"), [(False, [(5, 6), (7, 8), (9, 10)]), (True, [(5, 6)] * 3)]
+    ("paired", "seeds"),
+    [
+        ({}, [(5, 6)] * 3),
+        ({"paired_seeds": False}, [(5, 6), (7, 8), (9, 10)]),
+        ({"paired_seeds": True}, [(5, 6)] * 3),
+    ],
 )
 def test_seeds_of_the_settings(paired, seeds):
-    table = BASE | {"sweep": {"num_clients": [10, 20, 30]}, "paired_seeds": paired}
+    table = BASE | {"sweep": {"num_clients": [10, 20, 30]}} | paired
     assert [tuple(one.config.seeds) for one in make_variants(table)] == seeds
 
 
 def test_algorithms_share_the_seeds_of_a_setting():
-    table = BASE | {"compare": ["fedast", "sync_st"], "keep_first": 2}
+    table = BASE | {"compare": ["fedast", "sync_st"], "keep_first": 2, "paired_seeds": False}
     variants = make_variants(table | {"sweep": {"num_clients": [10, 20]}})
     assert [(one.method, one.point["num_clients"], one.config.seed) for one in variants] == [
         ("fedast", 10, 5), ("sync_st", 10, 5), ("fedast", 20, 7), ("sync_st", 20, 7),

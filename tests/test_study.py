@@ -290,6 +290,23 @@ def test_a_sweep_that_has_not_begun_is_reported_as_nothing(tmp_path, num_axes):
     assert (run_folder.save_study(study, tmp_path / "out") / "figures" / "sweep.png").is_file()
 
 
+@pytest.mark.usefixtures("_stopped_at_once")
+@pytest.mark.parametrize(
+    ("paired", "says"),
+    [
+        (None, "Every setting has the same seeds"),
+        (True, "Every setting has the same seeds"),
+        (False, "Each setting has seeds of its own"),
+    ],
+)
+def test_a_sweeps_table_says_which_seeds_its_settings_have(paired, says):
+    console = Console(record=True, quiet=False, width=90)
+    show_study(fx.sweep(table(), {"num_clients": [20, 30]}, paired=paired), console)
+    shown = " ".join(console.export_text().split())
+    assert says in shown
+    assert "paired_seeds = " in shown
+
+
 AXES = {
     "num_clients": [20, 30],
     "tasks.softmax.client_lr": [0.5, 1.0],
@@ -314,7 +331,7 @@ def test_sweep_tables_name_the_settings(swept):
     for frame in (swept.evaluations, swept.allocations, swept.lanes):
         assert list(frame)[:3] == columns
         assert len(frame[columns].drop_duplicates()) == 4
-    assert sorted(swept.evaluations.seed.unique()) == [*range(8)]
+    assert sorted(swept.evaluations.seed.unique()) == [0, 1]  # of every setting
     assert [len(one["algorithms"]) for one in swept.summary()["settings"]] == [1] * 4
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -31,56 +32,62 @@ class Listed(Dispatches):
         return self.clients, self.steps
 
 
-# Three clients, tasks A (R=2, b=2) and B (R=1, b=1), durations as listed, worked by hand.
+# Three clients, tasks A (R=2, b=2) and B (R=1, b=1), durations as listed, worked by hand. The
+# first dispatches are made in turn.
 #
 #   request  task  client  dispatched  base  starts  takes  arrives
 #   0        A     0       0           0     0       4      4
-#   1        A     1       0           0     0       2      2
-#   2        B     0       0           0     4       1      5     client 0 is busy with request 0
+#   1        B     0       0           0     4       1      5     client 0 is busy with request 0
+#   2        A     1       0           0     0       2      2
 #
-#   t=2  request 1 arrives: A's buffer has 1 of 2.  Dispatch 3: A, client 2, takes 2 -> 4
-#   t=4  request 0 arrives (tie with 3; 0 was dispatched first): A's round 1 = {1, 0}.
+#   t=2  request 2 arrives: A's buffer has 1 of 2.  Dispatch 3: A, client 2, takes 2 -> 4
+#   t=4  request 0 arrives (tie with 3; 0 was dispatched first): A's round 1 = {2, 0}.
 #        Dispatch 4: A, client 1, base 1, takes 5 -> 9
 #   t=4  request 3 arrives: buffer 1 of 2.  Dispatch 5: A, client 0, busy until 5, takes 3 -> 8
-#   t=5  request 2 arrives: B's round 1.  Dispatch 6: B, client 2, base 1, takes 1 -> 6
+#   t=5  request 1 arrives: B's round 1.  Dispatch 6: B, client 2, base 1, takes 1 -> 6
 #   t=6  request 6 arrives: B's round 2, its last: B stops and hands its R = 1 to A.
-#        A has now R = 3 and b = int(3 / (2/2) + 0.5) = 3.  Dispatch 7: A, client 1, busy until 9,
-#        base 1, takes 1 -> 10
-#   t=8  request 5 arrives: buffer 2 of 3.  Dispatch 8: A, client 2, takes 9 -> 17
-#   t=9  request 4 arrives: A's round 2 = {3, 5, 4}, its last: the end.
-HAND_STREAM = Listed([0, 1, 0, 2, 1, 0, 2, 1, 2], [4.0, 2.0, 1.0, 2.0, 5.0, 3.0, 1.0, 1.0, 9.0])
+#        A has now R = 3 and b = floor(3 * 2 / 2 + 1/2) = 3, but its round has opened with 2.
+#        Dispatch 7: A, client 1, busy until 9, base 1, takes 1 -> 10
+#   t=8  request 5 arrives: A's round 2 = {3, 5}.  Dispatch 8: A, client 2, base 2, takes 9 -> 17
+#   t=9  request 4 arrives: buffer 1 of 3.  Dispatch 9: A, client 1, busy until 10, takes 2 -> 12
+#   t=10 request 7 arrives: buffer 2 of 3.  Dispatch 10: A, client 0, takes 4 -> 14
+#   t=12 request 9 arrives: A's round 3 = {4, 7, 9}, its last: the end.
+HAND_STREAM = Listed(
+    [0, 0, 1, 2, 1, 0, 2, 1, 2, 1, 0],
+    [4.0, 1.0, 2.0, 2.0, 5.0, 3.0, 1.0, 1.0, 9.0, 2.0, 4.0],
+)
 HAND_COLUMNS = {
-    "task": [0, 0, 1, 0, 0, 0, 1, 0, 0],
-    "client": [0, 1, 0, 2, 1, 0, 2, 1, 2],
-    "dispatched_at": [0, 0, 0, 2, 4, 4, 5, 6, 8],
-    "started_at": [0, 0, 4, 2, 4, 5, 5, 9, 8],
-    "arrives_at": [4, 2, 5, 4, 9, 8, 6, 10, 17],
-    "base_round": [0, 0, 0, 0, 1, 1, 1, 1, 1],
+    "task": [0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0],
+    "client": [0, 0, 1, 2, 1, 0, 2, 1, 2, 1, 0],
+    "dispatched_at": [0, 0, 0, 2, 4, 4, 5, 6, 8, 9, 10],
+    "started_at": [0, 4, 0, 2, 4, 5, 5, 9, 8, 10, 10],
+    "arrives_at": [4, 5, 2, 4, 9, 8, 6, 10, 17, 12, 14],
+    "base_round": [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2],
 }
 
 
 def test_three_clients_by_hand():
-    plans = [TaskPlan(2, 2, 2, 1.0), TaskPlan(1, 1, 2, 1.0)]
+    plans = [TaskPlan(2, 2, 3, 1.0), TaskPlan(1, 1, 2, 1.0)]
     timeline = Timeline(0, plans, Limits(), HAND_STREAM)
     timeline.advance(100)
     columns = {name: column.tolist() for name, column in vars(timeline.requests).items()}
     assert columns == HAND_COLUMNS
     first, second = timeline.rounds
-    assert first.arrived.tolist() == [1, 0, 3, 5, 4]
+    assert first.arrived.tolist() == [2, 0, 3, 5, 4, 7, 9]
     assert (first.end.tolist(), first.time.tolist(), first.event.tolist()) == (
-        [2, 5],
-        [4, 9],
-        [2, 7],
+        [2, 4, 7],
+        [4, 8, 12],
+        [2, 6, 9],
     )
-    assert (second.arrived.tolist(), second.time.tolist()) == ([2, 6], [5, 6])
-    assert (timeline.end_reason, timeline.num_arrivals) == ("finished", 7)
+    assert (second.arrived.tolist(), second.time.tolist()) == ([1, 6], [5, 6])
+    assert (timeline.end_reason, timeline.num_arrivals) == ("finished", 9)
 
 
 def test_the_oracle_agrees_with_the_hand():
-    task = {"kind": "softmax", "local_steps": 1, "step_time": 1.0, "max_rounds": 2}
+    task = {"kind": "softmax", "local_steps": 1, "step_time": 1.0}
     tasks = {
-        "A": {**task, "num_active": 2, "buffer_size": 2},
-        "B": {**task, "num_active": 1, "buffer_size": 1},
+        "A": {**task, "num_active": 2, "buffer_size": 2, "max_rounds": 3},
+        "B": {**task, "num_active": 1, "buffer_size": 1, "max_rounds": 2},
     }
     config = make_config({"num_clients": 3, "tasks": tasks})
     oracle = Oracle(config, 0, SymbolicLearner(), HAND_STREAM).run()
@@ -88,17 +95,17 @@ def test_the_oracle_agrees_with_the_hand():
         name = "arrived_at" if name == "arrives_at" else name
         assert [getattr(request, name) for request in oracle.requests] == column
     used = [(one.status, one.used_round) for one in oracle.requests]
-    rounds = [0, 0, 0, 1, 1, 1, 1]
-    assert used == [*(("used", number) for number in rounds), *[("cancelled", None)] * 2]
+    rounds = [0, 0, 0, 1, 2, 1, 1, 2, None, 2, None]
+    assert used == [("cancelled" if one is None else "used", one) for one in rounds]
 
 
 # Two clients, one may be active. R = 2, b = 2, every request takes 3.
 #
-#   t=0  request 0: client 0 -> 3.  The second draw, client 1, would wake one too many: dropped.
-#   t=3  request 0 arrives; K = min(2, 2 - 0) = 2: client 1 -> request 1, arrives at 6; then
-#        client 0: dropped.
-#   t=6  request 1 arrives: round 1.  K = 2: client 0 twice -> request 2 (9) and, behind it,
-#        request 3 (12).
+#   t=0  request 0: client 0 -> 3.  The second draw, client 1, would wake one too many: it is owed.
+#   t=3  request 0 arrives; 0 are in flight, 1 is owed, K = 1: client 1 -> request 1, arrives at 6.
+#        The owed one: client 0: dropped again.
+#   t=6  request 1 arrives: round 1.  K = 1: client 0 -> request 2 (9). The owed one: client 0 ->
+#        request 3, behind it (12).
 def test_the_cap_by_hand():
     stream = Listed([0, 1, 1, 0, 0, 0], [3.0] * 6)
     timeline = Timeline(0, [TaskPlan(2, 2, None, 1.0)], Limits(2, None, 1), stream)
@@ -108,6 +115,46 @@ def test_the_cap_by_hand():
     assert timeline.requests.arrives_at.tolist() == [3, 6, 9, 12]
     assert timeline.requests.base_round.tolist() == [0, 0, 1, 1]
     assert timeline.end_reason == "max_updates"
+
+
+# Two clients may be active. A (R=1, b=1) and B (R=3, b=3), dispatched in turn: A, B, B, B.
+#
+#   t=0  A: client 0, takes 2: request 0 -> 2.  B: client 1, takes 5: request 1 -> 5.  B: client 2
+#        and B: client 3 would wake one too many: B is owed 2
+#   t=2  0 arrives. K = 1: A: client 2: request 2 -> 6.  Owed to B: client 3: dropped
+#   t=5  1 arrives; B has 0 in flight and is owed 2: K = 1: client 2, busy until 6: request 3 -> 7.
+#        Owed to B: client 0: request 4 -> 6.  B is owed 1
+#   t=6  2 arrives (tie with 4). K = 1: A: client 1: dropped, A is owed 1.  Owed: A (1/1 against
+#        1/3): client 3: dropped
+#   t=6  4 arrives. K = 1: B: client 2, busy until 7: request 5 -> 8.  Owed to A: client 0: request
+#        6 -> 7
+#   t=7  3 arrives (tie with 6): B's round 1.  K = 1: B: client 0, behind 6: request 7 -> 8.  Owed
+#        to B: client 2, behind 5: request 8 -> 9
+def test_debts_by_hand():
+    clients = [0, 1, 2, 3, 2, 3, 2, 0, 1, 3, 2, 0, 0, 2]
+    steps = [2.0, 5.0, 9.0, 9.0, 4.0, 9.0, 1.0, 1.0, 9.0, 9.0, 1.0, 1.0, 1.0, 1.0]
+    plans = [TaskPlan(1, 1, None, 1.0), TaskPlan(3, 3, None, 1.0)]
+    timeline = Timeline(0, plans, Limits(5, None, 2), Listed(clients, steps))
+    timeline.advance(5)
+    assert timeline.requests.task.tolist() == [0, 1, 0, 1, 1, 1, 0, 1, 1]
+    assert timeline.requests.client.tolist() == [0, 1, 2, 2, 0, 2, 0, 0, 2]
+    assert timeline.requests.dispatched_at.tolist() == [0, 0, 2, 5, 5, 6, 6, 7, 7]
+    assert timeline.requests.started_at.tolist() == [0, 0, 2, 6, 5, 7, 6, 7, 8]
+    assert timeline.requests.arrives_at.tolist() == [2, 5, 6, 7, 6, 8, 7, 8, 9]
+    assert timeline.requests.base_round.tolist() == [0, 0, 1, 0, 0, 0, 2, 1, 1]
+
+
+# One client may be active: client 0, with two requests of A (R=2, b=1, one round) until t=1 and 6.
+# B (R=1) is owed its only one. At t=1 A ends, its other request is cancelled, and B is owed 3;
+# nothing is in flight, so that no arrival will come. At t=6 client 0 is free, and B gets one.
+def test_what_is_owed_is_tried_when_only_cancelled_work_goes_on():
+    stream = Listed([0, 1, 0, *[1] * 6], [1.0, 9.0, 5.0, 9.0, 9.0, 9.0, 4.0, 2.0, 2.0])
+    plans = [TaskPlan(2, 1, 1, 1.0), TaskPlan(1, 1, None, 1.0)]
+    timeline = Timeline(0, plans, Limits(2, None, 1), stream)
+    timeline.advance(2)
+    assert timeline.requests.task.tolist()[:3] == [0, 0, 1]
+    assert timeline.requests.dispatched_at.tolist()[:3] == [0, 0, 6]
+    assert (timeline.time, timeline.num_arrivals) == (10, 2)
 
 
 class Drawn(NamedTuple):
@@ -194,7 +241,44 @@ def test_the_cap_holds_after_every_arrival(drawn):
         assert most_active(timeline, before) <= drawn.limits.max_active_clients
         for task, num_active in enumerate(timeline.num_active):
             if not timeline.is_stopped(task):
-                assert 0 <= in_flight(timeline, task) <= num_active
+                owed = timeline._state.owed[task]
+                assert owed >= 0
+                assert in_flight(timeline, task) + owed == num_active
+
+
+@given(drawn_timelines(is_capped=False))
+def test_a_cap_that_cannot_bind_changes_nothing(drawn):
+    """As many clients as there are."""
+    capped = drawn._replace(limits=replace(drawn.limits, max_active_clients=drawn.num_clients))
+    one, other = drawn.start(), capped.start()
+    one.advance(1000)
+    other.advance(1000)
+    assert logs(one) == logs(other)
+
+
+@pytest.mark.parametrize(("cap", "num_active"), [(100, 96), (75, 32)])
+def test_a_binding_cap_meets_equal_tasks_alike(cap, num_active):
+    """Means over time of what they hold within 5%; as many clients work as may."""
+    plans = [TaskPlan(num_active, 1, None, 1.0)] * 4
+    limits = Limits(max_updates=40_000, max_active_clients=cap)
+    timeline = make_timeline(2, plans, limits, num_clients=1000)
+    held, num_busy = [], []
+    for until in range(400, 40_000, 100):
+        timeline.advance(until)
+        held.append(timeline._state.in_flight.copy())
+        num_busy.append(len(timeline._state.last_request))
+    means = np.mean(held, axis=0)
+    assert means.max() < 1.05 * means.min()
+    assert np.mean(num_busy) > 0.99 * cap
+    assert means.sum() > cap
+
+
+def test_the_first_requests_of_equal_tasks_are_alike_where_a_cap_binds():
+    plans = [TaskPlan(96, 3, None, 1.0)] * 4
+    timeline = make_timeline(0, plans, Limits(max_active_clients=100), num_clients=1000)
+    counts = np.bincount(timeline.requests.task, minlength=4)
+    assert counts.min() > 0.7 * counts.max()
+    assert len(timeline._state.last_request) == 100
 
 
 def most_active(timeline: Timeline, first: int) -> int:
@@ -232,12 +316,12 @@ def test_each_client_serves_in_order_of_dispatch(drawn):
 
 @given(drawn_timelines())
 def test_rounds_use_buffer_size_updates_of_existing_versions(drawn):
+    """The size is that in force when the round opened."""
     timeline, sizes = drawn.start(), {}
     while timeline.end_reason is None:
-        due = timeline.buffer_size
-        timeline.advance(timeline.num_arrivals + 1)
         for task, rounds in enumerate(timeline.rounds):
-            sizes.setdefault((task, len(rounds)), due[task])
+            sizes.setdefault((task, len(rounds) + 1), timeline.buffer_size[task])
+        timeline.advance(timeline.num_arrivals + 1)
     for task, rounds in enumerate(timeline.rounds):
         assert len(set(rounds.arrived)) == len(rounds.arrived)
         starts = [0, *rounds.end][: len(rounds.end)]

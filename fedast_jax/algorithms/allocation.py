@@ -1,16 +1,19 @@
-"""Option D: how the server shares its requests out among the tasks (Algorithms 3 and 4)."""
+"""How the server shares its requests out among the tasks: Algorithms 3 and 4, and whose turn it is.
+
+All of it is exact: integers and fractions, so that nothing drifts and ties are ties.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import floor
+from math import ceil, floor
 
 import numpy as np
 
 NUM_UPDATES = 8  # V: updates that an estimate rests on
-PERIOD = 0.75  # c_period = PERIOD * unfinished tasks * sum of R, in arrivals
+PERIOD = Fraction(3, 4)  # c_period = PERIOD * unfinished tasks * sum of R, in arrivals
 
 
 def sigma_hat(spread: float, scale: float) -> float:
@@ -47,6 +50,58 @@ def share_out(weights: Sequence[float], total: int) -> list[int]:
     return counts.tolist()
 
 
+def share_out_known(
+    share_out: Callable[[Sequence[float], int], list[int]],
+    sigma_hat: Sequence[float],
+    num_active: Sequence[int],
+    num_arrived: Sequence[int],
+) -> list[int]:
+    """New R of the unfinished tasks: one with fewer than two arrivals keeps its own.
+
+    Args:
+        share_out: ``(weights, total) -> R`` of the others.
+        sigma_hat, num_active, num_arrived: of each unfinished task.
+    """
+    known = [task for task, number in enumerate(num_arrived) if number > 1]
+    found = list(num_active)
+    if known:
+        total = sum(num_active[task] for task in known)
+        shares = share_out([sigma_hat[task] for task in known], total)
+        for task, share in zip(known, shares, strict=True):
+            found[task] = share
+    return found
+
+
+def follow(num_active: int, first_active: int, first_size: int) -> int:
+    """``b = floor(R b0 / R0 + 1/2)``, at least 1."""
+    return max(1, (2 * num_active * first_size + first_active) // (2 * first_active))
+
+
+def next_multiple(count: int, period: Fraction) -> int:
+    """The least whole number at or above the first multiple of ``period`` beyond ``count``."""
+    return ceil((count // period + 1) * period)
+
+
+def in_turn(counts: Sequence[int]) -> list[int]:
+    """Tasks in the order in which they get ``counts`` requests, ``int[sum(counts)]``.
+
+    The next one goes to the task that waits for the largest part of its own, of equals the first.
+    """
+    if sum(map(bool, counts)) < 2:
+        return [task for task, count in enumerate(counts) for _ in range(count)]
+    turns = np.concatenate([np.arange(count) / count for count in counts if count])
+    task_of = np.repeat(np.arange(len(counts)), counts)
+    return task_of[np.argsort(turns, kind="stable")].tolist()  # equal quotients are equal floats
+
+
+def neediest(owed: Sequence[int], num_active: Sequence[int]) -> int | None:
+    """The task with the largest ``owed_m / R_m``, of equals the first; None where none is owed."""
+    if not any(owed):
+        return None
+    parts = [part and part / whole for part, whole in zip(owed, num_active, strict=True)]
+    return parts.index(max(parts))
+
+
 @dataclass(frozen=True)
 class Rules:
     """How requests are shared out, and what the first ones train from; the paper's by default."""
@@ -65,3 +120,4 @@ class Rules:
     least_rounds: int = -1  # no reallocation before every task has more rounds than this
     flight_granule: int | None = None  # with option D b_m = ceil(A_m / this) after every arrival
     starts_late: bool = False  # the first requests train from the version current at their arrival
+    at_once: bool = False  # a new b holds for the round that is open, too

@@ -8,13 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from heapq import heappop, heappush, heapreplace
+from math import inf, isinf
 from typing import Any
 
 import numpy as np
 
 from ..clients.delays import CHUNK, Dispatches, Stream, generator
-from .allocation import NUM_UPDATES, Rules
+from .allocation import (
+    NUM_UPDATES,
+    Rules,
+    follow,
+    in_turn,
+    neediest,
+    next_multiple,
+    share_out_known,
+)
 from .log import EventLog, Limits, Mark, Measure, State
 
 
@@ -34,12 +44,15 @@ class TaskPlan:
 class _State(State):
     """What continues from one event to the next."""
 
-    in_flight: list[int] = field(default_factory=list)  # A_m
+    in_flight: list[int] = field(default_factory=list)  # requests that have not arrived
+    owed: list[int] = field(default_factory=list)  # dispatches that the cap has dropped; A_m counts
+    round_size: list[int] = field(default_factory=list)  # b_m at which the open round closes
     num_buffered: list[int] = field(default_factory=list)  # |B_m|
     heap: list[tuple[float, int]] = field(default_factory=list)  # (arrival time, request)
     last_request: dict[int, int] = field(default_factory=dict)  # client -> end of its queue
     num_attempts: int = 0  # dispatches tried, the dropped ones included
-    last_realloc: int = 0  # arrivals at the last reallocation
+    counted_since: int = 0  # arrivals when the number of unfinished tasks last changed
+    next_realloc: float = inf  # arrivals at which the requests are to be shared out anew
     waiting: int | None = None  # option D: the task whose arrival waits for a new allocation
     decision: list[float] | None = None  # and that allocation's sigma_hat, once it is known
     num_late: int = 0  # first requests that have not ended, where they train from a later version
@@ -50,7 +63,8 @@ class Timeline(EventLog[_State]):
     """Algorithm 2 for one replicate: all tasks, one pool of clients.
 
     Arrivals at equal times are ordered by dispatch. A cancelled request keeps its client busy until
-    it would have ended.
+    it would have ended. A dispatch that would wake one client too many is dropped and owed to its
+    task.
 
     With option D the timeline waits (``is_waiting``) in the middle of every arrival at which the
     requests are shared out anew, after the update has been buffered, until ``reallocate`` says
@@ -63,7 +77,7 @@ class Timeline(EventLog[_State]):
         tasks: Sequence[TaskPlan],
         limits: Limits,
         dispatches: Dispatches,
-        realloc_period: float | None = None,
+        realloc_period: Fraction | float | None = None,
         rules: Rules | None = None,
     ) -> None:
         """Dispatch the first requests.
@@ -73,7 +87,7 @@ class Timeline(EventLog[_State]):
             tasks, limits: what to lay out.
             dispatches: the replicate's clients and durations.
             realloc_period: with option D, arrivals between two reallocations, in units of
-                (unfinished tasks * sum of R); None: option S.
+                (unfinished tasks * sum of R), taken as the exact number it is; None: option S.
             rules: how requests are shared out; None: as in the paper.
         """
         super().__init__(
@@ -82,22 +96,24 @@ class Timeline(EventLog[_State]):
                 buffer_size=[task.buffer_size for task in tasks],
                 stopped=[False] * len(tasks),
                 in_flight=[0] * len(tasks),
+                owed=[0] * len(tasks),
+                round_size=[task.buffer_size for task in tasks],
                 num_buffered=[0] * len(tasks),
                 counted_from=[0] * len(tasks),
             ),
             [task.max_rounds for task in tasks],
         )
         self._seed, self._tasks, self._limits, self._dispatches = seed, tasks, limits, dispatches
-        self._realloc_period, self._rules = realloc_period, rules or Rules()
+        self._rules = rules or Rules()
+        self._realloc_period = None if realloc_period is None else Fraction(realloc_period)
         self._granule = None if realloc_period is None else self._rules.flight_granule
         self._spreads: list[list[float]] = [[] for _ in tasks]  # per arrival, as far as known
-        self._ratio = [task.num_active / task.buffer_size for task in tasks]
         self._scale = [task.duration_scale for task in tasks]
         self._chunk_start, self._clients, self._steps = -CHUNK, [0], [0.0]
         self._append = [column.append for column in vars(self.requests).values()]
         self._buffer = [rounds.arrived.append for rounds in self.rounds]
-        for task, plan in enumerate(tasks):
-            self._dispatch(task, plan.num_active)
+        self._state.next_realloc = self._find_next_realloc()
+        self._dispatch(in_turn(self._state.num_active))
         self._num_late = len(self.requests) if self._rules.starts_late else 0
         self._state.num_late = self._num_late
         self._log_allocation()
@@ -107,7 +123,7 @@ class Timeline(EventLog[_State]):
         state = self._state
         if state.decision is not None and state.num_arrivals <= until:
             self._resume()
-        latest = np.inf if self._limits.time_limit is None else self._limits.time_limit
+        latest = inf if self._limits.time_limit is None else self._limits.time_limit
         while state.num_arrivals < until and state.end_reason is None and state.waiting is None:
             self._refill(until, latest)
             if state.num_arrivals == until:
@@ -130,14 +146,15 @@ class Timeline(EventLog[_State]):
         task_of, client_of, arrives_at = requests.task, requests.client, requests.arrives_at
         add_task, add_client, add_dispatch, add_start, add_arrival, add_base = self._append
         last, num_buffered, in_flight = state.last_request, state.num_buffered, state.in_flight
-        num_active, buffer_size, scales = state.num_active, state.buffer_size, self._scale
+        num_active, round_size, scales = state.num_active, state.round_size, self._scale
+        buffer_size = state.buffer_size
         ends = [rounds.end for rounds in self.rounds]
         count, attempts, chunk_start = state.num_arrivals, state.num_attempts, self._chunk_start
         limit, follows_flight = min(until, self._next_special() - 1), self._granule is not None
         while count < limit:
             now, request = heap[0]
             task, client = task_of[request], client_of[request]
-            size = buffer_size[task]
+            size = round_size[task]
             if (
                 now > latest
                 or num_buffered[task] >= size
@@ -152,7 +169,7 @@ class Timeline(EventLog[_State]):
             self._buffer[task](request)
             num_buffered[task] += 1
             if num_buffered[task] == size:
-                num_buffered[task] = 0
+                num_buffered[task], round_size[task] = 0, buffer_size[task]
                 state.time, state.num_arrivals = now, count
                 self._close_round(task)
             if in_flight[task] != num_active[task]:  # R has changed
@@ -161,7 +178,7 @@ class Timeline(EventLog[_State]):
                 missing = self._num_missing(task)
                 if missing > 0:
                     state.time, state.num_attempts = now, attempts
-                    self._dispatch(task, missing)
+                    self._dispatch((task,) * missing)
                     attempts, chunk_start = state.num_attempts, self._chunk_start
                 state.time = now
                 if self._granule is not None:
@@ -197,14 +214,16 @@ class Timeline(EventLog[_State]):
         if request < self._num_late:
             self._end_late(request)
         if state.stopped[task]:  # it was cancelled: only its client was still busy
-            self._wake_starved(now)
+            if not any(state.in_flight):  # no arrival will come before something is dispatched
+                state.time = now
+                self._try_owed()
             return
         state.time = now
         state.num_arrivals += 1
         state.in_flight[task] -= 1
         state.num_buffered[task] += 1
         self._buffer[task](request)
-        if state.num_arrivals >= self._next_realloc() and self._may_reallocate():
+        if state.num_arrivals >= state.next_realloc and self._may_reallocate():
             state.waiting = task
         else:
             self._finish_arrival(task)
@@ -212,7 +231,7 @@ class Timeline(EventLog[_State]):
     def _next_special(self) -> float:
         """The number of the next arrival that the allocation or the limits hang on."""
         most = self._limits.max_updates
-        return min(np.ceil(self._next_realloc()), np.inf if most is None else most)
+        return min(self._state.next_realloc, inf if most is None else most)
 
     def kept_updates(self, task: int) -> list[int]:
         """With option D the task's last V arrivals, or those of the next running estimate."""
@@ -221,14 +240,14 @@ class Timeline(EventLog[_State]):
             return []
         if window is None:
             return arrived[-NUM_UPDATES:].tolist()
-        if np.isinf(self._next_realloc()):
+        if isinf(self._state.next_realloc):
             return []
         return arrived[max(0, len(self._spreads[task]) + 1 - window) :].tolist()
 
     def observe(self, measure: Measure) -> None:
         """Where a running mean is asked for, estimate the spread at every arrival so far."""
         state, window = self._state, self._rules.window
-        if window is None or state.end_reason or np.isinf(self._next_realloc()):
+        if window is None or state.end_reason or isinf(state.next_realloc):
             return
         for task, rounds in enumerate(self.rounds):
             known = self._spreads[task]
@@ -292,15 +311,18 @@ class Timeline(EventLog[_State]):
         state = self._state
         freed = state.num_active[task]
         state.stopped[task] = True
-        state.num_active[task] = state.in_flight[task] = 0
+        state.num_active[task] = state.in_flight[task] = state.owed[task] = 0
         others = [other for other, stopped in enumerate(state.stopped) if not stopped]
         if not others:
             state.end_reason = "finished"
             return
-        for other, extra in zip(others, self._share_out(freed, others), strict=True):
+        state.counted_since = state.num_arrivals
+        state.next_realloc = self._find_next_realloc()
+        extras = self._share_out(freed, others)
+        for other, extra in zip(others, extras, strict=True):
             self._set_active(other, state.num_active[other] + extra)
-            if self._realloc_period is None:  # with option D they come through K
-                self._dispatch(other, extra)
+        if self._realloc_period is None:  # with option D they come through K
+            self._dispatch([others[place] for place in in_turn(extras)])
         self._log_allocation()
 
     def pending(self, task: int) -> list[int]:
@@ -317,36 +339,42 @@ class Timeline(EventLog[_State]):
         return self.buffered(task) + [request for _, request in in_flight]
 
     def _finish_arrival(self, task: int) -> None:
-        """Aggregate if the buffer is full, then dispatch K requests of the arrival's task."""
+        """Aggregate if the buffer is full, then dispatch: K of the arrival's task, one owed."""
         state = self._state
-        if state.num_buffered[task] >= state.buffer_size[task]:
+        if state.num_buffered[task] >= state.round_size[task]:
             state.num_buffered[task] = 0
+            state.round_size[task] = state.buffer_size[task]  # of the round that opens now
             if self._close_round(task):
                 self._stop(task)
         if state.num_arrivals == self._limits.max_updates and state.end_reason is None:
             state.end_reason = "max_updates"
         if not state.stopped[task]:
-            self._dispatch(task, self._num_missing(task))
-            if self._granule is not None:
-                self._follow_flight(task)
+            self._dispatch((task,) * self._num_missing(task))
         if self._limits.max_active_clients is not None:
-            self._wake_starved(state.time)
+            self._try_owed()
+        if self._granule is not None and not state.stopped[task]:
+            self._follow_flight(task)
 
     def _num_missing(self, task: int) -> int:
-        """K: requests to dispatch after an arrival (spec section 1.4); none where it is below 1."""
+        """K: requests to dispatch after an arrival (spec section 1.4); none where it is below 1.
+
+        What a task is owed counts as if it were in flight.
+        """
         state = self._state
-        missing = state.num_active[task] - state.in_flight[task]
+        missing = state.num_active[task] - state.in_flight[task] - state.owed[task]
         if missing < 2:
             return missing
-        return min(2, missing, sum(state.num_active) - sum(state.in_flight))
+        return min(2, missing, sum(state.num_active) - sum(state.in_flight) - sum(state.owed))
 
-    def _next_realloc(self) -> float:
-        """Arrivals at which the requests are shared out anew; never for a single task."""
+    def _find_next_realloc(self) -> float:
+        """Arrivals at the next multiple of c_period since a task last ended; never for one task."""
         state = self._state
         unfinished = state.stopped.count(False)
         if self._realloc_period is None or unfinished < 2 or self._is_blocked():
-            return np.inf
-        return state.last_realloc + self._realloc_period * unfinished * sum(state.num_active)
+            return inf
+        period = self._realloc_period * unfinished * sum(plan.num_active for plan in self._tasks)
+        since = state.counted_since
+        return since + next_multiple(state.num_arrivals - since, period)
 
     def _is_blocked(self) -> bool:
         """Whether a task ended with too few rounds for there ever to be a reallocation."""
@@ -378,11 +406,14 @@ class Timeline(EventLog[_State]):
         assert task is not None
         assert sigma_hat is not None
         state.waiting = state.decision = None
-        state.last_realloc = state.num_arrivals
+        state.next_realloc = self._find_next_realloc()
         state.counted_from = [len(rounds.arrived) for rounds in self.rounds]
         open_tasks = [one for one, stopped in enumerate(state.stopped) if not stopped]
-        shares = self._rules.share_out(
-            [sigma_hat[one] for one in open_tasks], sum(state.num_active)
+        shares = share_out_known(
+            self._rules.share_out,
+            [sigma_hat[one] for one in open_tasks],
+            [state.num_active[one] for one in open_tasks],
+            [len(self.rounds[one].arrived) for one in open_tasks],
         )
         for one, share in zip(open_tasks, shares, strict=True):
             self._set_active(one, share)
@@ -390,20 +421,23 @@ class Timeline(EventLog[_State]):
         self._finish_arrival(task)
 
     def _set_active(self, task: int, num_active: int) -> None:
-        """Change R_m; b_m follows in proportion to the start, rounded, at least 1.
-
-        Unless it follows the requests in flight instead.
-        """
+        """Change R_m; b_m follows in proportion to the start, or the requests in flight instead."""
+        plan = self._tasks[task]
         self._state.num_active[task] = num_active
-        if not self._tasks[task].keeps_buffer_size and self._granule is None:
-            size = int(num_active / self._ratio[task] + 0.5)
-            self._state.buffer_size[task] = max(1, size)
+        if not plan.keeps_buffer_size and self._granule is None:
+            self._set_size(task, follow(num_active, plan.num_active, plan.buffer_size))
+
+    def _set_size(self, task: int, size: int) -> None:
+        """Change b_m, which counts from the next round on, by the authors' rules at once."""
+        self._state.buffer_size[task] = size
+        if self._rules.at_once:
+            self._state.round_size[task] = size
 
     def _follow_flight(self, task: int) -> None:
         """Let b_m follow the requests in flight."""
-        sizes, size = self._state.buffer_size, self._size_in_flight(task)
-        if sizes[task] != size:
-            sizes[task] = size
+        size = self._size_in_flight(task)
+        if self._state.buffer_size[task] != size:
+            self._set_size(task, size)
             self._log_allocation()
 
     def _size_in_flight(self, task: int) -> int:
@@ -436,22 +470,22 @@ class Timeline(EventLog[_State]):
                 if request < self._num_late:
                     self.requests.base_round[request] = 0
 
-    def _wake_starved(self, now: float) -> None:
-        """Try again for tasks whose every dispatch was dropped: no arrival of theirs would."""
-        state = self._state
-        for task, stopped in enumerate(state.stopped):
-            if not stopped and state.in_flight[task] == 0:
-                state.time = now
-                spare = sum(state.num_active) - sum(state.in_flight)
-                self._dispatch(task, min(2, state.num_active[task], spare))
+    def _try_owed(self) -> None:
+        """Try one dispatch that is owed, for the task that is owed the largest part of its R."""
+        task = neediest(self._state.owed, self._state.num_active)
+        if task is not None:
+            self._state.owed[task] -= 1
+            self._dispatch((task,))  # where it is dropped again, it is owed again
 
-    def _dispatch(self, task: int, count: int) -> None:
-        """Send ``count`` requests with the present version to clients drawn with replacement."""
+    def _dispatch(self, tasks: Sequence[int]) -> None:
+        """Send a request of each task, in order, with the present version of its model.
+
+        Clients are drawn with replacement; what the cap on active clients drops is owed.
+        """
         state, arrives_at = self._state, self.requests.arrives_at
         add_task, add_client, add_dispatch, add_start, add_arrival, add_base = self._append
         last, now, cap = state.last_request, state.time, self._limits.max_active_clients
-        base = len(self.rounds[task].end)
-        for _ in range(count):
+        for task in tasks:
             place = state.num_attempts - self._chunk_start
             if not 0 <= place < CHUNK:
                 place = self._turn_to_chunk(state.num_attempts)
@@ -460,7 +494,8 @@ class Timeline(EventLog[_State]):
             if client in last:
                 start = arrives_at[last[client]]
             elif cap is not None and len(last) >= cap:
-                continue  # it would wake one client too many: dropped
+                state.owed[task] += 1
+                continue
             else:
                 start = now
             request, arrival = len(arrives_at), start + self._scale[task] * self._steps[place]
@@ -469,7 +504,7 @@ class Timeline(EventLog[_State]):
             add_dispatch(now)
             add_start(start)
             add_arrival(arrival)
-            add_base(base)
+            add_base(len(self.rounds[task].end))
             last[client] = request
             state.in_flight[task] += 1
             heappush(state.heap, (arrival, request))

@@ -56,6 +56,7 @@ def authors() -> Rules:
         least_rounds=LEAST_ROUNDS,
         flight_granule=GRANULE,
         starts_late=True,
+        at_once=True,
     )
 
 

@@ -149,8 +149,9 @@ def sweep(
     devices: Devices = None,
     out: Out = None,
     paired: Annotated[
-        bool, typer.Option("--paired", help="The same seeds for every setting.")
-    ] = False,
+        bool | None,
+        typer.Option("--paired/--unpaired", help="The same seeds for every setting, or its own."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say how much there is to run.")
     ] = False,
@@ -172,8 +173,8 @@ def sweep(
         table["sweep"] = parse_grid(grid)
     if not table.get("sweep"):
         raise ConfigError("nothing to sweep: give a grid, --grid tasks.mnist.buffer_size=1,3,5")
-    if paired:
-        table["paired_seeds"] = True
+    if paired is not None:
+        table["paired_seeds"] = paired
     if dry_run:
         _forecast(table)
         return

@@ -160,7 +160,7 @@ class Config(_Table):
     fidelity: Fidelity = "paper"  # whom to follow where the paper and its authors' code differ
     compare: Annotated[tuple[str, ...], Field(strict=False)] = ()  # algorithms, on the same seeds
     sweep: dict[str, list[Any]] = {}  # values of other settings, by dotted key
-    paired_seeds: bool = False  # sweep: the same seeds for every setting
+    paired_seeds: bool = True  # sweep: the same seeds for every setting
     keep_first: Count | Literal["all"] = 30  # k: arrivals of a task that a synchronous round keeps
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     num_seeds: Count = 1

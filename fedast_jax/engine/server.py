@@ -1,4 +1,8 @@
-"""The server's step: one optax optimizer on the mean update, its state kept beside the model."""
+"""The server's step on the mean update, and what it keeps beside the model from round to round.
+
+``sgd`` is Algorithm 2 of Askin et al. (2024). ``adagrad``, ``adam`` and ``yogi`` are FedOpt, Reddi
+et al. (ICLR 2021), Algorithm 2: without bias correction, v from adaptivity^2 on.
+"""
 
 from __future__ import annotations
 
@@ -7,58 +11,88 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
-from jax.flatten_util import ravel_pytree
 
-OPTIMIZERS: dict[str, Callable[[], optax.GradientTransformation]] = {
-    "sgd": lambda: optax.sgd(1.0),
-    "momentum": lambda: optax.sgd(1.0, momentum=0.9),
-    "adagrad": lambda: optax.adagrad(1.0, eps=1e-3),
-    "adam": lambda: optax.adam(1.0, b2=0.99, eps=1e-3),
-    "yogi": lambda: optax.yogi(1.0, b2=0.99, eps=1e-3),
+MOMENTUM = 0.9
+BETA_1, BETA_2 = 0.9, 0.99
+ADAPTIVITY = 1e-3  # FedOpt's tau, called epsilon elsewhere
+
+Array = jax.Array
+
+
+class Optimizer(NamedTuple):
+    """What one optimizer keeps, and how it goes."""
+
+    start: tuple[float, ...]
+    """What each kept vector is filled with before the first round."""
+    step: Callable[..., tuple[Array, ...]]
+    """``(delta[P], *kept[P]) -> (direction[P], *kept[P])``; delta is minus the mean update."""
+
+
+def momentum(delta: Array, m: Array) -> tuple[Array, Array]:
+    """``m = 0.9 m + delta``."""
+    m = MOMENTUM * m + delta
+    return m, m
+
+
+def adagrad(delta: Array, v: Array) -> tuple[Array, Array]:
+    """``v = v + delta^2``; beta_1 is 0, so that m is delta."""
+    v = v + delta**2
+    return adapted(delta, v), v
+
+
+def adam(delta: Array, m: Array, v: Array) -> tuple[Array, Array, Array]:
+    """``v = beta_2 v + (1 - beta_2) delta^2``."""
+    m, v = first_moment(m, delta), BETA_2 * v + (1 - BETA_2) * delta**2
+    return adapted(m, v), m, v
+
+
+def yogi(delta: Array, m: Array, v: Array) -> tuple[Array, Array, Array]:
+    """``v = v - (1 - beta_2) delta^2 sign(v - delta^2)``."""
+    square = delta**2
+    m, v = first_moment(m, delta), v - (1 - BETA_2) * square * jnp.sign(v - square)
+    return adapted(m, v), m, v
+
+
+def first_moment(m: Array, delta: Array) -> Array:
+    """``beta_1 m + (1 - beta_1) delta``."""
+    return BETA_1 * m + (1 - BETA_1) * delta
+
+
+def adapted(m: Array, v: Array) -> Array:
+    """``m / (sqrt(v) + adaptivity)``."""
+    return m / (jnp.sqrt(v) + ADAPTIVITY)
+
+
+OPTIMIZERS: dict[str, Optimizer] = {
+    "sgd": Optimizer((), lambda delta: (delta,)),
+    "momentum": Optimizer((0.0,), momentum),
+    "adagrad": Optimizer((ADAPTIVITY**2,), adagrad),
+    "adam": Optimizer((0.0, ADAPTIVITY**2), adam),
+    "yogi": Optimizer((0.0, ADAPTIVITY**2), yogi),
 }
-"""Server optimizers at learning rate 1; "sgd" is Algorithm 2, the others are FedOpt's (Reddi et
-al., ICLR 2021, Algorithm 2, with their adaptivity 1e-3)."""
 
 
 class Server(NamedTuple):
-    """Pure functions on version rows: the flat model, then the optimizer's flat state."""
+    """Pure functions on version rows: the flat model, then what the optimizer keeps, flat."""
 
-    init: Callable[[jax.Array], jax.Array]
+    init: Callable[[Array], Array]
     """``model[P] -> version[P + S]``."""
-    apply: Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+    apply: Callable[[Array, Array, Array], Array]
     """``(version[P + S], mean update[P], server_lr) -> version[P + S]``."""
     num_state: int
-    """S: numbers of optimizer state beside each model."""
+    """S: numbers beside each model."""
 
 
 def make_server(name: str, num_params: int) -> Server:
-    """Server of ``num_params`` = P numbers: ``x <- x - server_lr * direction(mean update)``."""
-    optimizer = OPTIMIZERS[name]()
-    shapes = jax.eval_shape(optimizer.init, jax.ShapeDtypeStruct((num_params,), jnp.float32))
-    num_state = sum(leaf.size for leaf in jax.tree.leaves(shapes))
+    """Server of ``num_params`` = P numbers: ``x <- x + server_lr * direction``."""
+    start, step = OPTIMIZERS[name]
 
-    def init(model: jax.Array) -> jax.Array:
-        state, _ = ravel_pytree(optimizer.init(model))
-        return jnp.concatenate([model, state.astype(model.dtype)])
+    def init(model: Array) -> Array:
+        return jnp.concatenate([model, *(jnp.full_like(model, value) for value in start)])
 
-    def apply(version: jax.Array, update: jax.Array, server_lr: jax.Array) -> jax.Array:
-        model, flat_state = version[:num_params], version[num_params:]
-        template = jax.eval_shape(optimizer.init, model)
-        state = _unravel(template, flat_state)
-        direction, state = optimizer.update(update, state, model)
-        flat_state, _ = ravel_pytree(jax.tree.map(lambda leaf: leaf.astype(model.dtype), state))
-        return jnp.concatenate(
-            [model + server_lr * jnp.asarray(direction), flat_state.astype(model.dtype)]
-        )
+    def apply(version: Array, update: Array, server_lr: Array) -> Array:
+        model, *kept = version.reshape(-1, num_params)
+        direction, *kept = step(-update, *kept)
+        return jnp.concatenate([model + server_lr * direction, *kept])
 
-    return Server(init, apply, num_state)
-
-
-def _unravel(template: optax.OptState, flat: jax.Array) -> optax.OptState:
-    leaves, structure = jax.tree.flatten(template)
-    values, start = [], 0
-    for leaf in leaves:
-        values.append(flat[start : start + leaf.size].reshape(leaf.shape).astype(leaf.dtype))
-        start += leaf.size
-    return jax.tree.unflatten(structure, values)
+    return Server(init, apply, num_params * len(start))

@@ -97,7 +97,14 @@ def _best_line(method: str, found: dict[str, Any]) -> str:
 
 
 def _table(study: Study) -> Table:
-    table = Table(title=_title(study), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(
+        title=_title(study),
+        title_justify="left",
+        caption=_caption(study),
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     words = [short_name(axis).replace("_", "\n") for axis in study.axes]  # narrow
     if not study.axes:
         words = ["algorithm\n  task"]
@@ -116,6 +123,21 @@ def _table(study: Study) -> Table:
 def _title(study: Study) -> str:
     seeds = f"mean ± std of {study.num_seeds} seeds" if study.num_seeds > 1 else "1 seed"
     return f"{study.name}: {' against '.join(study.methods)}, {seeds}"
+
+
+def _caption(study: Study) -> str | None:
+    """Of a sweep: what settings have in common, and what ``paired_seeds`` would change."""
+    if not study.axes:
+        return None
+    if study.results[0].config.paired_seeds:
+        return (
+            "Every setting has the same seeds: the same clients, data and first models, so that "
+            "what differs comes from the setting. With paired_seeds = false each has its own."
+        )
+    return (
+        "Each setting has seeds of its own: settings are independent, and what differs holds the "
+        "luck of the draw as well. With paired_seeds = true all have the same."
+    )
 
 
 def _times(times: dict[str, Any], num_seeds: int) -> tuple[str, str, str]:

@@ -195,7 +195,8 @@ def sweep(
             joined by a comma vary together: ``{"num_clients, keep_first": [[100, 5], [500, 30]]}``.
             None: that of the configuration.
         seeds: of every setting.
-        paired: whether every setting gets the same seeds; else all are different.
+        paired: whether every setting gets the same seeds; else all are different. None: as
+            configured, the same by default.
         overrides: ``key=value``.
         options: as for ``simulate_together``.
     Raises:
