@@ -35,9 +35,9 @@ from typing import Any
 
 import jax
 import psutil
-from fedast_jax.cli.work_folder import WorkFolder
 
 import fedast_jax as fx
+from fedast_jax.cli.work_folder import WorkFolder
 from fedast_jax.results.records import Progress
 from fedast_jax.results.result import Result
 from fedast_jax.run import checkpoint

@@ -8,12 +8,11 @@ from oracle import load_data
 from fedast_jax.algorithms.centralized import Chain, ChainTimeline
 from fedast_jax.algorithms.log import Limits
 from fedast_jax.config.settings import ConfigError, make_config
-from fedast_jax.data.task_data import PooledData
+from fedast_jax.data.task_data import PooledData, load_task_data
 from fedast_jax.engine.local_train import LocalWork
-from fedast_jax.data.task_data import load_task_data
 from fedast_jax.run.prepare import prepare
-from fedast_jax.tasks import get_kind
 from fedast_jax.run.simulate import simulate
+from fedast_jax.tasks import get_kind
 
 
 def started(limits: Limits) -> ChainTimeline:

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import Ran, engine_spec, run_driver, shared_engine
-from jax.flatten_util import ravel_pytree
 from oracle import load_data, server_step
 
 import fedast_jax as fx

@@ -263,8 +263,8 @@ def replace_rules(timeline: Timeline, **changes) -> Timeline:
         timeline._seed,
         timeline._tasks,
         timeline._limits,
-        timeline._dispatches,
-        timeline._realloc_period,
+        timeline._queues.dispatches,
+        timeline._realloc.period,
         replace(timeline._rules, **changes),
     )
 

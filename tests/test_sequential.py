@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from conftest import KeepingDriver, pools_of
 
-from fedast_jax.algorithms import sync
+from fedast_jax.algorithms import rounds
 from fedast_jax.algorithms.log import Limits
-from fedast_jax.algorithms.sequential import SequentialTimeline
-from fedast_jax.algorithms.sync import Clients, SyncTask
+from fedast_jax.algorithms.rounds import Clients, SyncTask, SyncTimeline
+from fedast_jax.algorithms.sequential import RULES
 from fedast_jax.config.settings import ConfigError, make_config
 from fedast_jax.run.executor import PlanOnly
 
@@ -50,10 +50,10 @@ ROUNDS = [
 
 @pytest.fixture
 def hand_timeline(monkeypatch):
-    monkeypatch.setattr(sync, "generator", lambda seed, stream, counter: ROUNDS[counter])
+    monkeypatch.setattr(rounds, "generator", lambda seed, stream, counter: ROUNDS[counter])
     tasks = [SyncTask(1.0, 2, 1.0), SyncTask(7.0, 1, 2.0)]  # weights do not matter
     clients = Clients(4, 3, np.ones(4), "shifted_uniform")
-    return lambda limits: SequentialTimeline(0, tasks, limits, clients, keep_first=2)
+    return lambda limits: SyncTimeline(0, tasks, limits, clients, 2, RULES)
 
 
 def test_two_tasks_by_hand(hand_timeline):

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from oracle import shared_out
 from scipy import stats
 
-from fedast_jax.algorithms import sync
+from fedast_jax.algorithms import rounds as module
 from fedast_jax.algorithms.log import Limits
-from fedast_jax.algorithms.sync import Clients, SyncTask, SyncTimeline
+from fedast_jax.algorithms.rounds import Clients, SyncTask, SyncTimeline
+from fedast_jax.algorithms.sync import RULES
 from fedast_jax.config.settings import ConfigError, make_config
 from fedast_jax.run.executor import PlanOnly
 
@@ -65,10 +66,10 @@ HAND_ARRIVALS = [2, 4, 3, 5, 5, 5, 8, 6, 7, 8, 9, 9]
 @pytest.fixture
 def hand_timeline(monkeypatch):
     """A function of limits that starts the example worked by hand."""
-    monkeypatch.setattr(sync, "generator", lambda seed, stream, counter: HAND_ROUNDS[counter])
+    monkeypatch.setattr(module, "generator", lambda seed, stream, counter: HAND_ROUNDS[counter])
     tasks = [SyncTask(2.0, 2, 1.0), SyncTask(1.0, 4, 1.0)]
     clients = Clients(4, 3, np.ones(4), "shifted_uniform")
-    return lambda limits: SyncTimeline(0, tasks, limits, clients, keep_first=1)
+    return lambda limits: SyncTimeline(0, tasks, limits, clients, 1, RULES)
 
 
 def test_four_rounds_by_hand(hand_timeline):
@@ -144,7 +145,7 @@ class Drawn(NamedTuple):
         """A new timeline at time 0."""
         speeds = SPEEDS[np.arange(20) % 4]
         clients = Clients(20, self.num_active, speeds, self.law)
-        return SyncTimeline(self.seed, self.tasks, self.limits, clients, self.keep_first)
+        return SyncTimeline(self.seed, self.tasks, self.limits, clients, self.keep_first, RULES)
 
 
 @st.composite

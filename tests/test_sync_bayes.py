@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from fedast_jax.algorithms.log import Limits
-from fedast_jax.algorithms.sync import Clients, SyncTask
+from fedast_jax.algorithms.rounds import Clients, SyncTask, SyncTimeline
 from fedast_jax.algorithms.sync_bayes import (
     MEMORY,
-    BayesTimeline,
+    RULES,
     Observation,
     best,
     cost,
@@ -65,11 +65,11 @@ def test_what_was_cheap_promises_more_than_what_was_dear():
     assert found[1] > 1.5 * found[0]
 
 
-def started(**more) -> BayesTimeline:
+def started(**more) -> SyncTimeline:
     speeds = np.array([1.3, 1.0, 1.0, 0.7])[np.arange(20) % 4]
     clients = Clients(20, 8, speeds, "shifted_exponential")
     tasks = [SyncTask(1.0, more.pop("max_rounds", None), 1.0), SyncTask(3.0, None, 0.5)]
-    return BayesTimeline(more.pop("seed", 3), tasks, Limits(**more), clients, keep_first=2)
+    return SyncTimeline(more.pop("seed", 3), tasks, Limits(**more), clients, 2, RULES)
 
 
 def test_a_round_chooses_among_its_candidates_and_remembers_what_it_used():

@@ -10,10 +10,10 @@ import pytest
 from conftest import pools_of, run_driver
 from oracle import key_of
 
-from fedast_jax.algorithms import sync, sync_ucb
+from fedast_jax.algorithms import sync_ucb
 from fedast_jax.algorithms.log import Limits
-from fedast_jax.algorithms.sync import Clients, SyncTask
-from fedast_jax.algorithms.sync_ucb import Experience, UcbTimeline, pick, scores, update
+from fedast_jax.algorithms.rounds import Clients, SyncTask, SyncTimeline
+from fedast_jax.algorithms.sync_ucb import RULES, Experience, pick, scores, update
 from fedast_jax.config.settings import make_config
 from fedast_jax.engine.engine import INITIAL_MODEL
 from fedast_jax.engine.local_train import local_train
@@ -134,10 +134,10 @@ HAND_LOSSES = dict(enumerate([6.0, 1.0, 5.0, 9.0, 2.0, 8.0, 1.0, 1.0, 3.0, 3.0])
 
 @pytest.fixture
 def hand_timeline(monkeypatch):
-    monkeypatch.setattr(sync, "generator", lambda seed, stream, counter: HAND_TIMES[counter])
+    monkeypatch.setattr(rounds, "generator", lambda seed, stream, counter: HAND_TIMES[counter])
     tasks = [SyncTask(1.0, 3, 1.0), SyncTask(1.0, 3, 1.0)]
     clients = Clients(3, 2, np.ones(3), "shifted_uniform")
-    return lambda limits: UcbTimeline(0, tasks, limits, clients, keep_first=1)
+    return lambda limits: SyncTimeline(0, tasks, limits, clients, 1, RULES)
 
 
 def test_three_rounds_by_hand(hand_timeline):

@@ -5,13 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..config.settings import Config
 from . import centralized, fedast, sequential, sync, sync_bayes, sync_ucb
 from .log import EventLog
-
-if TYPE_CHECKING:
-    from ..config.settings import Config
 
 
 @dataclass(frozen=True)

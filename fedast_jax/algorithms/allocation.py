@@ -82,6 +82,17 @@ def next_multiple(count: int, period: Fraction) -> int:
     return ceil((count // period + 1) * period)
 
 
+def hand_on(freed: int, num_active: Sequence[int], random: np.random.Generator) -> list[int]:
+    """What each unfinished task gets of the requests of one that has ended.
+
+    In proportion to their R, rounded down; what is left over goes one each to tasks at random.
+    """
+    shares = [freed * active // sum(num_active) for active in num_active]
+    for lucky in random.permutation(len(num_active))[: freed - sum(shares)]:
+        shares[lucky] += 1
+    return shares
+
+
 def in_turn(counts: Sequence[int]) -> list[int]:
     """Tasks in the order in which they get ``counts`` requests, ``int[sum(counts)]``.
 

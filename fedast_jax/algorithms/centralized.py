@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from ..config.settings import Config
 from .log import EventLog, Limits, State
-
-if TYPE_CHECKING:
-    from ..config.settings import Config
 
 MEAN_STEP = 3.0  # time of one step in units of beta: the mean of every duration law
 MACHINE = 0  # in place of a client's number
@@ -91,13 +88,8 @@ class ChainTimeline(EventLog[_State]):
 
     def _dispatch(self, task: int) -> None:
         requests, now = self.requests, self._state.time
-        self._state.at_work[task] = len(requests)
-        requests.task.append(task)
-        requests.client.append(MACHINE)
-        requests.dispatched_at.append(now)
-        requests.started_at.append(now)
-        requests.arrives_at.append(now + self._chains[task].duration)
-        requests.base_round.append(len(self.rounds[task]))
+        end, base = now + self._chains[task].duration, len(self.rounds[task])
+        self._state.at_work[task] = requests.add(task, MACHINE, now, now, end, base)
 
 
 def make_timeline(config: Config, seed: int) -> ChainTimeline:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from ..clients.delays import Dispatches, client_delays, duration_scale
+from ..config.settings import Config
 from .allocation import PERIOD
 from .asynchronous import TaskPlan, Timeline
 from .authors import RULES, check_granules
 from .log import Limits
-
-if TYPE_CHECKING:
-    from ..config.settings import Config
 
 
 def make_timeline(config: Config, seed: int) -> Timeline:

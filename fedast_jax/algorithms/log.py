@@ -35,6 +35,24 @@ class Requests:
     def __len__(self) -> int:
         return len(self.task)
 
+    def add(
+        self,
+        task: int,
+        client: int,
+        dispatched_at: float,
+        started_at: float,
+        arrives_at: float,
+        base_round: int,
+    ) -> int:
+        """Append a request; return its number."""
+        self.task.append(task)
+        self.client.append(client)
+        self.dispatched_at.append(dispatched_at)
+        self.started_at.append(started_at)
+        self.arrives_at.append(arrives_at)
+        self.base_round.append(base_round)
+        return len(self.task) - 1
+
     def truncate(self, length: int) -> None:
         """Forget the requests from number ``length`` on."""
         for column in vars(self).values():
@@ -75,6 +93,10 @@ class State:
     num_arrivals: int = 0  # c
     time: float = 0.0
     end_reason: str | None = None
+
+    def open_tasks(self) -> list[int]:
+        """Those that have not ended."""
+        return [task for task, stopped in enumerate(self.stopped) if not stopped]
 
     def fork(self) -> Self:
         """An independent copy."""
@@ -304,6 +326,6 @@ class EventLog(ABC, Generic[S]):
 
 
 def _refill(table: Requests | Rounds, columns: Mapping[str, array]) -> None:
-    """Replace the columns' content in place: a timeline holds on to their ``append``."""
+    """Replace the columns' content in place."""
     for name, column in vars(table).items():
         column[:] = columns[name]

@@ -5,25 +5,24 @@ All active clients work for the first task that is not finished; when it ends, t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
+from ..config.settings import Config
 from . import sync
-from .sync import SyncTimeline
-
-if TYPE_CHECKING:
-    from ..config.settings import Config
+from .rounds import SyncTimeline
 
 
-class SequentialTimeline(SyncTimeline):
-    """Rounds of one task at a time; the clock goes on from task to task."""
-
-    def _tasks_in_round(self) -> list[int]:
-        return self._open_tasks()[:1]
+def first_open(open_tasks: list[int]) -> list[int]:
+    """One task at a time; the clock goes on from task to task."""
+    return open_tasks[:1]
 
 
-def make_timeline(config: Config, seed: int) -> SequentialTimeline:
+RULES = replace(sync.RULES, tasks=first_open)
+
+
+def make_timeline(config: Config, seed: int) -> SyncTimeline:
     """Lay out one replicate."""
-    return sync.lay_out(SequentialTimeline, config, seed, sync.keep_first(config))
+    return sync.lay_out(RULES, config, seed, sync.keep_first(config))
 
 
 def check(config: Config) -> None:

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import ndtr
 
+from ..config.settings import Config
 from . import sync
-from .sync import SyncTimeline
-
-if TYPE_CHECKING:
-    from ..config.settings import Config
+from .rounds import Round, SyncRules, SyncTimeline, Work
 
 NUM_SELECTIONS = 75  # random selections among which a round chooses
 ALPHA = 0.25  # weight of the durations in the cost
@@ -97,46 +95,54 @@ def _vectors(selections: Sequence[np.ndarray] | np.ndarray, columns: np.ndarray)
     return vectors
 
 
-class BayesTimeline(SyncTimeline):
-    """Rounds whose clients are chosen by what past rounds have cost."""
-
-    def _choose(self, random: np.random.Generator) -> np.ndarray:
-        candidates, stream = self._candidates()
-        orders = stream.permuted(np.tile(candidates, (NUM_SELECTIONS, 1)), axis=1)
-        clients = orders[:, : sum(self._state.num_active)]
-        observations = self._state.memory.observations
-        if not observations:
-            return clients[0]
-        task_of = np.repeat(np.arange(len(self._tasks)), self._state.num_active)
-        pairs = task_of * self._clients.num_clients + clients
-        return clients[best(expected_improvement(observations, pairs))]
-
-    def _first_memory(self) -> Memory:
-        return Memory((), np.zeros((len(self._tasks), self._clients.num_clients), np.int64))
-
-    def _plain_memory(self) -> tuple[list[tuple[Any, ...]], np.ndarray]:
-        memory = self._state.memory
-        return [tuple(one) for one in memory.observations], memory.uses
-
-    def _memory_of(self, plain: tuple[list[tuple[Any, ...]], np.ndarray]) -> Memory:
-        observations, uses = plain
-        return Memory(tuple(Observation(*one) for one in observations), uses)
-
-    def _learn(self, sent: Sequence[int], kept: Sequence[int]) -> None:
-        state, requests = self._state, self.requests
-        durations, uses = [0.0] * len(self._tasks), state.memory.uses.copy()
-        for one in kept:
-            task = requests.task[one]
-            duration = requests.arrives_at[one] - requests.started_at[one]
-            durations[task] = max(durations[task], duration)
-            uses[task, requests.client[one]] += 1
-        width = self._clients.num_clients
-        selection = np.array([requests.task[one] * width + requests.client[one] for one in sent])
-        observation = Observation(selection, cost(durations, uses))
-        past = (*state.memory.observations, observation)
-        state.memory = Memory(past[-MEMORY:], uses)
+def choose(memory: Memory, round_: Round, random: np.random.Generator) -> np.ndarray:
+    """Of some random selections the one that promises most; the first while nothing is known."""
+    del random
+    candidates, stream = round_.candidates()
+    orders = stream.permuted(np.tile(candidates, (NUM_SELECTIONS, 1)), axis=1)
+    clients = orders[:, : sum(round_.shares)]
+    if not memory.observations:
+        return clients[0]
+    pairs = round_.task_of * round_.clients.num_clients + clients
+    return clients[best(expected_improvement(memory.observations, pairs))]
 
 
-def make_timeline(config: Config, seed: int) -> BayesTimeline:
+def first_memory(num_tasks: int, num_clients: int) -> Memory:
+    """Nothing has been observed."""
+    return Memory((), np.zeros((num_tasks, num_clients), np.int64))
+
+
+def learn(memory: Memory, round_: Round, sent: Work, kept: Work) -> Memory:
+    """Note what the round has cost, and whom it has used."""
+    longest, uses = np.zeros(len(round_.shares)), memory.uses.copy()
+    np.maximum.at(longest, kept.task, kept.duration)
+    np.add.at(uses, (kept.task, kept.client), 1)
+    selection = sent.task * round_.clients.num_clients + sent.client
+    observation = Observation(selection, cost(longest.tolist(), uses))
+    return Memory((*memory.observations, observation)[-MEMORY:], uses)
+
+
+def to_plain(memory: Memory) -> tuple[list[tuple[Any, ...]], np.ndarray]:
+    """Without named tuples."""
+    return [tuple(one) for one in memory.observations], memory.uses
+
+
+def from_plain(plain: tuple[list[tuple[Any, ...]], np.ndarray]) -> Memory:
+    """The inverse of ``to_plain``."""
+    observations, uses = plain
+    return Memory(tuple(Observation(*one) for one in observations), uses)
+
+
+RULES = SyncRules(
+    sync.shares,
+    choose,
+    init=first_memory,
+    learn=learn,
+    to_plain=to_plain,
+    from_plain=from_plain,
+)
+
+
+def make_timeline(config: Config, seed: int) -> SyncTimeline:
     """Lay out one replicate."""
-    return sync.lay_out(BayesTimeline, config, seed, sync.keep_first(config))
+    return sync.lay_out(RULES, config, seed, sync.keep_first(config))

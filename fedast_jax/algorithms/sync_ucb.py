@@ -8,16 +8,13 @@ that score best and are still free.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from ..config.settings import Config
 from . import sync
-from .log import Measure
-from .sync import SyncTimeline
-
-if TYPE_CHECKING:
-    from ..config.settings import Config
+from .rounds import Round, SyncRules, SyncTimeline
 
 GAMMA = 0.99  # discount of a round
 LEAST_TIMES = 1e-300  # n below which a quotient would overflow
@@ -90,70 +87,37 @@ def pick(
     return picked
 
 
-class UcbTimeline(SyncTimeline):
-    """Rounds that wait for ``decide``, at their end, for the losses of the updates they kept."""
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether the last round's losses are not in yet."""
-        state = self._state
-        return state.end_reason is None and state.num_rounds > state.memory.num_rounds
-
-    def kept_updates(self, task: int) -> list[int]:
-        """What the last round kept, while its losses are not in."""
-        return self._last_kept(task) if self.is_waiting else []
-
-    def decide(self, measure: Measure) -> None:
-        """Take the last round's losses into account."""
-        state, client = self._state, self.requests.client
-        kept = [self._last_kept(task) for task in range(len(self._tasks))]
-        losses = [measure.losses(task, mine) if mine else [] for task, mine in enumerate(kept)]
-        clients = [[client[request] for request in mine] for mine in kept]
-        state.memory = _Memory(state.num_rounds, update(state.memory.experience, clients, losses))
-
-    def _last_kept(self, task: int) -> list[int]:
-        """Arrivals of the last round, of a task that goes on."""
-        rounds = self.rounds[task]
-        if self._state.stopped[task]:
-            return []
-        return rounds.arrived[rounds.end[-2] if len(rounds) > 1 else 0 : rounds.num_used].tolist()
-
-    def _shares(self, tasks: list[int]) -> list[tuple[int, int]]:
-        """In the first round every client trains every task, and every arrival is kept."""
-        if self._state.num_rounds:
-            return super()._shares(tasks)
-        return [(self._clients.num_clients, self._clients.num_clients) for _ in tasks]
-
-    def _choose(self, random: np.random.Generator) -> np.ndarray:
-        state = self._state
-        if not state.num_rounds:
-            return np.tile(np.arange(self._clients.num_clients), len(self._tasks))
-        first = state.num_rounds % len(self._tasks)
-        known = scores(state.memory.experience, state.num_rounds)
-        candidates, _ = self._candidates()
-        picked = pick(known, candidates, state.num_active, first)
-        return np.array([client for mine in picked for client in mine])
-
-    def _first_memory(self) -> _Memory:
-        return _Memory(0, first_experience(len(self._tasks), self._clients.num_clients))
-
-    def _plain_memory(self) -> tuple[int, tuple[np.ndarray, ...]]:
-        memory = self._state.memory
-        return memory.num_rounds, tuple(memory.experience)
-
-    def _memory_of(self, plain: tuple[int, tuple[np.ndarray, ...]]) -> _Memory:
-        num_rounds, sums = plain
-        return _Memory(num_rounds, Experience(*sums))
+def shares(round_: Round) -> list[tuple[int, int]]:
+    """In the first round every client trains every task, and every arrival is kept."""
+    everyone = round_.clients.num_clients
+    return sync.shares(round_) if round_.number else [(everyone, everyone) for _ in round_.tasks]
 
 
-class _Memory(NamedTuple):
-    num_rounds: int  # rounds whose losses are in
-    experience: Experience
+def choose(memory: Experience, round_: Round, random: np.random.Generator) -> np.ndarray:
+    """Those that score best, the tasks taking turns in picking first."""
+    del random
+    num_tasks = len(round_.shares)
+    if not round_.number:
+        return np.tile(np.arange(round_.clients.num_clients), num_tasks)
+    candidates, _ = round_.candidates()
+    scored = scores(memory, round_.number)
+    picked = pick(scored, candidates, round_.shares, round_.number % num_tasks)
+    return np.array([client for mine in picked for client in mine])
 
 
-def make_timeline(config: Config, seed: int) -> UcbTimeline:
+RULES = SyncRules(
+    shares,
+    choose,
+    init=first_experience,
+    learn_losses=update,
+    to_plain=tuple,
+    from_plain=lambda plain: Experience(*plain),
+)
+
+
+def make_timeline(config: Config, seed: int) -> SyncTimeline:
     """Lay out one replicate."""
-    return sync.lay_out(UcbTimeline, config, seed, sync.keep_first(config))
+    return sync.lay_out(RULES, config, seed, sync.keep_first(config))
 
 
 def largest_round(config: Config) -> int:
