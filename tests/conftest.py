@@ -8,7 +8,6 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -21,7 +20,8 @@ from hypothesis import strategies as st
 from oracle import Request, SymbolicLearner, load_data, shared_out
 
 from fedast_jax.algorithms import get_algorithm
-from fedast_jax.config.settings import Config, TaskConfig, make_config
+from fedast_jax.config.settings import Config
+from fedast_jax.data.task_data import PooledData
 from fedast_jax.engine.engine import Engine, EngineSpec
 from fedast_jax.planning.pool import Lane, LanePool, PoolPlan, Test
 from fedast_jax.results.records import Seconds
@@ -29,9 +29,9 @@ from fedast_jax.results.tables import evaluation_table, request_table
 from fedast_jax.run import executor
 from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Contents, Executor, Score, UsedRows
-from fedast_jax.run.prepare import data_of
 from fedast_jax.run.replicate import Replicate, Setting
-from fedast_jax.tasks import Defaults, Kind, Shape, Task, classification, get_kind, register
+from fedast_jax.run.resolve import ResolvedTask, make_config, resolve
+from fedast_jax.tasks import Defaults, Kind, Shape, Task, classification, register
 from fedast_jax.tasks.digits import NORMALISE
 from fedast_jax.tasks.nn.layers import Dense
 
@@ -184,23 +184,24 @@ def run_driver(
 def pools_of(config: Config) -> tuple[list[LanePool], Setting]:
     """One pool a kind, and the pool of each task."""
     pools: dict[str, LanePool] = {}
-    for _, task in config.named_tasks:
-        if task.kind not in pools:
-            data = data_of(config, load_data(task.kind))
-            pools[task.kind] = LanePool(engine_spec(config, task), data)
-    kinds = list(pools)
-    setting = Setting(config, [kinds.index(task.kind) for _, task in config.named_tasks])
-    return list(pools.values()), setting
+    resolved = resolve(config)
+    for task in resolved.tasks:
+        if task.kind.name not in pools:
+            data = load_data(task.kind.name)
+            data = PooledData(data) if resolved.algorithm.pools_data else data
+            pools[task.kind.name] = LanePool(engine_spec(config, task), data)
+    pool_of = [list(pools).index(task.kind.name) for task in resolved.tasks]
+    return list(pools.values()), Setting(config, resolved.algorithm, pool_of)
 
 
-def engine_spec(config: Config, task: TaskConfig, steps: int = 3) -> EngineSpec:
+def engine_spec(config: Config, task: ResolvedTask, steps: int = 3) -> EngineSpec:
     """The spec of a task's pool on this machine."""
     assert config.batch_width is not None
     return EngineSpec(
-        kind=get_kind(task.kind).following(config.fidelity),
-        shape=load_data(task.kind).shape,
-        work=config.work_of(task),
-        server_optimizer=task.server_optimizer,
+        kind=task.kind,
+        shape=load_data(task.kind.name).shape,
+        work=task.work,
+        server_optimizer=task.settings.server_optimizer,
         width=config.batch_width,
         steps=steps,
         precision=config.precision,
@@ -230,15 +231,10 @@ ENGINES: dict[tuple, Engine] = {}
 
 def shared_engine(spec: EngineSpec) -> Engine:
     """One engine for all equal specs, whatever the devices that use it."""
-    key = (
-        spec.kind.name,
-        spec.kind.build,
-        *(getattr(spec, one.name) for one in fields(spec) if one.name != "kind"),
-    )
-    if key not in ENGINES:
-        ENGINES[key] = engine = Engine(spec)
+    if spec.key not in ENGINES:
+        ENGINES[spec.key] = engine = Engine(spec)
         engine.run, engine.evaluate = Lowered(engine.run), Lowered(engine.evaluate)  # type: ignore
-    return ENGINES[key]
+    return ENGINES[spec.key]
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import psutil
 
 import fedast_jax as fx
-from fedast_jax.config.settings import make_config
 from fedast_jax.run.checkpoint import Checkpoints
+from fedast_jax.run.resolve import make_config
 from fedast_jax.tasks import Defaults, Kind, Shape, Task, classification, register
 from fedast_jax.tasks.digits import NORMALISE
 from fedast_jax.tasks.mnist import MLP

@@ -26,9 +26,10 @@ from sklearn.gaussian_process.kernels import Matern
 
 from fedast_jax.clients.delays import CHUNK, LAWS, Dispatches, Stream, client_delays, generator
 from fedast_jax.config.settings import Config, Fidelity, TaskConfig
+from fedast_jax.config.work import LocalWork
 from fedast_jax.data.task_data import Clients, TaskData, load_task_data
 from fedast_jax.engine.engine import INITIAL_MODEL, request_key
-from fedast_jax.engine.local_train import AUGMENT, LocalWork, batch_samples
+from fedast_jax.engine.local_train import AUGMENT, batch_samples
 from fedast_jax.tasks import Task, get_kind
 
 Model = Any

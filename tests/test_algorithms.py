@@ -8,8 +8,8 @@ from conftest import run_driver
 from oracle import load_data, simulate_one_by_one
 
 from fedast_jax.algorithms import ALGORITHMS, get_algorithm
-from fedast_jax.config.settings import make_config
 from fedast_jax.run.executor import Device
+from fedast_jax.run.resolve import make_config
 
 KINDS = ["softmax", "tanh", "digits", "digits_cnn"]
 SIZES = {"samples_per_client": 20, "batch_size": 10, "local_epochs": 1}

@@ -28,9 +28,10 @@ from fedast_jax.algorithms.allocation import (
 from fedast_jax.algorithms.asynchronous import TaskPlan, Timeline
 from fedast_jax.algorithms.log import Limits
 from fedast_jax.clients.delays import LAWS, Dispatches, client_speeds
-from fedast_jax.config.settings import ConfigError, make_config
+from fedast_jax.config.settings import ConfigError
 from fedast_jax.engine.engine import Engine
 from fedast_jax.run.executor import Device, PlanOnly
+from fedast_jax.run.resolve import make_config, resolve
 
 SPEEDS, SHARES = (1.3, 1.0, 0.7), (0.25, 0.5, 0.25)
 NAN, INF = math.nan, math.inf
@@ -90,7 +91,7 @@ UPDATES = [(1.0, 0.0), (3.0, 0.0), (2.0, 3.0)]
 def test_spread_by_hand(rows):
     """Whichever rows the updates lie in, and whatever the other rows hold."""
     config = make_config({"tasks": {"softmax": {}}, "max_updates": 1, "batch_width": 1})
-    engine = Engine(engine_spec(config, config.named_tasks[0].settings))
+    engine = Engine(engine_spec(config, resolve(config).tasks[0]))
     updates = np.full((9, engine.num_params), 1e6, np.float32)
     updates[rows] = 0.0
     updates[rows, :2] = UPDATES

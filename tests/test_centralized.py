@@ -7,10 +7,11 @@ from oracle import load_data
 
 from fedast_jax.algorithms.centralized import Chain, ChainTimeline
 from fedast_jax.algorithms.log import Limits
-from fedast_jax.config.settings import ConfigError, make_config
+from fedast_jax.config.settings import ConfigError
+from fedast_jax.config.work import LocalWork
 from fedast_jax.data.task_data import PooledData, load_task_data
-from fedast_jax.engine.local_train import LocalWork
 from fedast_jax.run.prepare import prepare
+from fedast_jax.run.resolve import make_config, resolve
 from fedast_jax.run.simulate import simulate
 from fedast_jax.tasks import get_kind
 
@@ -92,10 +93,11 @@ def test_a_request_is_as_many_steps_on_batches_of_everything():
     config = make_config(table())
     task = config.tasks["softmax"]
     assert task.work == LocalWork(10, 1, None, 25)
-    assert config.work_of(task) == LocalWork(10, None, 2, None)
+    work = resolve(config).tasks[0].work
+    assert work == LocalWork(10, None, 2, None)
     assert (task.num_active, task.buffer_size, task.server_lr) == (1, 1, 1.0)
     (pool,) = prepare([config]).pools
-    assert pool.spec.work == config.work_of(task)
+    assert pool.spec.work == work
     assert isinstance(pool.data, PooledData)
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from fedast_jax.config.settings import make_config
 from fedast_jax.data import load_dataset
+from fedast_jax.run.resolve import make_config
 from fedast_jax.run.simulate import simulate
 from fedast_jax.tasks import TASKS, Shape
 from fedast_jax.tasks.nn.augment import crop_and_flip

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import pytest
 
-from fedast_jax.config.settings import make_config
+from fedast_jax.run.resolve import make_config
 from fedast_jax.run.simulate import simulate_together
 
 COMPILED = "/jax/core/compile/backend_compile_duration"

@@ -15,15 +15,9 @@ from hypothesis import strategies as st
 import fedast_jax as fx
 from fedast_jax.algorithms import ALGORITHMS
 from fedast_jax.clients.delays import LAWS
-from fedast_jax.config.settings import (
-    PRECISIONS,
-    Config,
-    ConfigError,
-    DelayConfig,
-    load_config,
-    make_config,
-)
+from fedast_jax.config.settings import PRECISIONS, Config, ConfigError, DelayConfig
 from fedast_jax.engine.server import OPTIMIZERS
+from fedast_jax.run.resolve import load_config, make_config
 from fedast_jax.tasks import TASKS
 
 
@@ -32,6 +26,8 @@ def table(top: dict[str, Any] | None = None, **task: Any) -> dict[str, Any]:
     return {"max_updates": 10, **(top or {}), "tasks": {"a": {"kind": "softmax", **task}}}
 
 
+WHOLE = "must be a whole number, "
+
 BAD_TOP = {  # what is wrong: settings, and what the message must say
     "misspelt key": ({"num_client": 5}, ["'num_client'", "did you mean 'num_clients'?"]),
     "unknown key": ({"zzz": 5}, ["'zzz'", "known here are", "num_clients"]),
@@ -39,23 +35,29 @@ BAD_TOP = {  # what is wrong: settings, and what the message must say
     "N < 1": ({"num_clients": 0}, ["num_clients", "1", "got 0"]),
     "no seeds": ({"num_seeds": 0}, ["num_seeds", "got 0"]),
     "negative seed": ({"seed": -1}, ["seed", "got -1"]),
-    "text for a number": ({"num_clients": "many"}, ["num_clients", "integer", "got 'many'"]),
-    "fraction for a count": ({"num_clients": 2.5}, ["num_clients", "integer", "got 2.5"]),
-    "boolean for a count": ({"num_clients": True}, ["num_clients", "integer", "got True"]),
-    "number for text": ({"algorithm": 3}, ["algorithm", "string", "got 3"]),
-    "list for a table": ({"delays": [1]}, ["delays", "got [1]"]),
+    "text for a number": (
+        {"num_clients": "many"},
+        ["num_clients must be a whole number, got 'many'"],
+    ),
+    "fraction for a count": ({"num_clients": 2.5}, ["num_clients must be a whole number, got 2.5"]),
+    "boolean for a count": (
+        {"num_clients": True},
+        ["num_clients must be a whole number, got True"],
+    ),
+    "number for text": ({"algorithm": 3}, ["algorithm must be a text, got 3"]),
+    "list for a table": ({"delays": [1]}, ["delays must be a table of settings, got [1]"]),
     "unknown algorithm": ({"algorithm": "fedasst"}, ["'fedasst'", "did you mean 'fedast'?"]),
     "unknown precision": ({"precision": "float16"}, ["precision", "'float64'", "got 'float16'"]),
     "unknown law": ({"delays": {"law": "half_norml"}}, ["'half_norml'", "'half_normal'"]),
     "law unlike any": ({"delays": {"law": "zzz"}}, ["'zzz'", "choose from", "lognormal"]),
     "negative speed": (
         {"delays": {"speeds": [-1.0], "shares": [1.0]}},
-        ["delays.speeds", "greater than 0", "got -1.0"],
+        ["delays.speeds[0] must be greater than 0, got -1.0"],
     ),
     "infinite speed": ({"delays": {"speeds": [math.inf], "shares": [1.0]}}, ["speeds", "inf"]),
     "negative share": (
         {"delays": {"speeds": [1.0, 1.0], "shares": [-0.5, 1.5]}},
-        ["delays.shares", "got -0.5"],
+        ["delays.shares[0] must be greater than 0, got -0.5"],
     ),
     "shares beside one": (
         {"delays": {"speeds": [1.0, 2.0], "shares": [0.5, 0.4]}},
@@ -178,9 +180,9 @@ def test_whole_numbers_are_rates_too():
 
 
 def test_files_that_cannot_be_read(tmp_path):
-    with pytest.raises(ConfigError, match=r"cannot read .*none\.toml.*No such file"):
+    with pytest.raises(ConfigError, match=r"no configuration file .*none\.toml"):
         load_config(tmp_path / "none.toml")
-    with pytest.raises(ConfigError, match="cannot read"):
+    with pytest.raises(ConfigError, match="is a folder; shipped are"):
         load_config(tmp_path)
     broken = tmp_path / "broken.toml"
     broken.write_text("num_clients = = 3\n")
@@ -328,7 +330,7 @@ def test_toml_round_trip(scenario, tmp_path_factory):
     assert round_trip(scenario.config, path) == scenario.config
 
 
-AWKWARD = [0.1, 1 / 3, 1e-300, 1e22, 5e-324, 1.7976931348623157e308]
+AWKWARD = [0.1, 1 / 3, 1e-300, 1e22, 5e-324, 1e30]
 
 
 @given(

@@ -99,6 +99,133 @@ def test_a_missing_figure_is_refused_with_the_nearest():
         find_config("paper/fig1")
 
 
+@pytest.mark.parametrize("name", ["", "/", ".", "x" * 5000, "a\0b", "nowhere/x.toml"])
+def test_what_is_no_file_is_refused_in_one_sentence(name):
+    with pytest.raises(ConfigError) as caught:
+        find_config(name)
+    message = str(caught.value)
+    assert "shipped are" in message
+    assert "\n" not in message
+    assert len(message) < 300
+
+
+SMALL = {"max_updates": 4, "num_clients": 9, "tasks": {"softmax": {"num_active": 5}}}
+
+
+def sources(tmp_path) -> list[fx.Config | dict[str, Any] | Path | str]:
+    """The same in every form that a configuration may have."""
+    path = tmp_path / "run.toml"
+    path.write_text(fx.make_config(SMALL).to_toml())
+    return [SMALL, fx.make_config(SMALL), path, str(path)]
+
+
+def test_a_configuration_may_come_in_any_form(tmp_path):
+    for source in sources(tmp_path):
+        config = fx.load_config(source, overrides=["num_clients=7"])
+        assert (config.num_clients, config.tasks["softmax"].num_active) == (7, 5)
+        report = fx.plan(source, overrides=["max_updates=3"])
+        assert report.events == 3
+    assert SMALL["num_clients"] == 9
+    assert fx.load_config("mnist").name == "mnist"
+    config = fx.make_config(SMALL)
+    assert fx.load_config(config) is config
+
+
+def test_simulate_takes_a_table_and_overrides():
+    result = fx.simulate(SMALL, overrides=["max_updates=2"], is_stopped=lambda: True)
+    assert result.config == fx.make_config(SMALL | {"max_updates": 2})
+
+
+def test_a_study_of_a_config_is_that_of_what_was_given():
+    """What was not given is each algorithm's own default, as from a table or a file."""
+    overrides, methods = ["keep_first=3"], ["fedast", "sync_st"]
+    study, same = (
+        fx.compare(source, methods, overrides=overrides, is_stopped=lambda: True)
+        for source in (fx.make_config(SMALL), SMALL)
+    )
+    assert [one.config for one in study.variants] == [one.config for one in same.variants]
+    rates = [one.config.tasks["softmax"].test_every for one in study.variants]
+    assert rates == [2, 1]
+
+
+def test_given_leaves_defaults_out_and_makes_the_same():
+    config = fx.make_config(SMALL)
+    assert config.given() == SMALL
+    assert fx.make_config(config.given()) == config
+    more = config.model_copy(update={"num_seeds": 3})
+    assert more.given() == SMALL | {"num_seeds": 3}
+    delays = {"law": "constant", "speeds": [1.0], "shares": [1.0]}
+    assert fx.make_config(SMALL | {"delays": delays}).given()["delays"] == delays
+
+
+@pytest.mark.parametrize("source", [None, 3, ["mnist"], 2.5])
+def test_what_is_no_configuration_is_refused(source):
+    for call in (fx.load_config, fx.simulate, fx.plan, fx.compare, fx.sweep):
+        with pytest.raises(ConfigError, match=r"^a configuration is the name .*, got "):
+            call(source)
+
+
+@pytest.mark.parametrize("overrides", ["num_seeds=3", {"num_seeds": 3}, 3])
+def test_overrides_are_a_list(overrides):
+    for call in (fx.load_config, fx.simulate, fx.plan, fx.compare, fx.sweep):
+        with pytest.raises(ConfigError, match="overrides are a list such as"):
+            call(SMALL, overrides=overrides)
+    with pytest.raises(ConfigError, match="an override must be a text"):
+        fx.load_config(SMALL, [3])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: fx.compare(SMALL, "fedast"), "algorithms must be a list"),  # type: ignore
+        (lambda: fx.sweep(SMALL, 3), "a grid is a dict such as"),  # type: ignore
+        (lambda: fx.sweep(SMALL, {"num_clients": 3}), r"grid\['num_clients'\] must be a list"),  # type: ignore
+        (lambda: fx.sweep(SMALL, {"num_clients": "39"}), "must be a list such as"),
+        (lambda: fx.sweep(SMALL, {"num_clients": [3]}, seeds="x"), "num_seeds must be a whole"),  # type: ignore
+        (lambda: fx.plan(), "nothing to plan"),
+    ],
+)
+def test_arguments_of_the_wrong_type_are_refused(call, says):
+    with pytest.raises(ConfigError, match=says):
+        call()
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path):
+    path = tmp_path / "marked.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + fx.make_config(SMALL).to_toml().encode())
+    assert fx.load_config(path) == fx.make_config(SMALL)
+
+
+DEEP = "[" * 5000 + "]" * 5000
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (f"num_clients = {DEEP}", "too deep in each other"),
+        (f"[{'.'.join(['a'] * 3000)}]", "at most 16 tables or lists deep"),
+        (f"num_clients = {'9' * 5000}", "thousands of digits"),
+        ("# " + "x" * 10_000_000, "over 10,000,000 bytes"),
+    ],
+)
+def test_files_that_nobody_wrote_are_refused(tmp_path, text, says):
+    path = tmp_path / "odd.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=says) as caught:
+        fx.load_config(path)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("value", [DEEP, "[" * 300 + "]" * 300, "9" * 5000])
+@pytest.mark.parametrize("key", ["num_clients", "sweep.num_clients", "tasks.softmax.kind"])
+def test_values_that_nobody_wrote_are_refused(key, value):
+    with pytest.raises(ConfigError) as caught:
+        fx.load_config(SMALL, overrides=[f"{key}={value}"])
+    assert len(str(caught.value)) < 300
+    with pytest.raises(ConfigError):
+        fx.load_config(SMALL, overrides=["a." * 3000 + "b=1"])
+
+
 def test_a_missing_file_is_refused_with_its_path():
     with pytest.raises(ConfigError, match=r"no configuration file 'nowhere/x\.toml'; shipped"):
         find_config("nowhere/x.toml")

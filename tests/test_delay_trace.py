@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from fedast_jax.algorithms import ALGORITHMS
 from fedast_jax.clients.delays import client_delays
 from fedast_jax.clients.trace import ClientTrace, Trace, read_trace
-from fedast_jax.config.settings import Config, ConfigError, load_config, make_config
+from fedast_jax.config.settings import Config, ConfigError
 from fedast_jax.data import DataError
+from fedast_jax.run.resolve import load_config, make_config
 
 RECORDED = Trace(("laptop", "phone"), (np.array([2.0, 6.0]), np.array([4.0, 5.0, 5.0, 9.0])))
 

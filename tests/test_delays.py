@@ -10,7 +10,8 @@ import pytest
 
 from fedast_jax.algorithms import ALGORITHMS
 from fedast_jax.clients.delays import LAWS, TRACE, client_delays
-from fedast_jax.config.settings import Config, make_config
+from fedast_jax.config.settings import Config
+from fedast_jax.run.resolve import make_config
 
 RECORDED = {"laptop": [1.0, 2.0, 6.0], "phone": [4.0, 4.0, 7.0, 21.0, 64.0]}
 NUM_STEPS, STEP_TIME = 3, 0.5  # of the kind "tanh"

@@ -21,10 +21,11 @@ from test_cli import run
 from test_exactness import check_for_real, fixed_scenario
 
 import fedast_jax as fx
-from fedast_jax.config.settings import ConfigError, make_config
+from fedast_jax.config.settings import ConfigError
 from fedast_jax.engine.engine import Engine
 from fedast_jax.run.checkpoint import Checkpoints
 from fedast_jax.run.prepare import prepare
+from fedast_jax.run.resolve import make_config, resolve
 from fedast_jax.run.sizing import Sizing, batch_width, narrower
 
 DIGITS = {"digits": {"num_active": 6, "buffer_size": 2, "samples_per_client": 20}}
@@ -56,7 +57,7 @@ def test_what_is_asked_of_updates_is_the_same_on_every_device(num_devices):
 def test_every_device_trains_its_part():
     """Fewer slots side by side on each; a copy of every row."""
     config = make_config({"num_devices": 4, "batch_width": 4, "max_updates": 9, "tasks": TASKS})
-    spec = engine_spec(config, config.named_tasks[0].settings)
+    spec = engine_spec(config, resolve(config).tasks[0])
     assert spec.micro_batch == 1
     assert replace(spec, num_devices=2).micro_batch == 2
     pool = Engine(spec).empty_pool(6, 6)

@@ -16,7 +16,7 @@ from conftest import Ran, engine_spec, run_driver, shared_engine
 from oracle import load_data, server_step
 
 import fedast_jax as fx
-from fedast_jax.config.settings import Config, make_config
+from fedast_jax.config.settings import Config
 from fedast_jax.engine.engine import Engine, Program, Rounds, Slots, request_key, write_rows
 from fedast_jax.engine.server import OPTIMIZERS, make_server
 from fedast_jax.planning.pack import LaneColumns, Shapes, pack
@@ -24,6 +24,7 @@ from fedast_jax.planning.schedule import FreeRows, LaneRows, LaneWork, schedule
 from fedast_jax.run import executor
 from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Device
+from fedast_jax.run.resolve import make_config, resolve
 
 BASE: dict[str, Any] = {
     "num_clients": 20,
@@ -181,7 +182,7 @@ SETTINGS = CONFIG.named_tasks[0].settings
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return Engine(engine_spec(CONFIG, SETTINGS))
+    return Engine(engine_spec(CONFIG, resolve(CONFIG).tasks[0]))
 
 
 @pytest.fixture(scope="module")
@@ -253,7 +254,7 @@ def test_an_empty_step_costs_next_to_nothing(data):
 
     Eight hundred local steps a slot are some milliseconds of work, an empty program is a call.
     """
-    spec = engine_spec(CONFIG, SETTINGS)
+    spec = engine_spec(CONFIG, resolve(CONFIG).tasks[0])
     engine = Engine(replace(spec, work=spec.work._replace(local_epochs=400)))
     assert engine.spec.micro_batch == engine.spec.width
     full, *_ = programs(engine, 6, 12)
@@ -308,7 +309,7 @@ def test_rows_are_written_in_order():
 
 def test_evaluation_counts_every_test_image_once():
     """360 images in chunks of 200: the second chunk is padded."""
-    engine, data = Engine(engine_spec(CONFIG, SETTINGS)), load_data("softmax")
+    engine, data = Engine(engine_spec(CONFIG, resolve(CONFIG).tasks[0])), load_data("softmax")
     pool, test = fresh_pool(engine), data.on_device.test
     assert data.num_tests % engine.spec.kind.test_chunk != 0
     rows = np.array([0, 0, 5], np.int32)

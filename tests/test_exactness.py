@@ -21,8 +21,9 @@ from oracle import OneReplicate, SymbolicLearner, simulate_one_by_one
 
 from fedast_jax.algorithms import get_algorithm
 from fedast_jax.algorithms.log import EventLog
-from fedast_jax.config.settings import Config, make_config
+from fedast_jax.config.settings import Config
 from fedast_jax.run.executor import Device
+from fedast_jax.run.resolve import make_config
 
 TOLERANCE = 1e-9
 REQUEST_COLUMNS = [

@@ -30,12 +30,13 @@ from fedast_jax.algorithms.allocation import Rules
 from fedast_jax.algorithms.asynchronous import TaskPlan, Timeline
 from fedast_jax.algorithms.authors import authors, authors_scale, authors_weight, share_out_granules
 from fedast_jax.algorithms.log import Limits
-from fedast_jax.config.settings import Config, ConfigError, make_config
+from fedast_jax.config.settings import Config, ConfigError
 from fedast_jax.data import Partition
 from fedast_jax.engine.engine import Engine
 from fedast_jax.results.tables import evaluation_table, request_table
 from fedast_jax.run.executor import Device, PlanOnly
-from fedast_jax.run.prepare import make_pools
+from fedast_jax.run.prepare import load, make_pools
+from fedast_jax.run.resolve import make_config, resolve
 from fedast_jax.tasks import Shape, get_kind
 from fedast_jax.tasks.fashion_mnist import LeNet5
 from fedast_jax.tasks.nn.resnet import Block, ResNet18
@@ -390,7 +391,7 @@ def test_b_follows_what_is_in_flight(drawn):
 def test_spreads_leave_biases_out():
     """Two updates of a kernel, (1, 0) and (3, 2): mean (2, 1), distances 2 and 2: 2 / 5."""
     config = make_config({"tasks": {"softmax": {}}, "max_updates": 1, "batch_width": 1})
-    engine = Engine(engine_spec(config, config.named_tasks[0].settings))
+    engine = Engine(engine_spec(config, resolve(config).tasks[0]))
     model = engine.task.init(jax.random.key(0))["Dense_0"]
     is_kernel = engine.is_no_bias
     assert is_kernel.sum() == model["kernel"].size
@@ -436,7 +437,7 @@ def test_a_device_estimates_any_number_of_windows():
 def test_what_counts_as_a_bias(name, shape, num_biases):
     """Not the scales of norms, which PyTorch calls weights."""
     config = make_config({"tasks": {"softmax": {}}, "max_updates": 1, "batch_width": 1})
-    spec = engine_spec(config, config.named_tasks[0].settings)
+    spec = engine_spec(config, resolve(config).tasks[0])
     engine = Engine(replace(spec, kind=get_kind(name), shape=shape))
     assert (~engine.is_no_bias).sum() == num_biases
 
@@ -515,11 +516,7 @@ def test_one_draw_of_proportions_serves_all_tasks_of_a_client():
 def test_models_of_both_fidelities_share_no_program():
     """But those that are equal do."""
     configs = [config_of("paper"), config_of("authors")]
-    data = {}
-    for _, task in configs[0].named_tasks:
-        kind = get_kind(task.kind)
-        data[kind.data, kind.dataset, None] = oracle.load_data(task.kind)
-    pools, found = make_pools(configs, data, 2)
+    pools, found = make_pools(load([resolve(config) for config in configs]), 2)
     assert [one.spec.kind.name for one in pools] == ["softmax", "tanh", "tanh"]
     assert [list(one.pool_of) for one in found] == [[0, 0, 1], [0, 0, 2]]
     assert pools[1].spec.kind.build is not pools[2].spec.kind.build

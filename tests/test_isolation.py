@@ -16,12 +16,12 @@ from conftest import Ran, assert_identical, engine_spec, run_driver
 from test_engine import assert_same_bits, base, models, of_replicate, replicate, run, spoil
 
 import fedast_jax as fx
-from fedast_jax.config.settings import make_config
 from fedast_jax.engine.engine import Engine, Pool
 from fedast_jax.results import run_folder
 from fedast_jax.results.figures import accuracy_figure, held_mean
 from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Contents, Device, UsedRows
+from fedast_jax.run.resolve import make_config, resolve
 
 pytestmark = pytest.mark.usefixtures("shared_engines")
 WAYS = [{}, {"allocation": "dynamic", "max_updates": 90}, {"algorithm": "sync_st", "keep_first": 3}]
@@ -113,7 +113,7 @@ def test_a_replicate_is_let_into_the_rows_of_one_that_diverged():
 def test_updates_that_no_round_sums_weigh_nothing():
     """A round reads its own rows alone: an infinite one beside them, of weight 0, is not read."""
     config = base()
-    engine = Engine(engine_spec(config, config.named_tasks[0].settings))
+    engine = Engine(engine_spec(config, resolve(config).tasks[0]))
     updates = np.full((5, engine.num_params), np.nan, np.float32)
     updates[:3] = np.random.default_rng(0).normal(size=(3, engine.num_params))
     rows = np.array([0, 1, 2, 3, 4, 4, 4, 4], np.int32)

@@ -8,15 +8,9 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
+from fedast_jax.config.work import LocalWork
 from fedast_jax.engine import local_train as module
-from fedast_jax.engine.local_train import (
-    AUGMENT,
-    LocalWork,
-    Trained,
-    batch_orders,
-    local_train,
-    side_by_side,
-)
+from fedast_jax.engine.local_train import AUGMENT, Trained, batch_orders, local_train, side_by_side
 from fedast_jax.tasks import TASKS, Shape, Task
 
 EPOCHS = LocalWork(batch_size=4, local_epochs=2, local_steps=None, num_samples=11)

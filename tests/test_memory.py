@@ -14,9 +14,9 @@ import psutil
 import pytest
 
 import fedast_jax as fx
-from fedast_jax.config.settings import make_config
 from fedast_jax.data import DataError, load_dataset
 from fedast_jax.engine.engine import Engine
+from fedast_jax.run.resolve import make_config
 
 TINY = {
     "batch_width": 4,

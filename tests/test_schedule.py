@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracle import Oracle, SymbolicLearner, simulate_one_by_one
 
-from fedast_jax.config.settings import make_config
 from fedast_jax.planning.schedule import (
     FreeRows,
     LaneRows,
@@ -23,6 +22,7 @@ from fedast_jax.planning.schedule import (
     schedule,
 )
 from fedast_jax.run.executor import PlanOnly
+from fedast_jax.run.resolve import make_config
 
 # One lane, R = 2, b = 1, W = 2. Requests 0 and 1 start from version 0; each round's dispatch
 # brings one more: 2 from version 1, 3 from version 2, 4 from version 3.

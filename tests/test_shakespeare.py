@@ -12,7 +12,7 @@ from jax import lax
 from oracle import simulate_one_by_one
 from test_text import speech
 
-from fedast_jax.config.settings import make_config
+from fedast_jax.run.resolve import make_config
 from fedast_jax.run.simulate import simulate
 from fedast_jax.tasks import TASKS, Shape
 from fedast_jax.tasks.nn.lstm import last_state

@@ -29,10 +29,11 @@ from test_fidelity import DYNAMIC, NUMBERS, lowered
 
 from fedast_jax.algorithms import ALGORITHMS, get_algorithm
 from fedast_jax.algorithms.log import EventLog
-from fedast_jax.config.settings import Config, ConfigError, make_config
+from fedast_jax.config.settings import Config, ConfigError
 from fedast_jax.results.plain import flatten, unflatten
 from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Device, Executor, Interrupted
+from fedast_jax.run.resolve import make_config
 from fedast_jax.run.snapshot import put_back, take
 
 

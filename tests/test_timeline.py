@@ -16,7 +16,7 @@ from scipy import stats
 from fedast_jax.algorithms.asynchronous import TaskPlan, Timeline
 from fedast_jax.algorithms.log import Limits
 from fedast_jax.clients.delays import CHUNK, LAWS, Dispatches, Stream, client_speeds, generator
-from fedast_jax.config.settings import make_config
+from fedast_jax.run.resolve import make_config
 
 SPEEDS, SHARES = (1.3, 1.0, 0.7), (0.25, 0.5, 0.25)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..config.closest import did_you_mean
 from ..config.settings import Config
 from . import centralized, fedast, sequential, sync, sync_bayes, sync_ucb
 from .log import EventLog
@@ -70,7 +70,5 @@ def get_algorithm(name: str) -> Algorithm:
         ValueError: if there is none; the message names the nearest one.
     """
     if name not in ALGORITHMS:
-        near = difflib.get_close_matches(name, ALGORITHMS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"choose from {sorted(ALGORITHMS)}"
-        raise ValueError(f"unknown algorithm {name!r}; {hint}")
+        raise ValueError(f"unknown algorithm {name!r}; {did_you_mean(name, ALGORITHMS)}")
     return ALGORITHMS[name]

@@ -15,12 +15,13 @@ import typer
 from rich.console import Console
 
 from ..cluster.errors import ClusterError
-from ..config.settings import ConfigError, load_table, make_config
-from ..config.shipped import find_config
+from ..config.settings import ConfigError
+from ..config.shipped import read_table
 from ..config.versions import package_versions
 from ..data import DataError
 from ..results.run_folder import EXTRAS, OutputError, default_folder, save, save_study
 from ..run.checkpoint import ResumeError
+from ..run.resolve import make_config
 from .data import app as data_app
 from .work_folder import CHECKPOINTS, Job, WorkFolder
 
@@ -44,8 +45,12 @@ ConfigPath = Annotated[
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting.")
 ]
-Seeds = Annotated[int | None, typer.Option(help="Number of seeds (replicates).")]
-Devices = Annotated[int | None, typer.Option(help="Devices that share every batch.")]
+Seeds = Annotated[  # a text: the configuration says what a wrong one must be
+    str | None, typer.Option(metavar="NUMBER", help="Number of seeds (replicates).")
+]
+Devices = Annotated[
+    str | None, typer.Option(metavar="NUMBER", help="Devices that share every batch.")
+]
 Out = Annotated[Path | None, typer.Option(help="Folder for the results.")]
 Coordinator = Annotated[
     str | None,
@@ -207,7 +212,7 @@ def plan(config: ConfigPath, overrides: Overrides = None, as_json: Json = False)
 @app.command()
 def bench(
     kinds: Annotated[list[str], typer.Argument(metavar="KIND...", help="Kinds of task.")],
-    updates: Annotated[int, typer.Option(min=1, help="Client updates to time.")] = 64,
+    updates: Annotated[int, typer.Option(min=1, max=10**6, help="Client updates to time.")] = 64,
     as_json: Json = False,
 ) -> None:
     """Measure raw training speed, without timeline, aggregation and tests."""
@@ -370,14 +375,14 @@ def _end(status: str, folder: Path, console: Console) -> None:
 def _read(
     config: str,
     overrides: list[str] | None,
-    seeds: int | None = None,
-    devices: int | None = None,
+    seeds: str | None = None,
+    devices: str | None = None,
 ) -> dict[str, Any]:
     """The settings of a file with those of the options, which win."""
     options = {"num_seeds": seeds, "num_devices": devices}
     given = [f"{key}={value}" for key, value in options.items() if value is not None]
     changes = [*(overrides or []), *given]
-    return load_table(find_config(config), changes)
+    return read_table(config, changes)
 
 
 def _extras(text: str) -> list[str]:

@@ -17,9 +17,10 @@ from typing import Any, NamedTuple, Self, TextIO
 
 import tomli_w
 
-from ..config.settings import Config, ConfigError, load_table, make_config
+from ..config.settings import Config, ConfigError, load_table
 from ..results.run_folder import OutputError, check_folder
 from ..run.checkpoint import Checkpoints, ResumeError
+from ..run.resolve import make_config
 
 SUFFIX = ".partial"
 CHECKPOINTS = "checkpoints"
@@ -96,6 +97,8 @@ class WorkFolder:
             ResumeError: there is nothing to go on with.
         """
         target = Path(os.path.abspath(folder))
+        if target.name in ("", SUFFIX):
+            raise ResumeError(f"{str(folder)!r} is not the folder of a run")
         if target.name.endswith(SUFFIX):
             target = target.with_name(target.name.removesuffix(SUFFIX))
         path = partial_of(target)
@@ -188,7 +191,7 @@ def _check_interrupted(target: Path) -> None:
     """Raise ResumeError where a folder is not that of an interrupted run."""
     try:
         status = json.loads((target / "manifest.json").read_text())["status"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise ResumeError(f"{str(target)!r} is not the folder of a run") from None
     if status == "finished":
         shutil.rmtree(partial_of(target), ignore_errors=True)  # killed when all but this was done
@@ -211,7 +214,7 @@ def _read_job(target: Path, source: Path) -> Job:
         return Job.from_json(path.read_text())
     except FileNotFoundError:
         raise ResumeError(f"there is no run to resume in {str(target)!r}") from None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise ResumeError(f"{str(path)!r} cannot be read; start the run again") from None
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import ndtri
 
+from ..config.closest import did_you_mean
+from ..config.tables import TRACE, DelayConfig
 from .trace import ClientTrace, read_trace
-
-if TYPE_CHECKING:
-    from ..config.settings import DelayConfig
 
 Law = Callable[[np.ndarray], np.ndarray]
 CHUNK = 2048  # dispatches drawn at once; part of the random stream's definition
@@ -63,16 +61,12 @@ LAWS: dict[str, Law] = {
 }
 """Quantile functions in units of beta: a uniform number in (0, 1) to the time of one local step."""
 
-TRACE = "trace"  # beside these: whole requests take what was recorded on real devices
-
 
 def check_delays(delays: DelayConfig) -> None:
     """Raise ValueError where the law is unknown or the client classes do not add up."""
     names = [*LAWS, TRACE]
     if delays.law not in names:
-        near = difflib.get_close_matches(delays.law, names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"choose from {sorted(names)}"
-        raise ValueError(f"unknown delay law {delays.law!r}; {hint}")
+        raise ValueError(f"unknown delay law {delays.law!r}; {did_you_mean(delays.law, names)}")
     if delays.law == TRACE:
         _check_trace(delays)
         return

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from ..data.errors import DataError
 
 COLUMNS = ("device_class", "duration")
+LARGEST_TRACE = 10**9  # bytes; some ten million rows
 NUMBERS = (
     *(pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null),
     *(pa.types.is_string, pa.types.is_large_string),  # a CSV file holds nothing else
@@ -81,8 +82,11 @@ def read_trace(path: str) -> Trace:
     """
     try:
         stat = Path(path).stat()
-    except OSError as error:
-        raise DataError(f"cannot read the trace {path!r}: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # a name with a zero character is a ValueError
+        reason = error.strerror if isinstance(error, OSError) else "no file has such a name"
+        raise DataError(f"cannot read the trace {path!r}: {reason}") from None
+    if stat.st_size > LARGEST_TRACE:
+        raise DataError(f"the trace {path!r} has over {LARGEST_TRACE:,} bytes; take a part of it")
     return _read(path, stat.st_mtime_ns, stat.st_size)
 
 

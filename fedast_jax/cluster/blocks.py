@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..config.settings import Config, ConfigError, make_config
+from ..config.settings import Config, ConfigError
 from ..data.errors import DataError
 from ..run.options import RunOptions
 from ..run.replicate import Job, jobs_of
+from ..run.resolve import make_config
 from ..run.sizing import enough_resident
 from .shares import run_share, to_bytes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
@@ -37,7 +38,8 @@ class RayTasks(NamedTuple):
         Raises:
             ClusterError: a block would need nothing, or less.
         """
-        if min(num_cpus, num_gpus) < 0 or max(num_cpus, num_gpus) == 0:
+        are_numbers = all(0 <= number < math.inf for number in (num_cpus, num_gpus))
+        if not are_numbers or num_cpus + num_gpus == 0:
             raise ClusterError(
                 f"a block needs --ray-cpus or --ray-gpus above 0, got {num_cpus:g} and {num_gpus:g}"
             )

@@ -8,7 +8,11 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
+from math import prod
 from typing import Any
+
+from .bounds import MOST_SETTINGS
+from .words import show
 
 Point = dict[str, Any]  # dotted key -> value
 
@@ -55,6 +59,11 @@ def points(grid: Mapping[str, Sequence[Any]]) -> list[Point]:
 
 def check_grid(grid: Mapping[str, Sequence[Any]]) -> None:
     """Raise ValueError where an axis is empty, uneven or repeated, or must not be swept."""
+    num_settings = prod(map(len, grid.values()))
+    if num_settings > MOST_SETTINGS:
+        raise ValueError(
+            f"a sweep has at most {MOST_SETTINGS:,} settings, got {num_settings:,}; leave some out"
+        )
     seen: set[str] = set()
     for axis, values in grid.items():
         keys = axis_keys(axis)
@@ -68,9 +77,9 @@ def check_grid(grid: Mapping[str, Sequence[Any]]) -> None:
             raise ValueError(f"{axis!r} has no values; give at least one")
         for place, value in enumerate(values):
             if len(keys) > 1 and not (isinstance(value, list | tuple) and len(value) == len(keys)):
-                raise ValueError(f"{axis!r} needs lists of {len(keys)} values, got {value!r}")
+                raise ValueError(f"{axis!r} needs lists of {len(keys)} values, got {show(value)}")
             if value in values[:place]:
-                raise ValueError(f"{axis!r} has the value {value!r} twice; leave one out")
+                raise ValueError(f"{axis!r} has the value {show(value)} twice; leave one out")
 
 
 def parse_axis(option: str) -> tuple[str, list[Any]]:
@@ -91,11 +100,19 @@ def parse_axis(option: str) -> tuple[str, list[Any]]:
 
 
 def parse_value(text: str) -> Any:
-    """A TOML value; what is none is a string."""
+    """A TOML value; what is none is a string.
+
+    Raises:
+        ValueError: a number with thousands of digits, or lists too deep in each other.
+    """
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text.strip()
+    except RecursionError:
+        raise ValueError("its lists or tables lie too deep in each other") from None
+    except ValueError:
+        raise ValueError("it has a number of thousands of digits") from None
 
 
 def flat_keys(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

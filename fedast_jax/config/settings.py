@@ -2,195 +2,94 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from math import prod
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import tomli_w
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
     ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from ..algorithms import ALGORITHMS, Algorithm, get_algorithm
-from ..clients.delays import TRACE, check_delays
-from ..engine.local_train import LocalWork
-from ..study.methods import check_methods
-from ..tasks import Kind, get_kind
-from .choices import Allocation, Fidelity, Precision, ServerOptimizer
+from .bounds import (
+    MOST_REPLICATES,
+    MOST_REQUESTS,
+    MOST_SEED,
+    MOST_TASKS,
+    Clients,
+    Devices,
+    Events,
+    Rate,
+    Replicates,
+    Seed,
+    Wait,
+    Width,
+)
+from .choices import Allocation, Fidelity, Precision
 from .grid import check_grid, flat_keys, parse_value
+from .tables import LIST, DelayConfig, NamedTask, Registries, Table, TaskConfig, registries
+from .words import explain, show
 
-Count = Annotated[int, Field(ge=1)]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(gt=0, le=1)]
+DEEPEST = 16  # tables and lists inside each other
+LARGEST_FILE = 10**7  # bytes
 
 
 class ConfigError(ValueError):
     """A setting that cannot be run; the message is one sentence with the value and the fix."""
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class DelayConfig(_Table):
-    """How long a request takes: step time of the task, speed of the client, law (Appendix C.6)."""
-
-    law: str = "shifted_exponential"
-    speeds: Annotated[tuple[Rate, ...], Field(strict=False)] = (1.3, 1.0, 0.7)
-    shares: Annotated[tuple[Share, ...], Field(strict=False)] = (0.25, 0.5, 0.25)
-    trace: str | None = None  # law "trace": file of recorded durations, an absolute path
-    trace_scale: Rate = 1.0  # simulated time of one unit of theirs
-    classes: Annotated[tuple[str, ...], Field(strict=False)] = ()  # device classes; (): all
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_in_trace(cls, table: Any) -> Any:
-        """A trace has no speeds, and its shares are its own; its path holds wherever one goes."""
-        if not isinstance(table, Mapping) or table.get("law") != TRACE:
-            return table
-        path = table.get("trace")
-        absolute = {"trace": str(Path(path).absolute())} if isinstance(path, str) and path else {}
-        return {"speeds": (), "shares": (), **table, **absolute}
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        check_delays(self)
-        return self
-
-
-class TaskConfig(_Table):
-    """One task (or ``copies`` equal ones). What a file leaves out comes from the kind."""
-
-    kind: str
-    dataset: str | None = None  # kind "tfds": the name of the TFDS data set
-    copies: Count = 1
-    num_active: Count  # R_m: requests of the task in flight
-    buffer_size: Count  # b_m: updates in one aggregation
-    target_accuracy: Share | Literal["none"] = "none"
-    max_rounds: Count | None = None  # T_m
-    test_every: Count  # rounds between two tests
-    client_lr: Rate  # eta_c
-    server_lr: Rate  # eta_s
-    server_optimizer: ServerOptimizer = "sgd"
-    weight_decay: NonNegative
-    sync_weight: Rate = 1.0  # synchronous algorithms: share of the active clients, relative
-    batch_size: Count | Literal["all"]
-    local_epochs: Count | None = None
-    local_steps: Count | None = None
-    samples_per_client: Count | None = None  # None: the kind's data says who the clients are
-    dirichlet_alpha: Rate | None = None
-    test_samples: Count | None = None  # examples, evenly spaced, that tests use; None: all
-    step_time: Rate  # beta_m: the constant part of one local step's duration at speed 1
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.buffer_size > self.num_active:
-            raise ValueError(
-                f"buffer_size must be at most num_active={self.num_active}, got {self.buffer_size}"
-            )
-        if (self.local_epochs is None) == (self.local_steps is None):
-            raise ValueError("give either local_epochs or local_steps, not both and not neither")
-        if (self.kind == "tfds") != (self.dataset is not None):
-            raise ValueError('dataset is needed for kind "tfds" and for no other kind')
-        if get_kind(self.kind).defaults.samples_per_client is None:
-            self._check_given_clients()
-        elif self.samples_per_client is None or self.dirichlet_alpha is None:
-            raise ValueError(
-                f"kind {self.kind!r} needs numbers for samples_per_client and dirichlet_alpha"
-            )
-        elif self.local_epochs and self._batch > self.samples_per_client:
-            raise ValueError(
-                f"batch_size must be at most samples_per_client={self.samples_per_client} "
-                f"(a partial batch is dropped), got {self.batch_size}"
-            )
-        return self
-
-    def _check_given_clients(self) -> None:
-        """Settings that make no sense where clients hold what they hold."""
-        for name in ("samples_per_client", "dirichlet_alpha", "local_epochs"):
-            if getattr(self, name) is not None:
-                raise ValueError(
-                    f"{name} has no meaning for kind {self.kind!r}, whose clients hold different "
-                    f"numbers of samples: leave it out (and give local_steps)"
-                )
-        if self.batch_size == "all":
-            raise ValueError(f"batch_size must be a number for kind {self.kind!r}, got 'all'")
-
-    @property
-    def _batch(self) -> int:
-        if self.batch_size != "all":
-            return self.batch_size
-        assert self.samples_per_client is not None
-        return self.samples_per_client
-
-    @property
-    def target(self) -> float | None:
-        """The target accuracy as a number, or None where the task has none."""
-        return None if self.target_accuracy == "none" else self.target_accuracy
-
-    @property
-    def work(self) -> LocalWork:
-        """The shapes of one request's training."""
-        return LocalWork(self._batch, self.local_epochs, self.local_steps, self.samples_per_client)
-
-
-class NamedTask(NamedTuple):
-    """One task after ``copies`` have been written out."""
-
-    name: str
-    settings: TaskConfig
-
-
-class Config(_Table):
+class Config(Table):
     """A simulation: one pool of clients, several tasks, one or more seeds."""
 
     name: str = "run"
     algorithm: str = "fedast"
     allocation: Allocation = "static"  # options S and D
     fidelity: Fidelity = "paper"  # whom to follow where the paper and its authors' code differ
-    compare: Annotated[tuple[str, ...], Field(strict=False)] = ()  # algorithms, on the same seeds
-    sweep: dict[str, list[Any]] = {}  # values of other settings, by dotted key
+    compare: Annotated[tuple[str, ...], LIST] = ()  # algorithms, on the same seeds
+    sweep: dict[str, list[Any]] = Field(
+        default_factory=dict
+    )  # values of other settings, by dotted key
     paired_seeds: bool = True  # sweep: the same seeds for every setting
-    keep_first: Count | Literal["all"] = 30  # k: arrivals of a task that a synchronous round keeps
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    num_seeds: Count = 1
-    num_clients: Count = 1000
-    max_active_clients: Count | None = None
+    keep_first: Clients | Literal["all"] = 30  # k: arrivals a synchronous round keeps of a task
+    seed: Seed = 0
+    num_seeds: Replicates = 1
+    num_clients: Clients = 1000
+    max_active_clients: Clients | None = None
     time_limit: Rate | None = None  # simulated time
-    max_updates: Count | None = None  # arrivals of a replicate, all tasks together
+    max_updates: Events | None = None  # arrivals of a replicate, all tasks together
     precision: Precision = "float32"
-    batch_width: Count | None = None  # W; None: from the device
+    batch_width: Width | None = None  # W; None: from the device
     memory_gib: Rate | None = None  # budget for all a run takes; None: from the device
-    num_devices: Count = 1  # that share the slots of every batch
-    checkpoint_seconds: NonNegative = 60.0  # of wall time; 0: after every segment
+    num_devices: Devices = 1  # that share the slots of every batch
+    checkpoint_seconds: Wait = 60.0  # of wall time; 0: after every segment
     delays: DelayConfig = DelayConfig()
     tasks: dict[str, TaskConfig]
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _fill_in_kinds(cls, table: Any) -> Any:
+    def _fill_in_kinds(
+        cls, table: Any, check: ModelWrapValidatorHandler[Self], known: ValidationInfo
+    ) -> Self:
+        """Complete the tasks by their kinds' defaults; ``given`` leaves these out."""
         if not isinstance(table, Mapping) or not isinstance(table.get("tasks"), Mapping):
-            return table
-        algorithm = ALGORITHMS.get(table.get("algorithm", "fedast"), ALGORITHMS["fedast"])
-        tasks = {
-            name: _with_defaults(name, task, algorithm) for name, task in table["tasks"].items()
-        }
-        return {**table, "tasks": tasks}
+            return check(table)
+        config = check(registries(known).complete(table))
+        for name, task in table["tasks"].items():
+            if isinstance(task, Mapping):
+                config.tasks[name].model_fields_set.intersection_update(task)
+        return config
 
     @field_validator("compare", mode="after")
     @classmethod
     def _check_methods(cls, labels: tuple[str, ...], known: ValidationInfo) -> tuple[str, ...]:
-        check_methods(labels, known.data.get("allocation", "static"))
+        registries(known).check_methods(labels, known.data.get("allocation", "static"))
         return labels
 
     @field_validator("sweep", mode="before")
@@ -206,11 +105,11 @@ class Config(_Table):
         return grid
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
-        algorithm = get_algorithm(self.algorithm)
+    def _check(self, known: ValidationInfo) -> Self:
         if not self.tasks:
             raise ValueError("at least one [tasks.NAME] table is needed")
-        algorithm.check(self)
+        self._check_totals()
+        registries(known).check_algorithm(self)
         if self.max_active_clients and self.max_active_clients > self.num_clients:
             raise ValueError(
                 f"max_active_clients must be at most num_clients={self.num_clients}, "
@@ -229,6 +128,32 @@ class Config(_Table):
             )
         return self
 
+    def _check_totals(self) -> None:
+        """What every number allows, and all together do not."""
+        tasks = self.tasks.values()
+        num_tasks = sum(task.copies for task in tasks)
+        if num_tasks > MOST_TASKS:
+            raise ValueError(f"a run has at most {MOST_TASKS:,} tasks, got {num_tasks:,} copies")
+        in_flight = sum(task.copies * task.num_active for task in tasks)
+        if in_flight > MOST_REQUESTS:
+            raise ValueError(
+                f"the num_active of all tasks add up to at most {MOST_REQUESTS:,}, got "
+                f"{in_flight:,}"
+            )
+        num_points = prod(map(len, self.sweep.values()))
+        num_runs = num_points * max(len(self.compare), 1) * self.num_seeds
+        if num_runs > MOST_REPLICATES:
+            raise ValueError(
+                f"all settings together have at most {MOST_REPLICATES:,} runs, got {num_runs:,}; "
+                f"lower num_seeds={self.num_seeds}"
+            )
+        last = self.seed + self.num_seeds * (1 if self.paired_seeds else num_points) - 1
+        if last > MOST_SEED:
+            raise ValueError(
+                f"seeds go up to {MOST_SEED:,}, but from seed={self.seed} on the last would be "
+                f"{last:,}; lower seed"
+            )
+
     @property
     def named_tasks(self) -> tuple[NamedTask, ...]:
         """Every task once, copies numbered from 1 (``cifar10_1``, ``cifar10_2``, ...)."""
@@ -238,14 +163,17 @@ class Config(_Table):
             for copy in range(task.copies)
         )
 
-    def work_of(self, task: TaskConfig) -> LocalWork:
-        """The shapes of one request of a task with this algorithm."""
-        return task.work.pooled() if get_algorithm(self.algorithm).pools_data else task.work
-
     @property
     def seeds(self) -> range:
         """The seed of every replicate."""
         return range(self.seed, self.seed + self.num_seeds)
+
+    def given(self) -> dict[str, Any]:
+        """The settings that were given, without defaults: ``make_config`` makes the same of them.
+
+        Where another algorithm is set in them, its own defaults of the kinds hold.
+        """
+        return self.model_dump(mode="json", exclude_unset=True)
 
     def to_dict(self) -> dict[str, Any]:
         """Every setting, defaults included; what is None or an empty study is left out."""
@@ -257,52 +185,13 @@ class Config(_Table):
         return tomli_w.dumps(self.to_dict())
 
 
-def _with_defaults(name: str, task: Any, algorithm: Algorithm) -> Any:
-    if isinstance(task, TaskConfig):
-        return task
-    if not isinstance(task, Mapping):
-        raise ValueError(f"tasks.{name} must be a table of settings, got {task!r}")
-    kind_name = task.get("kind", name)
-    if not isinstance(kind_name, str):
-        raise ValueError(f"tasks.{name}.kind must be a string, got {kind_name!r}")
-    defaults = _kind_defaults(get_kind(kind_name), task, algorithm)
-    return {"kind": kind_name, **defaults, **task}
-
-
-def _kind_defaults(kind: Kind, given: Mapping[str, Any], algorithm: Algorithm) -> dict[str, Any]:
-    defaults = {key: value for key, value in asdict(kind.defaults).items() if value is not None}
-    synchronous = defaults.pop("synchronous")
-    defaults |= synchronous if algorithm.is_synchronous else algorithm.defaults
-    if "local_steps" in given or "local_epochs" in given:
-        defaults.pop("local_steps", None)
-        defaults.pop("local_epochs", None)
-    return defaults
-
-
-def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
-    """Read a TOML file and apply ``key=value`` overrides (values in TOML, bare words as strings).
-
-    A relative path to a trace is looked for from the file's folder; in an override, from the
-    working directory.
-
-    Raises:
-        ConfigError: the file is missing or broken, or a setting cannot be run.
-    """
-    return make_config(load_table(path, overrides))
-
-
 def load_table(path: str | Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
     """What ``load_config`` reads, before it is checked and completed.
 
     Raises:
         ConfigError: the file is missing or broken, or an override is no ``key=value``.
     """
-    try:
-        text = Path(path).read_bytes().decode()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigError(f"cannot read the configuration {str(path)!r}: {reason}") from None
-    table = _parse_toml(text, str(path))
+    table = _parse_toml(_read_text(path), str(path))
     table.setdefault("name", Path(path).stem)
     _place_trace(table, Path(path).parent)
     for override in overrides:
@@ -311,23 +200,62 @@ def load_table(path: str | Path, overrides: Iterable[str] = ()) -> dict[str, Any
     return table
 
 
-def make_config(table: Mapping[str, Any]) -> Config:
+def check_config(table: Mapping[str, Any], known: Registries) -> Config:
     """Check a nested table of settings.
 
+    Args:
+        table: what was given.
+        known: the kinds, algorithms and laws that it may name.
     Raises:
         ConfigError: with the first setting that is wrong, its value and the fix.
     """
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"a configuration is a table of settings, got {show(table)}")
+    check_depth(table)
     try:
-        return Config.model_validate(dict(table))
+        return Config.model_validate(dict(table), context=known)
     except ValidationError as error:
-        raise ConfigError(_explain(error)) from None
+        tables = {"": Config, "delays": DelayConfig, "tasks": TaskConfig}
+        raise ConfigError(explain(error, tables)) from None
+
+
+def check_depth(table: Mapping[str, Any]) -> None:
+    """Raise ConfigError where tables and lists lie too deep in each other for anyone to read."""
+    level: list[Any] = [table]
+    for _ in range(DEEPEST):
+        level = [
+            one
+            for outer in level
+            for one in (outer.values() if isinstance(outer, Mapping) else outer)
+            if isinstance(one, Mapping | list | tuple)
+        ]
+    if level:
+        raise ConfigError(f"settings lie at most {DEEPEST} tables or lists deep; these are deeper")
+
+
+def _read_text(path: str | Path) -> str:
+    """A configuration file's text, without the mark that some editors put in front of it."""
+    try:
+        if Path(path).stat().st_size > LARGEST_FILE:
+            raise ConfigError(
+                f"{str(path)!r} is no configuration: it has over {LARGEST_FILE:,} bytes"
+            )
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigError(f"cannot read the configuration {str(path)!r}: {reason}") from None
 
 
 def _parse_toml(text: str, path: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
+    except RecursionError:
+        reason = "its lists or tables lie too deep in each other"
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path!r} is not valid TOML: {error}") from None
+        reason = str(error)
+    except ValueError:
+        reason = "it has a number of thousands of digits"
+    raise ConfigError(f"{path!r} is not valid TOML: {reason}")
 
 
 def _place_trace(table: dict[str, Any], folder: Path) -> None:
@@ -342,11 +270,17 @@ def apply_override(table: dict[str, Any], override: str) -> None:
     Raises:
         ConfigError: it does not read so.
     """
+    if not isinstance(override, str):
+        raise ConfigError(f"an override must be a text key=value, got {show(override)}")
     key, sign, text = override.partition("=")
     names = key.strip().split(".")
     if not sign or not all(names):
-        raise ConfigError(f"an override must read key=value, got {override!r}")
-    set_value(table, key, parse_value(text))
+        raise ConfigError(f"an override must read key=value, got {show(override)}")
+    try:
+        value = parse_value(text)
+    except ValueError as error:
+        raise ConfigError(f"cannot read the value of {show(key)}: {error}") from None
+    set_value(table, key, value)
 
 
 def set_value(table: dict[str, Any], key: str, value: Any) -> None:
@@ -361,46 +295,6 @@ def set_value(table: dict[str, Any], key: str, value: Any) -> None:
         if not isinstance(table, dict):
             raise ConfigError(f"cannot set {key!r}: {name!r} is a value, not a table")
     table[names[-1]] = value
-
-
-def _explain(error: ValidationError) -> str:
-    """The first problem as one sentence: an unknown key before all else."""
-    details = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-    where = _keys(details[0]["loc"])
-    place, first = ".".join(where), details[0]
-    if first["type"] == "extra_forbidden":
-        return _unknown_key(where)
-    if first["type"] == "missing":
-        return f"{place} is missing"
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "value_error":
-        return f"{place}: {message}" if place else message
-    message = message.replace("Input should", "must")
-    words = [one.get("ctx", {})["expected"] for one in details[1:] if _is_word(one, where)]
-    return f"{place}: {' or '.join([message, *words])}, got {first['input']!r}"
-
-
-def _is_word(details: Any, where: list[str]) -> bool:
-    """Whether this is the other arm of a setting that is a number or a word."""
-    return details["type"] == "literal_error" and _keys(details["loc"]) == where
-
-
-def _keys(location: Iterable[str | int]) -> list[str]:
-    """Pydantic's location without the names of a union's arms."""
-    parts = [str(part) for part in location]
-    return [part for part in parts if not part.startswith(("constrained-", "literal["))]
-
-
-def _unknown_key(where: list[str]) -> str:
-    table = Config
-    if where[0] == "delays" and len(where) > 1:
-        table = DelayConfig
-    elif where[0] == "tasks" and len(where) > 2:
-        table = TaskConfig
-    known = list(table.model_fields)
-    near = difflib.get_close_matches(where[-1], known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known here are {', '.join(sorted(known))}"
-    return f"unknown key {'.'.join(where)!r}; {hint}"
 
 
 PRECISIONS: tuple[str, ...] = get_args(Precision)

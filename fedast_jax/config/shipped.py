@@ -1,11 +1,51 @@
-"""The configurations that come with the package, by name."""
+"""Configurations from wherever they come: shipped ones by name, files, tables, Configs."""
 
 from __future__ import annotations
 
-import difflib
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
-from .settings import ConfigError
+from .closest import closest
+from .settings import Config, ConfigError, apply_override, load_table
+from .words import show
+
+Source = str | Path | Mapping[str, Any] | Config
+"""The name of a shipped configuration, a TOML file, a nested table of settings, or a Config."""
+
+
+def read_table(source: Source, overrides: Iterable[str] = ()) -> dict[str, Any]:
+    """The settings as they were given, unchecked and without defaults; a copy.
+
+    Raises:
+        ConfigError: as ``load_config``.
+    """
+    overrides = check_overrides(overrides)
+    if isinstance(source, str | Path):
+        return load_table(find_config(source), overrides)
+    if not isinstance(source, Mapping | Config):
+        raise ConfigError(
+            f"a configuration is the name of a shipped one, the path of a TOML file, a dict of "
+            f"settings or a Config, got {show(source)}"
+        )
+    table = source.given() if isinstance(source, Config) else deepcopy(dict(source))
+    for override in overrides:
+        apply_override(table, override)
+    return table
+
+
+def check_overrides(overrides: Iterable[str]) -> list[str]:
+    """As a list.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if isinstance(overrides, str | Mapping) or not isinstance(overrides, Iterable):
+        raise ConfigError(
+            f'overrides are a list such as ["num_seeds=3", "num_clients=50"], got {show(overrides)}'
+        )
+    return list(overrides)
 
 
 def shipped_configs() -> dict[str, Path]:
@@ -30,14 +70,26 @@ def find_config(name_or_path: str | Path) -> Path:
         ConfigError: it is neither; the message names what is shipped.
     """
     path, shipped = Path(name_or_path), shipped_configs()
-    if path.is_file():
+    if _is(Path.is_file, path):
         return path
     if str(name_or_path) in shipped:
         return shipped[str(name_or_path)]
-    near = difflib.get_close_matches(path.with_suffix("").as_posix(), shipped, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    if str(name_or_path) and _is(Path.is_dir, path):
+        reason = f"{str(name_or_path)!r} is a folder"
+    else:
+        reason = f"there is no configuration file {show(str(name_or_path))}"
+    near = closest(str(name_or_path).removesuffix(".toml"), shipped)
+    hint = f"did you mean {near!r}? " if near else ""
     plain = [name for name in shipped if "/" not in name]
     raise ConfigError(
-        f"there is no configuration file {str(name_or_path)!r}; {hint}"
+        f"{reason}; {hint}"
         f"shipped are {', '.join(plain)}, and the figures of the paper (paper/fig2 ...)"
     )
+
+
+def _is(what: Callable[[Path], bool], path: Path) -> bool:
+    """Whether something is there; not where its name is too long for any file system."""
+    try:
+        return what(path)
+    except OSError:
+        return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..config.closest import did_you_mean
 from .cache import cached
 from .dataset import Dataset, Splits, make_dataset, show_shape
 from .errors import DataError
@@ -104,8 +104,7 @@ def load_dataset(name: str, tfds_name: str | None = None) -> Dataset:
 def get_entry(name: str) -> Entry:
     """The registry entry of a name; DataError with the nearest right name if there is none."""
     if name not in DATASETS:
-        near = difflib.get_close_matches(name.lower().replace("-", "_"), DATASETS, 1)
-        hint = f"did you mean {near[0]!r}" if near else f"choose from {', '.join(DATASETS)}"
+        hint = did_you_mean(name, DATASETS).rstrip("?")
         raise DataError(f"unknown data set {name!r}: {hint}, or name a prepared TFDS set as such")
     return DATASETS[name]
 

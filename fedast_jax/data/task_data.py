@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
@@ -13,7 +14,9 @@ import numpy as np
 
 from ..config.settings import TaskConfig
 from ..tasks import Data, Kind, Shape
-from . import Dataset, Partition, load_dataset
+from . import DataError, Dataset, Partition, load_dataset
+from .dataset import check_labels
+from .keep import keep, kept_type, whole_labels
 from .text import SYMBOLS, WINDOW, Roles, TextDataset, check_num_clients
 from .text_sources import load_shakespeare
 
@@ -97,9 +100,20 @@ class TaskData(ABC):
 
 
 class ImageData(TaskData):
-    """Images and labels; a Dirichlet partition over the classes."""
+    """Images and labels; a Dirichlet partition over the classes.
+
+    Images may be of any numbers: ``uint8`` and ``bool`` stay what they are on the device, other
+    whole numbers are ``int32`` there, floats ``float32``.
+    """
 
     def __init__(self, dataset: Dataset, test_samples: int | None = None) -> None:
+        """Take a data set.
+
+        Raises:
+            DataError: images and labels differ in number, or are not what can be kept.
+        """
+        _check_split(dataset.train_images, dataset.train_labels, "training", dataset)
+        _check_split(dataset.test_images, dataset.test_labels, "test", dataset)
         self.dataset = dataset
         self.labels: np.ndarray = dataset.train_labels
         self.tests = evenly(len(dataset.test_labels), test_samples)
@@ -114,7 +128,10 @@ class ImageData(TaskData):
     @property
     def num_bytes(self) -> int:
         """Bytes on the device."""
-        one_image = self.dataset.train_images[0].nbytes + np.dtype(np.int32).itemsize
+        images = self.train_shapes["images"]
+        one_image = (
+            math.prod(images.shape[1:]) * images.dtype.itemsize + np.dtype(np.int32).itemsize
+        )
         return one_image * (len(self.labels) + self.num_tests)
 
     @property
@@ -122,7 +139,7 @@ class ImageData(TaskData):
         """Shapes and types of the training data on the device."""
         images = self.dataset.train_images
         return {
-            "images": jax.ShapeDtypeStruct(images.shape, images.dtype),
+            "images": jax.ShapeDtypeStruct(images.shape, kept_type(images, "images")),
             "labels": jax.ShapeDtypeStruct(self.labels.shape, jnp.int32),
         }
 
@@ -130,8 +147,8 @@ class ImageData(TaskData):
         """Put the arrays on the device."""
         dataset, tests = self.dataset, self.tests
         return Splits(
-            _put(images=dataset.train_images, labels=dataset.train_labels),
-            _put(images=dataset.test_images[tests], labels=dataset.test_labels[tests]),
+            _put("training", images=dataset.train_images, labels=dataset.train_labels),
+            _put("test", images=dataset.test_images[tests], labels=dataset.test_labels[tests]),
         )
 
     def partition_bytes(self, num_clients: int) -> int:
@@ -193,8 +210,8 @@ class TextData(TaskData):
 
     def put(self) -> Splits:
         """Put the arrays on the device."""
-        train = _put(text=self.dataset.text, starts=self.dataset.train_starts)
-        return Splits(train, {**train, **_put(starts=self.test_starts)})
+        train = _put("training", text=self.dataset.text, starts=self.dataset.train_starts)
+        return Splits(train, {**train, **_put("test", starts=self.test_starts)})
 
     def check_num_clients(self, num_clients: int) -> None:
         """There are as many clients as roles, or fewer."""
@@ -300,8 +317,16 @@ def evenly(total: int, most: int | None) -> np.ndarray:
     return np.arange(number) * total // number
 
 
-def _put(**arrays: np.ndarray) -> Data:
-    return {
-        name: jax.device_put(np.asarray(one, one.dtype if one.dtype == np.uint8 else np.int32))
-        for name, one in arrays.items()
-    }
+def _put(split: str, **arrays: np.ndarray) -> Data:
+    """Arrays on the device, each as ``keep`` has it."""
+    return {name: jax.device_put(keep(one, f"{split} {name}")) for name, one in arrays.items()}
+
+
+def _check_split(images: np.ndarray, labels: np.ndarray, split: str, dataset: Dataset) -> None:
+    """Raise DataError where images cannot be kept, or labels do not belong to them."""
+    where = f"{split} set of {dataset.name}"
+    kept_type(images, f"images of the {where}")
+    whole_labels(labels, f"labels of the {where}")
+    if not 0 < len(images) == len(labels):
+        raise DataError(f"the {where} has {len(images)} images but {len(labels)} labels")
+    check_labels(labels, dataset.num_classes, where)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import psutil
 
 from .errors import DataError
 from .sources import file_folders
@@ -18,6 +19,7 @@ from .tfds import check_file_format, find_prepared, quiet_tfds, readable
 NAME = "shakespeare"
 TFDS_NAME = "tiny_shakespeare"
 TFDS_SPLITS = ("train", "validation", "test")  # parts of one text, in this order
+JSON_BYTES = 8  # of memory for each byte of a JSON file: windows are short texts of their own
 SHOWN = 40  # characters of a wrong line or value that a message shows
 
 
@@ -165,20 +167,50 @@ def read_leaf(path: Path) -> Iterator[tuple[str, tuple[str, np.ndarray]]]:
     Raises:
         DataError: it is not JSON in LEAF's form; the message says where.
     """
-    try:
-        table = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {path} ({error}): it is no JSON file") from error
+    table = _read_json(path)
     if not isinstance(table, dict) or not isinstance(table.get("user_data"), dict):
         raise DataError(f"{path} is not a file of LEAF: it has no table user_data")
     users, data = table.get("users"), table["user_data"]
     if not isinstance(users, list) or not users:
         raise DataError(f"{path} is not a file of LEAF: its list of users is missing or empty")
+    unnamed = [user for user in users if not isinstance(user, str)]
+    if unnamed:
+        raise DataError(f"the users of {path} must be texts, got {show(unnamed[0])}")
     missing = [user for user in users if user not in data]
     if missing:
         raise DataError(f"{path} lists {len(users)} users, but user_data lacks {show(missing[0])}")
     for user in users:
         yield user, join_windows(*_leaf_samples(data[user], f"user {show(user)} of {path}"))
+
+
+def _read_json(path: Path) -> Any:
+    """What a JSON file holds; DataError where it is none."""
+    try:
+        _check_size(path)
+        return json.loads(path.read_bytes())
+    except DataError:
+        raise
+    except RecursionError:
+        reason = "its lists or tables lie too deep in each other"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    except UnicodeDecodeError:
+        reason = "not Unicode text"
+    except json.JSONDecodeError as error:
+        reason = str(error)
+    except ValueError:
+        reason = "it has a number of thousands of digits"
+    raise DataError(f"cannot read {path} ({reason}): it is no JSON file of LEAF")
+
+
+def _check_size(path: Path) -> None:
+    """Raise DataError where a JSON file takes more memory than there is."""
+    size, room = path.stat().st_size, psutil.virtual_memory().available
+    if size * JSON_BYTES > room:
+        raise DataError(
+            f"{path} has {size:,} bytes, and reading it takes {JSON_BYTES} times as many, but "
+            f"{room:,} are free: divide it into several files"
+        )
 
 
 def _leaf_samples(samples: Any, where: str) -> tuple[list[str], list[str]]:

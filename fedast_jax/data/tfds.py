@@ -102,7 +102,7 @@ def check_file_format(dataset_name: str, folder: Path) -> None:
     """Refuse sets that only TensorFlow can read."""
     try:
         found = json.loads((folder / INFO_FILE).read_text()).get("fileFormat", "tfrecord")
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise DataError(
             f"cannot read {folder / INFO_FILE} ({error}): prepare the set again"
         ) from error

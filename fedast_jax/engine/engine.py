@@ -7,7 +7,7 @@ starts from, which rows an aggregation reads and writes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property, partial
 from typing import NamedTuple
 
@@ -19,9 +19,10 @@ from jax.flatten_util import ravel_pytree
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from ..config.work import LocalWork
 from ..tasks import Data, Kind, Params, Shape, Task
 from .devices import AXIS, make_mesh
-from .local_train import LocalWork, Trained, local_train
+from .local_train import Trained, local_train
 from .server import Server, make_server
 
 Array = jax.Array | np.ndarray
@@ -101,6 +102,12 @@ class EngineSpec:
     precision: str
     backend: str
     num_devices: int = 1  # that share every batch; divides the width
+
+    @property
+    def key(self) -> tuple:
+        """Hashable, and equal for equal programs; kinds are told apart by name and model."""
+        parts = [getattr(self, part.name) for part in fields(self) if part.name != "kind"]
+        return self.kind.name, self.kind.build, *parts
 
     @property
     def micro_batch(self) -> int:

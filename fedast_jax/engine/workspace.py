@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
+from ..config.work import LocalWork
 from ..data.task_data import TaskData
 from ..tasks.base import Data, Task
 from .engine import EngineSpec
@@ -17,6 +18,7 @@ from .flops import inner_programs
 
 COMPILER_BYTES = 120 * 2**20  # of a process on a CPU, at its first compilation
 EQUATION_BYTES = 360_000  # of compiling a pool's programs on a CPU, by equation of a training step
+ORDER_COPIES = 3  # random bits, what is sorted, and the order
 PARAMS_COPIES = 2  # of each client: the model that it trains and the one that it started from
 
 
@@ -25,7 +27,8 @@ def workspace_bytes(spec: EngineSpec, data: TaskData) -> int:
     task, shapes = spec.kind.build(spec.shape), data.train_shapes
     chunk = min(spec.kind.test_chunk, data.num_tests)
     return max(
-        spec.micro_batch * training_bytes(task, shapes, spec.work.batch_size),
+        spec.micro_batch
+        * (training_bytes(task, shapes, spec.work.batch_size) + order_bytes(spec.work)),
         testing_bytes(task, shapes, chunk),
     )
 
@@ -49,6 +52,14 @@ def training_bytes(task: Task, data: Data, batch_size: int) -> int:
     params, batch = _inputs(task, data, batch_size)
     step = live_bytes(jax.value_and_grad(task.loss), params, batch)
     return PARAMS_COPIES * _size(params) + _size(batch) + step
+
+
+def order_bytes(work: LocalWork) -> int:
+    """Bytes of drawing which examples each step of one request sees."""
+    drawn = work.num_steps * work.batch_size
+    if work.num_samples is not None and work.batch_size <= work.num_samples:
+        drawn = (work.local_epochs or work.num_steps) * work.num_samples  # whole permutations
+    return ORDER_COPIES * 4 * drawn
 
 
 def testing_bytes(task: Task, data: Data, num_examples: int) -> int:

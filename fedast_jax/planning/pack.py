@@ -24,6 +24,11 @@ class Shapes(NamedTuple):
         """Updates that the rounds of one call may sum; also the most rounds of one call."""
         return self.steps * self.step_updates
 
+    @property
+    def bytes(self) -> int:
+        """Of one program's arrays, about: seven columns of rounds and updates; the slots' rows."""
+        return 4 * (7 * self.updates + self.steps * self.width * self.samples)
+
 
 class LaneColumns(NamedTuple):
     """Numbers of each lane, ``[lanes]``."""

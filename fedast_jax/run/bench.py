@@ -13,8 +13,9 @@ import numpy as np
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
+from ..config.work import LocalWork
 from ..engine.flops import gemm_peak, step_flops
-from ..engine.local_train import LocalWork, local_train, side_by_side
+from ..engine.local_train import local_train, side_by_side
 from ..tasks import Kind, Shape, Task, get_kind
 from ..tasks.base import Data
 

@@ -7,9 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from ..algorithms import get_algorithm
 from ..algorithms.log import Mark
-from ..config.settings import Config
 from ..planning.pool import Lane, LanePool, PoolPlan, Test
 from ..planning.schedule import FreeRows, LaneRows, OutOfRows
 from ..results.records import Counts, ReplicateRecord
@@ -64,7 +62,7 @@ class Driver:
         self.executor, self.on_segment = executor, on_segment
         self.keep_models, self.keep_requests = keep_models, keep_requests
         width = max(pool.spec.width for pool in pools)
-        self.step_updates = max(_step_updates(one.config, width) for one in settings)
+        self.step_updates = max(step_updates(one, width) for one in settings)
         self.counts = Counts()
         jobs = jobs_of([one.config for one in settings]) if jobs is None else jobs
         self.waiting = list(jobs)[::-1]
@@ -203,9 +201,9 @@ class Driver:
 
     def new_replicate(self, number: int, setting: int, index: int) -> Replicate:
         """A replicate at time 0, without rows."""
-        config, pool_of = self.settings[setting]
+        config, algorithm, pool_of = self.settings[setting]
         seed = config.seeds[index]
-        timeline = get_algorithm(config.algorithm).make_timeline(config, seed)
+        timeline = algorithm.make_timeline(config, seed)
         lanes = [
             Lane(
                 replicate=number,
@@ -296,7 +294,7 @@ def _is_decisive(test: Test, score: Score) -> bool:
     return not math.isfinite(score.loss) or (target is not None and score.accuracy >= target)
 
 
-def _step_updates(config: Config, width: int) -> int:
+def step_updates(setting: Setting, width: int) -> int:
     """Most updates that one step may aggregate: bursts, and the largest round that can arise."""
-    largest = get_algorithm(config.algorithm).largest_round(config)
+    largest = setting.algorithm.largest_round(setting.config)
     return max(4 * width, 1 << (largest - 1).bit_length())

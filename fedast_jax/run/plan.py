@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Iterable
 from typing import Any
 
-from ..config.settings import Config
+from ..config.settings import ConfigError
+from ..config.shipped import Source, check_overrides
 from ..engine.engine import Engine
 from ..planning.pool import LanePool
 from ..results.records import PlanReport
@@ -14,12 +16,24 @@ from .driver import Driver
 from .executor import PlanOnly
 from .prepare import Prepared, prepare
 from .probe import wave_widths
+from .resolve import load_config
 from .simulate import precision
 from .sizing import PoolNeeds
 
 
-def plan(*configs: Config) -> PlanReport:
-    """Plan a whole run without training: targets are never met, so it is the longest possible."""
+def plan(*sources: Source, overrides: Iterable[str] = ()) -> PlanReport:
+    """Plan a whole run without training: targets are never met, so it is the longest possible.
+
+    Args:
+        sources: what runs together, each as for ``simulate``.
+        overrides: a list of ``key=value``, for each of them.
+    Raises:
+        ConfigError, DataError: as ``simulate_together``.
+    """
+    overrides = check_overrides(overrides)
+    configs = [load_config(source, overrides) for source in sources]
+    if not configs:
+        raise ConfigError("nothing to plan: give at least one configuration")
     with precision(configs):
         prepared = prepare(configs)
         driver, start = prepared.driver(PlanOnly()), time.perf_counter()

@@ -8,17 +8,17 @@ from typing import NamedTuple
 
 import jax
 
-from ..algorithms import get_algorithm
-from ..config.settings import Config, ConfigError, TaskConfig
+from ..config.settings import Config, ConfigError
 from ..data.task_data import PooledData, TaskData, load_task_data
 from ..engine.engine import EngineSpec
 from ..engine.flops import step_flops
 from ..planning.pool import LanePool
-from ..tasks import get_kind
 from .driver import Driver
 from .executor import Executor
+from .footprint import check_footprint
 from .probe import sizings
 from .replicate import Job, Setting, jobs_of
+from .resolve import Resolved, ResolvedTask, resolve
 from .saved import Saved
 from .sizing import Sizing, fit, memory_budget, narrower
 
@@ -66,26 +66,54 @@ def prepare(
         ConfigError: not even one replicate fits into the memory.
         DataError: data is missing or broken.
     """
-    data, jobs = load_data(configs), jobs_of(configs) if jobs is None else jobs
+    jobs = jobs_of(configs) if jobs is None else jobs
+    loaded = load([resolve(config) for config in configs])
     if saved:
-        return Prepared(*make_pools(configs, data, saved.width), saved.sizing, jobs)
-    return _widest(configs, data, jobs)
+        return Prepared(*make_pools(loaded, saved.width), saved.sizing, jobs)
+    for setting in loaded:
+        check_footprint(setting.config, setting.data_of)
+    return _widest(loaded, jobs)
 
 
-def load_data(configs: Sequence[Config]) -> dict[tuple, TaskData]:
-    """The data of all tasks, for ``make_pools``; equal tasks share theirs.
+class Loaded(NamedTuple):
+    """A resolved configuration and the data of each of its tasks."""
+
+    resolved: Resolved
+    data: tuple[TaskData, ...]
+
+    @property
+    def config(self) -> Config:
+        """As it was given."""
+        return self.resolved.config
+
+    @property
+    def data_of(self) -> dict[str, TaskData]:
+        """By the name of a task's table; copies of a task share theirs."""
+        copies = [name for name, task in self.config.tasks.items() for _ in range(task.copies)]
+        return dict(zip(copies, self.data, strict=True))
+
+
+def load(settings: Sequence[Resolved]) -> list[Loaded]:
+    """Load the data of all tasks; equal tasks share theirs.
 
     Raises:
         DataError: data is missing or broken, or cannot be divided over so many clients.
     """
-    data: dict[tuple, TaskData] = {}
-    for config in configs:
-        for _, task in config.named_tasks:
-            source = _source(task)
-            if source not in data:
-                data[source] = load_task_data(get_kind(task.kind), task.dataset, task.test_samples)
-            data_of(config, data[source]).check_num_clients(config.num_clients)
-    return data
+    shared: dict[tuple, TaskData] = {}
+    return [Loaded(one, tuple(_data(one, task, shared) for task in one.tasks)) for one in settings]
+
+
+def _data(resolved: Resolved, task: ResolvedTask, shared: dict[tuple, TaskData]) -> TaskData:
+    """A task's data as the algorithm sees it."""
+    kind, settings = task.kind, task.settings
+    source = kind.data, kind.dataset or settings.dataset, settings.test_samples
+    if source not in shared:
+        shared[source] = load_task_data(kind, settings.dataset, settings.test_samples)
+    if resolved.algorithm.pools_data:
+        shared.setdefault(("pooled", *source), PooledData(shared[source]))
+        source = ("pooled", *source)
+    shared[source].check_num_clients(resolved.config.num_clients)
+    return shared[source]
 
 
 def _with_seeds_of(configs: Sequence[Config], jobs: Sequence[Job]) -> list[Config]:
@@ -97,55 +125,38 @@ def _with_seeds_of(configs: Sequence[Config], jobs: Sequence[Job]) -> list[Confi
     ]
 
 
-def _widest(
-    configs: Sequence[Config], data: dict[tuple, TaskData], jobs: Sequence[Job]
-) -> Prepared:
+def _widest(settings: Sequence[Loaded], jobs: Sequence[Job]) -> Prepared:
     """With the widest batches that fit."""
+    configs = [one.config for one in settings]
     budget, refusal = memory_budget(configs[0]), None
     for width in narrower(_with_seeds_of(configs, jobs)):
-        pools, settings = make_pools(configs, data, width)
+        pools, with_pools = make_pools(settings, width)
         try:
-            sizing = fit(sizings(settings, pools, len(jobs)), budget, configs)
-            return Prepared(pools, settings, sizing, jobs)
+            sizing = fit(sizings(with_pools, pools, len(jobs), budget), budget, configs)
+            return Prepared(pools, with_pools, sizing, jobs)
         except ConfigError as error:
             refusal = error
     assert refusal is not None
     raise refusal
 
 
-def make_pools(
-    configs: Sequence[Config], data: dict[tuple, TaskData], width: int
-) -> tuple[list[LanePool], list[Setting]]:
-    """One pool for each combination of kind and shapes, and the pools of each configuration."""
+def make_pools(settings: Sequence[Loaded], width: int) -> tuple[list[LanePool], list[Setting]]:
+    """One pool for each combination of program and data, and the pools of each configuration."""
     pools: dict[tuple, LanePool] = {}
-    settings = []
-    for config in configs:
+    with_pools = []
+    for resolved, data in settings:
         pool_of = []
-        for _, task in config.named_tasks:
-            work, build = config.work_of(task), get_kind(task.kind).following(config.fidelity).build
-            key = (task.kind, build, _source(task), work, task.server_optimizer)
-            if key not in pools:
-                loaded = data_of(config, data[_source(task)])
-                pools[key] = LanePool(_spec(config, task, loaded, width), loaded)
+        for task, task_data in zip(resolved.tasks, data, strict=True):
+            spec = _spec(resolved.config, task, task_data, width)
+            key = spec.key, id(task_data)
+            pools.setdefault(key, LanePool(spec, task_data))
             pool_of.append(list(pools).index(key))
-        settings.append(Setting(config, pool_of))
-    return list(pools.values()), settings
+        with_pools.append(Setting(resolved.config, resolved.algorithm, pool_of))
+    return list(pools.values()), with_pools
 
 
-def data_of(config: Config, data: TaskData) -> TaskData:
-    """The data as the configuration's algorithm sees it."""
-    return PooledData(data) if get_algorithm(config.algorithm).pools_data else data
-
-
-def _source(task: TaskConfig) -> tuple:
-    """Tasks with equal sources share their data."""
-    kind = get_kind(task.kind)
-    return kind.data, kind.dataset or task.dataset, task.test_samples
-
-
-def _spec(config: Config, task: TaskConfig, data: TaskData, width: int) -> EngineSpec:
-    kind, backend = get_kind(task.kind).following(config.fidelity), jax.default_backend()
-    work = config.work_of(task)
+def _spec(config: Config, task: ResolvedTask, data: TaskData, width: int) -> EngineSpec:
+    kind, work, backend = task.kind, task.work, jax.default_backend()
     steps = MOST_STEPS
     if backend == "cpu":
         flops = step_flops(kind.build(data.shape), data.train_shapes, work.batch_size)
@@ -154,7 +165,7 @@ def _spec(config: Config, task: TaskConfig, data: TaskData, width: int) -> Engin
         kind=kind,
         shape=data.shape,
         work=work,
-        server_optimizer=task.server_optimizer,
+        server_optimizer=task.settings.server_optimizer,
         width=width,
         steps=min(max(steps, 1), MOST_STEPS),
         precision=config.precision,

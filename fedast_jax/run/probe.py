@@ -3,41 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
-from ..algorithms import get_algorithm
 from ..data.task_data import TaskData
 from ..engine.engine import Engine
 from ..engine.workspace import COMPILER_BYTES, program_bytes, workspace_bytes
 from ..planning.pool import LanePool
 from ..planning.schedule import mean_wave_width
 from ..results.records import LaneRecord
-from .driver import Driver
+from .driver import Driver, step_updates
 from .executor import PlanOnly
+from .footprint import largest_in_flight
 from .replicate import Setting
-from .sizing import LEAST_WINDOW, PoolNeeds, Sizing, enough_resident, window
+from .sizing import MOST_LANES, PoolNeeds, Sizing, enough_resident, least_window, window
 
 PROBE_TURNS = 6  # times that all active requests turn over while a probe runs
+MANY_ACTIVE = 20_000  # requests in flight: from here on fewer turns, so that a probe ends
+FEW_TURNS = 2
+HALVINGS = 5  # of the window, at most, to save memory
 
 
-def sizings(settings: Sequence[Setting], pools: list[LanePool], total: int) -> Iterator[Sizing]:
-    """Ways to run, the largest first: all replicates at once, half of them, ..., small windows."""
+def sizings(
+    settings: Sequence[Setting], pools: list[LanePool], total: int, budget: int
+) -> Iterator[Sizing]:
+    """Ways to run, the largest first: all replicates at once, half of them, ..., small windows.
+
+    A way whose rows go beyond the budget is probed only until they do.
+    """
     width = pools[0].spec.width
-    drivers = [_probe(one, pools, LEAST_WINDOW, width) for one in settings]
+    empty = _without_rows(settings, pools)
+    least = least_window(largest_in_flight([one.config for one in settings]))
+    most_lanes = max(len(one.pool_of) for one in settings)
+    limit = _Limit([(one.version_bytes, one.update_bytes) for one in empty], budget)
+    drivers = [_probe(one, pools, least, width, limit) for one in settings]
     narrowest = min(width for driver in drivers for width in wave_widths(driver))
     turns = max(1, total // enough_resident(width, narrowest))  # of about equal numbers
-    num_resident, empty = -(-total // turns), _without_rows(settings, pools)
+    num_resident = min(-(-total // turns), MOST_LANES // most_lanes)
     while True:
-        events = window(width, len(pools), num_resident)
-        yield Sizing(num_resident, events, _needs(settings, pools, empty, events, num_resident))
+        events = max(least, window(width, len(pools), num_resident))
+        needs = _needs(settings, pools, empty, events, num_resident, limit)
+        yield Sizing(num_resident, events, needs)
         if num_resident == 1:
             break
         num_resident = (num_resident + 1) // 2
-    while events > 1:
+    while events > max(1, least >> HALVINGS):
         events //= 2
-        yield Sizing(1, events, _needs(settings, pools, empty, events, 1))
+        yield Sizing(1, events, _needs(settings, pools, empty, events, 1, limit))
 
 
 def _needs(
@@ -46,10 +61,11 @@ def _needs(
     empty: list[PoolNeeds],
     events: int,
     num_resident: int,
+    limit: _Limit,
 ) -> tuple[PoolNeeds, ...]:
     """What one of the resident replicates needs at most, whichever setting it has."""
     share = -(-pools[0].spec.width // num_resident)  # a wider batch would train further ahead
-    drivers = [_probe(one, pools, events, share) for one in settings]
+    drivers = [_probe(one, pools, events, share, limit) for one in settings]
     probed = zip(*(driver.pools for driver in drivers), strict=True)
     return tuple(_with_rows(*one) for one in zip(empty, probed, strict=True))
 
@@ -65,13 +81,34 @@ def _with_rows(needs: PoolNeeds, probed: Sequence[LanePool]) -> PoolNeeds:
     return needs._replace(versions=versions, updates=updates, saved_bytes=saved)
 
 
-def _probe(setting: Setting, pools: list[LanePool], events: int, width: int) -> Driver:
+class _TooMany(Exception):
+    """The rows that a probe uses are more than the memory can hold."""
+
+
+class _Limit(NamedTuple):
+    """How far a probe goes."""
+
+    row_bytes: Sequence[tuple[int, int]]  # of a version and an update of each pool
+    budget: int
+
+    def check(self, driver: Driver) -> None:
+        """Raise _TooMany where the rows in use are beyond the budget."""
+        pairs = zip(driver.pools, self.row_bytes, strict=True)
+        used = sum(pool.peak[part] * each[part] for pool, each in pairs for part in range(2))
+        if used > self.budget:
+            raise _TooMany
+
+
+def _probe(
+    setting: Setting, pools: list[LanePool], events: int, width: int, limit: _Limit
+) -> Driver:
     """Plan the first part of one replicate alone, in batches of a given width."""
     config = setting.config
     tasks = config.named_tasks
-    largest = get_algorithm(config.algorithm).largest_round(config)
+    largest = setting.algorithm.largest_round(config)
     active = max(sum(task.settings.num_active for task in tasks), len(tasks) * largest)
-    most = PROBE_TURNS * active + 2 * events
+    turns = PROBE_TURNS if active < MANY_ACTIVE else FEW_TURNS
+    most = turns * active + 2 * events
     if config.max_updates is not None:
         most = min(most, config.max_updates)
     probe = config.model_copy(update={"num_seeds": 1, "max_updates": most})
@@ -79,8 +116,9 @@ def _probe(setting: Setting, pools: list[LanePool], events: int, width: int) -> 
     for pool in copies:
         bound = 2 * active + events + width
         pool.grow(bound, bound)
-    driver = Driver([setting._replace(config=probe)], copies, PlanOnly())
-    driver.run(1, events)
+    driver = Driver([setting._replace(config=probe)], copies, PlanOnly(), on_segment=limit.check)
+    with suppress(_TooMany):
+        driver.run(1, events)
     return driver
 
 
@@ -91,8 +129,10 @@ def _without_rows(settings: Sequence[Setting], pools: list[LanePool]) -> list[Po
     found = []
     for number, pool in enumerate(pools):
         copies = pool.spec.num_devices if is_cpu else 1  # its parts all live in one memory
+        most = max(step_updates(one, pool.spec.width) for one in settings)
         fixed = copies * workspace_bytes(pool.spec, pool.data)
         fixed += program_bytes(pool.spec, pool.data)
+        fixed += (copies + is_cpu) * pool.shapes(most).bytes
         fixed += COMPILER_BYTES if is_cpu and number == 0 else 0
         if first[id(pool.data)] is pool:
             fixed += pool.data.num_bytes * (copies + is_cpu)
@@ -110,7 +150,7 @@ def _clients_bytes(setting: Setting, pool: int, data: TaskData) -> int:
 
 def wave_widths(driver: Driver) -> list[float]:
     """Of every lane of the first replicate: how many of its requests can be trained at once."""
-    record = driver.done[0]
+    (record,) = driver.records()
     assert record.requests is not None
     base = record.requests["base_round"]
     return [_wave_width(base, lane) for lane in record.lanes]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ..algorithms import Algorithm
 from ..algorithms.log import EventLog
 from ..config.settings import Config
 from ..planning.pool import Lane
@@ -18,6 +19,7 @@ class Setting(NamedTuple):
     """One configuration of a run."""
 
     config: Config
+    algorithm: Algorithm
     pool_of: Sequence[int]  # the pool of each task
 
 

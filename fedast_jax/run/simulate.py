@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import jax
 
 from ..config.settings import Config, ConfigError
+from ..config.shipped import Source
 from ..engine.devices import provide
 from ..results.records import RunRecord
 from ..results.result import Result
@@ -21,26 +22,29 @@ from .options import RunOptions
 from .prepare import Prepared, prepare
 from .progress import progress_of
 from .replicate import Job
+from .resolve import load_config
 from .saved import Saved
 from .snapshot import put_back
 from .stopping import interruptible
 
 
-def simulate(config: Config, **options: Any) -> Result:
+def simulate(config: Source, *, overrides: Iterable[str] = (), **options: Any) -> Result:
     """Run a configuration: every replicate, in shared full batches.
 
     Args:
-        config: what to run.
+        config: what to run: the name of a shipped configuration, the path of a TOML file, a nested
+            table of settings, or a Config.
+        overrides: a list of ``key=value``, as for ``load_config``.
         options: of ``RunOptions``, by name.
     Returns:
         What was measured; ``result.status`` says whether the run was interrupted.
     Raises:
-        ConfigError: the run cannot fit into the memory.
+        ConfigError: a setting cannot be run, or the run cannot fit into the memory.
         DataError: data is missing or broken.
         ResumeError: there are checkpoints, and none of them can be used for this run.
         KeyboardInterrupt: Ctrl-C, once a checkpoint is written where there are any.
     """
-    return simulate_together([config], **options)[0]
+    return simulate_together([load_config(config, overrides)], **options)[0]
 
 
 def simulate_together(configs: Sequence[Config], **options: Any) -> list[Result]:

@@ -13,6 +13,8 @@ from ..config.settings import Config, ConfigError
 
 SEGMENT_BATCHES = 10  # full batches of a pool in one segment, about
 LEAST_WINDOW = 32  # events of a replicate in one segment: fewer cost more planning
+WINDOW_SHARE = 16  # of the requests in flight, each of which costs planning in every segment
+MOST_LANES = 2**20  # of a run at once: ``schedule`` numbers them by 20 bits
 SPARE = 1.15  # rows beyond those that a probe needed
 BUDGET_SHARE = 0.6  # of the free memory
 NARROWEST = 16  # W is not made less than this to fit
@@ -107,11 +109,17 @@ def window(width: int, num_pools: int, num_resident: int) -> int:
     return max(LEAST_WINDOW, -(-SEGMENT_BATCHES * width * num_pools // num_resident))
 
 
+def least_window(in_flight: int) -> int:
+    """Events of one replicate in a segment, below which planning costs too much."""
+    return max(LEAST_WINDOW, in_flight // WINDOW_SHARE)
+
+
 def too_large(smallest: Sizing, budget: int, configs: Sequence[Config]) -> ConfigError:
     """The error for a run whose smallest way does not fit."""
     return ConfigError(
-        f"one replicate needs about {smallest.bytes / 2**30:.2g} GiB, but {budget / 2**30:.2g} GiB "
-        f"may be used; lower {_main_number(smallest, configs)} or batch_width, or raise memory_gib"
+        f"one replicate needs at least {smallest.bytes / 2**30:.2g} GiB, but "
+        f"{budget / 2**30:.2g} GiB may be used; lower {_main_number(smallest, configs)} or "
+        f"batch_width, or raise memory_gib"
     )
 
 

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from ..config.grid import Point, parse_axis
-from ..config.settings import ConfigError, apply_override, load_table, make_config
-from ..config.shipped import find_config
+from ..config.settings import ConfigError
+from ..config.shipped import Source, read_table
+from ..config.words import show
 from ..results.result import Result
+from ..run.resolve import make_config
 from ..run.simulate import simulate_together
 from .outcomes import best_setting, overall_gain, overall_summary, task_gains
 from .variants import Variant, make_variants
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-Source = str | Path | Mapping[str, Any]
-"""A TOML file, the name of a shipped configuration, or a nested table of settings."""
 
 
 @dataclass
@@ -158,23 +155,25 @@ class Study:
 def compare(
     config: Source,
     algorithms: Sequence[str] = (),
+    *,
     overrides: Iterable[str] = (),
     **options: Any,
 ) -> Study:
     """Run algorithms against each other: same seeds, clients, partitions and initial models.
 
     Args:
-        config: what they have in common; not a Config, since a kind's defaults differ by algorithm.
+        config: what they have in common, as for ``simulate``. What was given holds for each, what
+            was not is each algorithm's own default.
         algorithms: names, or ``fedast:static`` and ``fedast:dynamic``; the first is measured
             against each other one. None: those that the configuration names.
-        overrides: ``key=value``.
+        overrides: a list of ``key=value``.
         options: as for ``simulate_together``.
     Raises:
         ConfigError, DataError: as ``simulate``.
     """
     table = read_table(config, overrides)
     if algorithms:
-        table["compare"] = list(algorithms)
+        table["compare"] = _list_of("algorithms", algorithms, '["fedast", "sync_st"]')
     return run_study(table, **options)
 
 
@@ -190,21 +189,22 @@ def sweep(
     """Run every combination of some settings.
 
     Args:
-        config: what they have in common; it may also name algorithms to ``compare``.
+        config: what they have in common, as for ``simulate``; it may also name algorithms to
+            ``compare``.
         grid: values by dotted key, for example ``{"tasks.mnist.buffer_size": [1, 3, 5]}``; keys
             joined by a comma vary together: ``{"num_clients, keep_first": [[100, 5], [500, 30]]}``.
             None: that of the configuration.
         seeds: of every setting.
         paired: whether every setting gets the same seeds; else all are different. None: as
             configured, the same by default.
-        overrides: ``key=value``.
+        overrides: a list of ``key=value``.
         options: as for ``simulate_together``.
     Raises:
         ConfigError, DataError: as ``simulate``.
     """
     table = read_table(config, overrides)
     if grid is not None:
-        table["sweep"] = {key: list(values) for key, values in grid.items()}
+        table["sweep"] = _axes(grid)
     given = {"num_seeds": seeds, "paired_seeds": paired}
     table |= {key: value for key, value in given.items() if value is not None}
     return run_study(table, **options)
@@ -222,14 +222,20 @@ def run_study(
     return Study(dict(table), variants, results)
 
 
-def read_table(source: Source, overrides: Iterable[str] = ()) -> dict[str, Any]:
-    """The settings as they were given, unchecked and without defaults; a copy."""
-    if not isinstance(source, Mapping):
-        return load_table(find_config(source), overrides)
-    table = deepcopy(dict(source))
-    for override in overrides:
-        apply_override(table, override)
-    return table
+def _axes(grid: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+    """A grid's values as lists."""
+    if not isinstance(grid, Mapping):
+        raise ConfigError(
+            f'a grid is a dict such as {{"tasks.mnist.buffer_size": [1, 3]}}, got {show(grid)}'
+        )
+    return {key: _list_of(f"grid[{key!r}]", values, "[1, 3]") for key, values in grid.items()}
+
+
+def _list_of(name: str, values: Iterable[Any], example: str) -> list[Any]:
+    """An argument that must be a list: a text would be one of letters."""
+    if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
+        raise ConfigError(f"{name} must be a list such as {example}, got {show(values)}")
+    return list(values)
 
 
 def parse_grid(options: Iterable[str]) -> dict[str, list[Any]]:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, NamedTuple
 
+from ..algorithms.methods import Method, parse_method
 from ..config.grid import Point, axis_keys, points
-from ..config.settings import Config, ConfigError, make_config, set_value
-from .methods import Method, parse_method
+from ..config.settings import Config, ConfigError, set_value
+from ..run.resolve import make_config
 
 
 class Variant(NamedTuple):

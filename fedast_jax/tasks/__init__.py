@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-
+from ..config.closest import did_you_mean
 from . import cifar10, cifar100, digits, fashion_mnist, mnist, shakespeare, tfds
 from .base import Batch as Batch
 from .base import Data as Data
@@ -39,9 +38,7 @@ def get_kind(name: str) -> Kind:
     """
     if name in TASKS:
         return TASKS[name]
-    near = difflib.get_close_matches(name, TASKS, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise ValueError(f"unknown task kind {name!r}; {hint}choose from {sorted(TASKS)}")
+    raise ValueError(f"unknown task kind {name!r}; {did_you_mean(name, TASKS)}")
 
 
 def register(kind: Kind) -> Kind:

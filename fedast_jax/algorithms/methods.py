@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..algorithms import get_algorithm
+from . import get_algorithm
 
 ALLOCATIONS = ("static", "dynamic")
 

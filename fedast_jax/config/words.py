@@ -1,0 +1,103 @@
+"""Why a configuration is refused, in the user's words: one sentence with the value and the fix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, time
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from .closest import did_you_mean
+
+SHOWN = 80  # characters of a wrong value that a message shows
+
+EXPECTED: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "int_type": lambda told: "a whole number",
+    "int_from_float": lambda told: "a whole number",
+    "float_type": lambda told: "a number",
+    "finite_number": lambda told: "a finite number",
+    "greater_than": lambda told: f"greater than {number(told['gt'])}",
+    "greater_than_equal": lambda told: f"at least {number(told['ge'])}",
+    "less_than_equal": lambda told: f"at most {number(told['le'])}",
+    "too_long": lambda told: f"a list of at most {told['max_length']} values",
+    "string_type": lambda told: "a text",
+    "string_unicode": lambda told: "a text of Unicode characters",
+    "bool_type": lambda told: "true or false",
+    "literal_error": lambda told: told["expected"],
+    "tuple_type": lambda told: "a list",
+    "list_type": lambda told: "a list of values",
+    "dict_type": lambda told: "a table of settings",
+    "model_type": lambda told: "a table of settings",
+    "invalid_key": lambda told: "a table whose keys are texts",
+}
+"""By pydantic's type of an error, given what it tells of it: what a setting must be."""
+
+
+def explain(error: ValidationError, tables: Mapping[str, type[BaseModel]]) -> str:
+    """The first problem as one sentence: an unknown key before all else.
+
+    Args:
+        error: what pydantic says.
+        tables: the classes of the top table (``""``), and of ``delays`` and each of ``tasks``.
+    """
+    details = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    first = details[0]
+    where = keys(first["loc"])
+    place = dotted(where)
+    if first["type"] == "extra_forbidden":
+        return _unknown_key(where, tables)
+    if first["type"] == "missing":
+        return f"{place} is missing"
+    if first["type"] == "value_error":
+        message = first["msg"].removeprefix("Value error, ")
+        return f"{place}: {message}" if place else message
+    same = [one for one in details if keys(one["loc"]) == where]
+    words = " or ".join(dict.fromkeys(_expected(one) for one in same))
+    return f"{place} must be {words}, got {show(first['input'])}"
+
+
+def _expected(details: Any) -> str:
+    """What one arm of a setting takes."""
+    words = EXPECTED.get(details["type"])
+    return words(details.get("ctx", {})) if words else details["msg"].partition(" be ")[2]
+
+
+def keys(location: Iterable[str | int]) -> list[str]:
+    """Pydantic's location without the names of a union's arms; ``[2]`` for the third of a list."""
+    parts = [f"[{part}]" if isinstance(part, int) else part for part in location]
+    inside = parts[2:] if parts[:1] == ["tasks"] else parts  # a task may have any name
+    is_arm = [one.startswith(("constrained-", "literal[")) or one == "[key]" for one in inside]
+    kept = [one for one, arm in zip(inside, is_arm, strict=True) if not arm]
+    return parts[: len(parts) - len(inside)] + kept
+
+
+def dotted(where: Iterable[str]) -> str:
+    """``delays.speeds[0]``."""
+    return ".".join(where).replace(".[", "[")
+
+
+def show(value: object) -> str:
+    """A value as it was written, in one line, cut short."""
+    if isinstance(value, int) and value.bit_length() > 8 * SHOWN:
+        return f"a number of over {value.bit_length() * 3 // 10:,} digits"
+    if isinstance(value, date | time):
+        return str(value)
+    text = f"{value:,}" if isinstance(value, int) and abs(value) > 10**5 else repr(value)
+    text = " ".join(text.split())
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def number(value: float) -> str:
+    """``100,000,000``, ``0``, ``1e+30``."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
+def _unknown_key(where: list[str], tables: Mapping[str, type[BaseModel]]) -> str:
+    table = tables[""]
+    if where[0] == "delays" and len(where) > 1:
+        table = tables["delays"]
+    elif where[0] == "tasks" and len(where) > 2:
+        table = tables["tasks"]
+    hint = did_you_mean(where[-1], table.model_fields, "known here are")
+    return f"unknown key {show(dotted(where))}; {hint}"

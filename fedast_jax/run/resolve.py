@@ -1,0 +1,150 @@
+"""A configuration resolved: what it leaves out filled in, what it names looked up, once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+from ..algorithms import ALGORITHMS, Algorithm, get_algorithm
+from ..algorithms.methods import check_methods
+from ..clients.delays import check_delays
+from ..config.settings import Config, check_config
+from ..config.shipped import Source, check_overrides, read_table
+from ..config.tables import DelayConfig, Registries, TaskConfig
+from ..config.words import show
+from ..config.work import LocalWork
+from ..tasks import Kind, get_kind
+
+
+class ResolvedTask(NamedTuple):
+    """One task with all that its name and kind stand for."""
+
+    name: str
+    settings: TaskConfig
+    kind: Kind  # with the model of whom the configuration follows
+    work: LocalWork  # of one request, as the algorithm has it
+
+
+class Resolved(NamedTuple):
+    """A configuration with all that it names."""
+
+    config: Config
+    algorithm: Algorithm
+    tasks: tuple[ResolvedTask, ...]
+
+
+def resolve(config: Config) -> Resolved:
+    """Look up what a configuration names."""
+    algorithm = get_algorithm(config.algorithm)
+    tasks = [
+        ResolvedTask(
+            name,
+            settings,
+            get_kind(settings.kind).following(config.fidelity),
+            settings.work.pooled() if algorithm.pools_data else settings.work,
+        )
+        for name, settings in config.named_tasks
+    ]
+    return Resolved(config, algorithm, tuple(tasks))
+
+
+def load_config(source: Source, overrides: Iterable[str] = ()) -> Config:
+    """Read a configuration and apply ``key=value`` overrides (values in TOML, bare words as text).
+
+    A relative path to a trace is looked for from the file's folder; in an override, from the
+    working directory. Where an override sets another algorithm, settings that were not given are
+    its own defaults.
+
+    Args:
+        source: the name of a shipped configuration, the path of a TOML file, a nested table of
+            settings, or a Config.
+        overrides: for example ``["num_seeds=3", "tasks.mnist.buffer_size=5"]``.
+    Raises:
+        ConfigError: the file is missing or broken, or a setting cannot be run.
+    """
+    overrides = check_overrides(overrides)
+    if isinstance(source, Config) and not overrides:
+        return source
+    return make_config(read_table(source, overrides))
+
+
+def make_config(table: Mapping[str, Any]) -> Config:
+    """Complete a nested table of settings by its kinds' defaults, and check it.
+
+    Raises:
+        ConfigError: with the first setting that is wrong, its value and the fix.
+    """
+    return check_config(table, _Known())
+
+
+class _Known(Registries):
+    """The kinds, algorithms and laws that there are."""
+
+    def complete(self, table: Mapping[str, Any]) -> Mapping[str, Any]:
+        """With the defaults of every task's kind."""
+        name = table.get("algorithm", "fedast")
+        algorithm = ALGORITHMS.get(name if isinstance(name, str) else "", ALGORITHMS["fedast"])
+        tasks = {
+            name: _with_defaults(name, task, algorithm) for name, task in table["tasks"].items()
+        }
+        return {**table, "tasks": tasks}
+
+    def check_delays(self, delays: DelayConfig) -> None:
+        """As ``clients.delays`` does."""
+        check_delays(delays)
+
+    def check_task(self, task: TaskConfig) -> None:
+        """Against its kind: who holds the data, and which data it is."""
+        kind = get_kind(task.kind)
+        if (kind.dataset is None) != (task.dataset is not None):
+            open_kinds = "for a kind that leaves it open and for no other"
+            raise ValueError(f"dataset is needed {open_kinds}; kind {task.kind!r} is not so")
+        if kind.defaults.samples_per_client is None:
+            _check_given_clients(task)
+        elif task.samples_per_client is None or task.dirichlet_alpha is None:
+            raise ValueError(
+                f"kind {task.kind!r} needs numbers for samples_per_client and dirichlet_alpha"
+            )
+
+    def check_methods(self, labels: Sequence[str], allocation: str) -> None:
+        """As ``algorithms.methods`` does."""
+        check_methods(labels, allocation)
+
+    def check_algorithm(self, config: Config) -> None:
+        """As the algorithm itself does."""
+        get_algorithm(config.algorithm).check(config)
+
+
+def _check_given_clients(task: TaskConfig) -> None:
+    """Settings that make no sense where clients hold what they hold."""
+    for name in ("samples_per_client", "dirichlet_alpha", "local_epochs"):
+        if getattr(task, name) is not None:
+            raise ValueError(
+                f"{name} has no meaning for kind {task.kind!r}, whose clients hold different "
+                f"numbers of samples: leave it out (and give local_steps)"
+            )
+    if task.batch_size == "all":
+        raise ValueError(f"batch_size must be a number for kind {task.kind!r}, got 'all'")
+
+
+def _with_defaults(name: Any, task: Any, algorithm: Algorithm) -> Any:
+    if isinstance(task, TaskConfig):
+        return task
+    if not isinstance(task, Mapping):
+        raise ValueError(f"tasks.{name} must be a table of settings, got {show(task)}")
+    kind_name = task.get("kind", name)
+    if not isinstance(kind_name, str):
+        raise ValueError(f"tasks.{name}.kind must be a text, got {show(kind_name)}")
+    defaults = _kind_defaults(get_kind(kind_name), task, algorithm)
+    return {"kind": kind_name, **defaults, **task}
+
+
+def _kind_defaults(kind: Kind, given: Mapping[str, Any], algorithm: Algorithm) -> dict[str, Any]:
+    defaults = {key: value for key, value in asdict(kind.defaults).items() if value is not None}
+    synchronous = defaults.pop("synchronous")
+    defaults |= synchronous if algorithm.is_synchronous else algorithm.defaults
+    if "local_steps" in given or "local_epochs" in given:
+        defaults.pop("local_steps", None)
+        defaults.pop("local_epochs", None)
+    return defaults
