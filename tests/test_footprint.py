@@ -39,8 +39,14 @@ TOO_MUCH = {
     ),
     "samples": (table({"batch_width": 64}, samples_per_client=10**7), "samples"),
     "steps": (table(samples_per_client=10**5, batch_size=10**5, local_epochs=10**5), "num_active"),
-    "a batch": (table(samples_per_client=10**6, batch_size=10**6), "num_active"),
-    "rows": (table({"memory_gib": 0.3, "max_updates": 10**6}, num_active=10**5), "num_active"),
+    "a batch": (
+        table({"memory_gib": 0.5}, samples_per_client=10**6, batch_size=10**6),
+        "num_active",
+    ),
+    "rows": (
+        table({"memory_gib": 0.15, "max_updates": 10**6}, num_active=10**4, buffer_size=1),
+        "num_active",
+    ),
 }
 
 
@@ -51,7 +57,7 @@ def test_what_does_not_fit_is_refused_at_once(name):
     tracemalloc.start()
     try:
         with pytest.raises(fx.ConfigError, match=r"GiB may be used; lower .*memory_gib") as caught:
-            fx.simulate(config)
+            fx.plan(config)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -70,19 +76,20 @@ def test_the_footprint_counts_every_partition():
 
 
 def test_a_request_in_flight_takes_what_is_counted():
-    config = fx.make_config(table({"max_updates": 10**6, "num_clients": 10**4}, num_active=3000))
+    config = fx.make_config(table({"max_updates": 10**6, "num_clients": 10**4}, num_active=500))
     pools, settings = prepare.make_pools(prepare.load([resolve(config)]), 4)
     tracemalloc.start()
     sizes = probe.sizings(settings, pools, 1, 2**40)
     next(sizes)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 3000 * footprint.REQUEST_BYTES + 10e6
+    assert peak < 500 * footprint.REQUEST_BYTES + 5e6
 
 
 def test_the_windows_of_many_requests_are_longer():
-    assert sizing.least_window(300) == sizing.LEAST_WINDOW
-    assert sizing.least_window(16_000) == 1000
+    assert sizing.fewest_events(300, 6) == sizing.fewest_events(1, 6) == 1
+    assert sizing.fewest_events(10**5, 2) == 2500
+    assert sizing.fewest_events(10**7, 2) == 10**7
 
 
 def test_lanes_are_never_more_than_can_be_told_apart():

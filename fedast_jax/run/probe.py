@@ -19,12 +19,19 @@ from .driver import Driver, step_updates
 from .executor import PlanOnly
 from .footprint import largest_in_flight
 from .replicate import Setting
-from .sizing import MOST_LANES, PoolNeeds, Sizing, enough_resident, least_window, window
+from .sizing import (
+    LEAST_WINDOW,
+    MOST_LANES,
+    PoolNeeds,
+    Sizing,
+    enough_resident,
+    fewest_events,
+    window,
+)
 
-PROBE_TURNS = 6  # times that all active requests turn over while a probe runs
+PROBE_TURNS = 6
 MANY_ACTIVE = 20_000  # requests in flight: from here on fewer turns, so that a probe ends
 FEW_TURNS = 2
-HALVINGS = 5  # of the window, at most, to save memory
 
 
 def sizings(
@@ -36,9 +43,12 @@ def sizings(
     """
     width = pools[0].spec.width
     empty = _without_rows(settings, pools)
-    least = least_window(largest_in_flight([one.config for one in settings]))
+    in_flight = largest_in_flight([one.config for one in settings])
+    fewest = fewest_events(in_flight, _turns(in_flight))
+    least = max(LEAST_WINDOW, fewest)
     most_lanes = max(len(one.pool_of) for one in settings)
-    limit = _Limit([(one.version_bytes, one.update_bytes) for one in empty], budget)
+    room = budget - sum(one.fixed_bytes for one in empty)
+    limit = _Limit([(one.version_bytes, one.update_bytes) for one in empty], room)
     drivers = [_probe(one, pools, least, width, limit) for one in settings]
     narrowest = min(width for driver in drivers for width in wave_widths(driver))
     turns = max(1, total // enough_resident(width, narrowest))  # of about equal numbers
@@ -50,8 +60,8 @@ def sizings(
         if num_resident == 1:
             break
         num_resident = (num_resident + 1) // 2
-    while events > max(1, least >> HALVINGS):
-        events //= 2
+    while events > fewest:
+        events = max(events // 2, fewest)
         yield Sizing(1, events, _needs(settings, pools, empty, events, 1, limit))
 
 
@@ -89,13 +99,13 @@ class _Limit(NamedTuple):
     """How far a probe goes."""
 
     row_bytes: Sequence[tuple[int, int]]  # of a version and an update of each pool
-    budget: int
+    room: int  # bytes for them
 
     def check(self, driver: Driver) -> None:
-        """Raise _TooMany where the rows in use are beyond the budget."""
+        """Raise _TooMany where the rows in use are more than there is room for."""
         pairs = zip(driver.pools, self.row_bytes, strict=True)
         used = sum(pool.peak[part] * each[part] for pool, each in pairs for part in range(2))
-        if used > self.budget:
+        if used > self.room:
             raise _TooMany
 
 
@@ -107,8 +117,7 @@ def _probe(
     tasks = config.named_tasks
     largest = setting.algorithm.largest_round(config)
     active = max(sum(task.settings.num_active for task in tasks), len(tasks) * largest)
-    turns = PROBE_TURNS if active < MANY_ACTIVE else FEW_TURNS
-    most = turns * active + 2 * events
+    most = _turns(active) * active + 2 * events
     if config.max_updates is not None:
         most = min(most, config.max_updates)
     probe = config.model_copy(update={"num_seeds": 1, "max_updates": most})
@@ -120,6 +129,11 @@ def _probe(
     with suppress(_TooMany):
         driver.run(1, events)
     return driver
+
+
+def _turns(in_flight: int) -> int:
+    """Times that all active requests turn over while a probe runs."""
+    return PROBE_TURNS if in_flight < MANY_ACTIVE else FEW_TURNS
 
 
 def _without_rows(settings: Sequence[Setting], pools: list[LanePool]) -> list[PoolNeeds]:

@@ -13,7 +13,7 @@ from ..config.settings import Config, ConfigError
 
 SEGMENT_BATCHES = 10  # full batches of a pool in one segment, about
 LEAST_WINDOW = 32  # events of a replicate in one segment: fewer cost more planning
-WINDOW_SHARE = 16  # of the requests in flight, each of which costs planning in every segment
+PROBE_WORK = 8_000_000  # requests in flight in all segments of a probe together: some seconds
 MOST_LANES = 2**20  # of a run at once: ``schedule`` numbers them by 20 bits
 SPARE = 1.15  # rows beyond those that a probe needed
 BUDGET_SHARE = 0.6  # of the free memory
@@ -109,9 +109,14 @@ def window(width: int, num_pools: int, num_resident: int) -> int:
     return max(LEAST_WINDOW, -(-SEGMENT_BATCHES * width * num_pools // num_resident))
 
 
-def least_window(in_flight: int) -> int:
-    """Events of one replicate in a segment, below which planning costs too much."""
-    return max(LEAST_WINDOW, in_flight // WINDOW_SHARE)
+def fewest_events(in_flight: int, turns: int) -> int:
+    """Events of one replicate in a segment, below which a probe would take minutes.
+
+    Args:
+        in_flight: requests, each of which costs planning in every segment.
+        turns: times that all of them turn over.
+    """
+    return max(1, min(in_flight, turns * in_flight**2 // PROBE_WORK))
 
 
 def too_large(smallest: Sizing, budget: int, configs: Sequence[Config]) -> ConfigError:
