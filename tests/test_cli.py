@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -255,6 +256,7 @@ def test_version(monkeypatch, capsys):
         (["--set", "num_clients=0"], ["num_clients", "got 0"]),
         (["--seeds", "0"], ["num_seeds", "got 0"]),
         (["--save", "everything"], ["requests, models, partition", "'everything'"]),
+        (["--set", "name=../../evil"], ["name: a name has 1 to 64 letters", "'../../evil'"]),
         (["--set", "memory_gib=1e-6"], ["GiB", "num_active=6", "memory_gib"]),
     ],
 )
@@ -302,21 +304,84 @@ def test_a_full_disk_loses_nothing(monkeypatch, tmp_path, config):
     result = fx.simulate(fx.load_config(config))
     rescue, wanted = tmp_path / "rescue", tmp_path / "full" / "out"
     rescue.mkdir()
-    real = run_folder._write_files
+    real = run_folder._write_table
 
-    def fill_up(result, folder):
-        if folder.parent == wanted.parent:
-            (folder / "config.toml").write_text("half")
+    def fill_up(frame, path):
+        if path.parent.parent == wanted.parent:
+            path.write_text("half")
             raise OSError(28, "No space left on device")
-        real(result, folder)
+        real(frame, path)
 
-    monkeypatch.setattr(run_folder, "_write_files", fill_up)
+    monkeypatch.setattr(run_folder, "_write_table", fill_up)
     monkeypatch.setattr(run_folder.tempfile, "gettempdir", lambda: str(rescue))
     with pytest.raises(run_folder.OutputError, match="No space left on device; the results are in"):
         run_folder.save(result, wanted)
     assert list(wanted.parent.iterdir()) == []
     (saved,) = rescue.iterdir()
     assert len(pd.read_parquet(saved / "evaluations.parquet")) == len(result.evaluations)
+
+
+@pytest.mark.parametrize("command", ["run", "compare"])
+def test_a_table_that_fails_is_a_warning(monkeypatch, tmp_path, config, capsys, command):
+    def fail(*arguments):
+        raise ValueError("no table")
+
+    monkeypatch.setattr("fedast_jax.results.console.show_result", fail)
+    monkeypatch.setattr("fedast_jax.study.report.show_study", fail)
+    out, more = tmp_path / "out", COMPARE if command == "compare" else []
+    assert run(monkeypatch, command, config, "--out", out, *more) == 0
+    said = capsys.readouterr()
+    assert "warning: cannot show the table (ValueError: no table)" in said.err
+    assert f"results in {out}" in said.out
+    assert json.loads((out / "manifest.json").read_text())["status"] == "finished"
+
+
+def test_the_table_is_shown_where_the_folder_cannot_be_written(
+    monkeypatch, tmp_path, config, capsys
+):
+    def full(*arguments, **options):
+        raise run_folder.OutputError("cannot write")
+
+    monkeypatch.setattr(cli, "save", full)
+    assert run(monkeypatch, "run", config, "--out", tmp_path / "out") == 2
+    said = capsys.readouterr()
+    assert "time to target" in said.out
+    assert "error: cannot write" in said.err
+
+
+class ClosedPipe(io.StringIO):
+    """What ``| head -1`` is once it has its line."""
+
+    def flush(self) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+
+def test_a_broken_pipe_loses_nothing(monkeypatch, tmp_path, config, capsys):
+    monkeypatch.setattr(sys, "stdout", ClosedPipe())
+    out = tmp_path / "out"
+    assert run(monkeypatch, "run", config, "--out", out) == 0
+    said = capsys.readouterr().err
+    assert "warning: cannot print the rest (Broken pipe)" in said
+    assert f"results in {out}" in said
+    assert json.loads((out / "manifest.json").read_text())["status"] == "finished"
+
+
+DIVERGE = ["--set", "tasks.digits.client_lr=1e30"]
+
+
+@pytest.mark.parametrize("command", ["run", "compare"])
+def test_when_every_seed_diverged(monkeypatch, tmp_path, config, capsys, command):
+    out, more = tmp_path / "out", COMPARE if command == "compare" else []
+    assert run(monkeypatch, command, config, "--out", out, *more, *DIVERGE) == 3
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "every seed diverged, so there is nothing to report: the loss of digits was not" in said
+    assert json.loads((out / "manifest.json").read_text())["status"] == "finished"
+
+
+def test_a_sweep_with_a_setting_that_did_not_diverge(monkeypatch, tmp_path, config):
+    grid = ["--grid", "tasks.digits.client_lr=1e30,0.1"]
+    assert run(monkeypatch, "sweep", config, *grid, "--out", tmp_path / "out") == 0
 
 
 @pytest.mark.parametrize("arguments", [["run"], ["compare", *COMPARE]], ids=lambda words: words[0])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import fedast_jax as fx
 from fedast_jax.algorithms import ALGORITHMS
 from fedast_jax.clients.delays import LAWS
-from fedast_jax.config.settings import PRECISIONS, Config, ConfigError, DelayConfig
+from fedast_jax.config.settings import NAME, PRECISIONS, Config, ConfigError, DelayConfig
 from fedast_jax.engine.server import OPTIMIZERS
 from fedast_jax.run.resolve import load_config, make_config
 from fedast_jax.tasks import TASKS
@@ -335,7 +335,7 @@ AWKWARD = [0.1, 1 / 3, 1e-300, 1e22, 5e-324, 1e30]
 
 @given(
     rate=st.sampled_from(AWKWARD) | st.floats(1e-12, 1e12),
-    name=st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8),
+    name=st.from_regex(NAME, fullmatch=True),
     precision=st.sampled_from(PRECISIONS),
     law=st.sampled_from(sorted(LAWS)),
     optimizer=st.sampled_from(sorted(OPTIMIZERS)),

@@ -10,8 +10,9 @@ import pytest
 
 import fedast_jax as fx
 from fedast_jax.algorithms import ALGORITHMS
-from fedast_jax.config.settings import ConfigError, load_table
+from fedast_jax.config.settings import ConfigError
 from fedast_jax.config.shipped import find_config, shipped_configs
+from fedast_jax.config.toml import load_table
 from fedast_jax.data.errors import DataError
 from fedast_jax.study.variants import make_variants
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -33,7 +31,7 @@ def build(shape: Shape) -> Task:
 
 
 @pytest.fixture
-def own_kind(monkeypatch) -> Iterator[str]:
+def own_kind(monkeypatch) -> str:
     monkeypatch.setitem(
         task_data.LOADERS, "own", lambda kind, name, tests: task_data.ImageData(dataset(), tests)
     )

@@ -74,6 +74,7 @@ def test_a_changed_file_is_read_anew(tmp_path):
 
 
 BAD_ROWS = {  # the rows, and what the message must say
+    "too long": (["a,1", "a,1e308"], ["row 2", "got '1e308' (the longest that can be is 1e+18)"]),
     "zero": (["a,1", "a,0"], ["row 2", "duration must be a positive number, got '0'"]),
     "negative": (["a,-1.5"], ["row 1", "got '-1.5'"]),
     "no number": (["a,1", "b,2", "a,fast"], ["row 3", "got 'fast'"]),

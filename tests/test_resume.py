@@ -122,8 +122,24 @@ def test_interrupted_twice_and_resumed(monkeypatch, tmp_path, config, capsys):
     assert_same_data(out, whole)
 
 
-def interrupt_after(monkeypatch: pytest.MonkeyPatch, num_segments: int) -> None:
-    """Ctrl-C in the segment after so many."""
+@pytest.mark.parametrize("command", ["run", "compare"])
+def test_sigterm_is_as_ctrl_c(monkeypatch, tmp_path, config, command, capsys):
+    out, more = tmp_path / "out", []
+    if command == "compare":
+        more = ["--algorithms", "fedast,fedbuff"]
+    interrupt_after(monkeypatch, 2, signal.SIGTERM)
+    assert run(monkeypatch, command, config, "--out", out, *more) == 143
+    assert f"'fedast resume {out}' goes on" in capsys.readouterr().out
+    assert json.loads((out / "manifest.json").read_text())["status"] == "interrupted"
+    interrupt_after(monkeypatch, 10**9)
+    assert run(monkeypatch, "resume", out) == 0
+    assert json.loads((out / "manifest.json").read_text())["status"] == "finished"
+
+
+def interrupt_after(
+    monkeypatch: pytest.MonkeyPatch, num_segments: int, number: int = signal.SIGINT
+) -> None:
+    """Ctrl-C, or another signal, in the segment after so many."""
     from fedast_jax.results.console import Reporter
 
     left = [num_segments]
@@ -131,7 +147,7 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, num_segments: int) -> None:
     def count(self, driver):
         left[0] -= 1
         if left[0] == 0:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
 
     monkeypatch.setattr(Reporter, "update", count)
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,14 +17,17 @@ from ..config.settings import ConfigError
 from ..config.shipped import read_table
 from ..config.versions import package_versions
 from ..data import DataError
+from ..results.output import attempt, has_lost_output, lasting_output
 from ..results.run_folder import EXTRAS, OutputError, default_folder, save, save_study
 from ..run.checkpoint import ResumeError
 from ..run.resolve import make_config
 from .data import app as data_app
+from .stopping import Stop, stop_on_signals
 from .work_folder import CHECKPOINTS, Job, WorkFolder
 
 if TYPE_CHECKING:
     from ..cluster.processes import Place
+    from ..results.result import Result
     from ..study.study import Study
 
 app = typer.Typer(
@@ -37,7 +38,7 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 
-INTERRUPTED = 130
+ALL_DIVERGED = 3  # exit code
 
 ConfigPath = Annotated[
     str, typer.Argument(metavar="CONFIG", help="A TOML file, or the name of a shipped one.")
@@ -114,8 +115,8 @@ def resume(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the run.")],
 ) -> None:
     """Go on with a run that was interrupted or killed, to the very results it would have had."""
-    with WorkFolder.reopen(folder) as work:
-        FINISH[work.job.command](work)
+    with lasting_output(), stop_on_signals() as stop, WorkFolder.reopen(folder) as work:
+        FINISH[work.job.command](work, stop)
 
 
 @app.command()
@@ -255,8 +256,9 @@ def _begin(job: Job, out: Path | None, place: Place | None) -> None:
     if place is not None and place.process_id > 0:
         _follow(job, place)
         return
-    with WorkFolder.begin(out or default_folder(job.configs[0].name), job) as work:
-        FINISH[job.command](work, place)
+    target = out or default_folder(job.configs[0].name)
+    with lasting_output(), stop_on_signals() as stop, WorkFolder.begin(target, job) as work:
+        FINISH[job.command](work, stop, place)
 
 
 def _place(
@@ -272,32 +274,36 @@ def _place(
 
 def _follow(job: Job, place: Place) -> None:
     """Be another process than the first: run a share, and hand it in."""
-    with _stop_on_ctrl_c() as is_stopped:
-        place.simulate_together(job.configs, is_stopped=is_stopped, **_keeps(job))
-        if is_stopped():
-            raise typer.Exit(INTERRUPTED)
-    print(f"process {place.process_id} is done; process 0 writes the results")
+    with lasting_output(), stop_on_signals() as stop:
+        place.simulate_together(job.configs, is_stopped=stop, **_keeps(job))
+        if stop():
+            raise typer.Exit(stop.exit_code)
+        print(f"process {place.process_id} is done; process 0 writes the results")
 
 
-def _finish_run(work: WorkFolder, place: Place | None = None) -> None:
-    """Run to the end, from the newest checkpoint if there is one; show and save the result."""
+def _finish_run(work: WorkFolder, stop: Stop, place: Place | None = None) -> None:
+    """Run to the end, from the newest checkpoint if there is one; save and show the result."""
     from ..results.console import Reporter, show_result
     from ..run.simulate import simulate_together
 
     console = Console()
-    with _stop_on_ctrl_c() as is_stopped, Reporter(console) as reporter:
+    with Reporter(console) as reporter:
         (result,) = (place.simulate_together if place else simulate_together)(
             work.job.configs,
             on_progress=reporter.update,
-            is_stopped=is_stopped,
+            is_stopped=stop,
             checkpoints=work.checkpoints,
             **_keeps(work.job),
         )
-    show_result(result, console)
-    _end(result.status, save(result, work.target, work.job.options["save"], work), console)
+    try:
+        folder = save(result, work.target, work.job.options["save"], work)
+    finally:  # the table is not lost with the folder
+        with attempt("show the table"):
+            show_result(result, console)
+    _end([result], folder, stop, console)
 
 
-def _finish_study(work: WorkFolder, place: Place | None = None) -> None:
+def _finish_study(work: WorkFolder, stop: Stop, place: Place | None = None) -> None:
     """As ``_finish_run``, for a comparison or a sweep."""
     from ..results.console import Reporter
     from ..run.simulate import simulate_together
@@ -305,36 +311,40 @@ def _finish_study(work: WorkFolder, place: Place | None = None) -> None:
     console = Console()
     with Reporter(console) as reporter:
         way = place.simulate_together if place else simulate_together
-        study = _run_study(work, simulate=way, on_progress=reporter.update)
-    _end_study(study, work, console)
+        study = _run_study(work, stop, simulate=way, on_progress=reporter.update)
+    _end(study.results, _save_study(study, work, console), stop, console)
 
 
-def _finish_ray(work: WorkFolder, place: None = None) -> None:
+def _finish_ray(work: WorkFolder, stop: Stop, place: None = None) -> None:
     """As ``_finish_study``, on a Ray cluster."""
     from ..cluster.ray_tasks import RayTasks
 
-    study = _run_study(work, simulate=RayTasks(**work.job.options).simulate_together)
-    _end_study(study, work, Console())
+    console = Console()
+    way = RayTasks(**work.job.options).simulate_together
+    study = _run_study(work, stop, simulate=way)
+    _end(study.results, _save_study(study, work, console), stop, console)
 
 
-def _run_study(work: WorkFolder, **options: Any) -> Study:
+def _run_study(work: WorkFolder, stop: Stop, **options: Any) -> Study:
     from ..study.study import run_study
 
-    with _stop_on_ctrl_c() as is_stopped:
-        return run_study(
-            work.job.settings,
-            is_stopped=is_stopped,
-            checkpoints=work.checkpoints,
-            **_keeps(work.job),
-            **options,
-        )
+    return run_study(
+        work.job.settings,
+        is_stopped=stop,
+        checkpoints=work.checkpoints,
+        **_keeps(work.job),
+        **options,
+    )
 
 
-def _end_study(study: Study, work: WorkFolder, console: Console) -> None:
+def _save_study(study: Study, work: WorkFolder, console: Console) -> Path:
     from ..study.report import show_study
 
-    show_study(study, console)
-    _end(study.status, save_study(study, work.target, work), console)
+    try:
+        return save_study(study, work.target, work)
+    finally:
+        with attempt("show the table"):
+            show_study(study, console)
 
 
 def _keeps(job: Job) -> dict[str, bool]:
@@ -364,12 +374,31 @@ def _forecast(table: dict[str, Any]) -> None:
     )
 
 
-def _end(status: str, folder: Path, console: Console) -> None:
-    console.print(f"results in {folder}", highlight=False, soft_wrap=True)
-    if status == "interrupted":
+def _end(results: Sequence[Result], folder: Path, stop: Stop, console: Console) -> None:
+    """Say where everything is, and how it ended."""
+    console.print(f"results in {folder}", highlight=False, soft_wrap=True, markup=False)
+    if has_lost_output():
+        print(f"results in {folder}", file=sys.stderr)
+    if results[0].status == "interrupted":
         way_on = f"; 'fedast resume {folder}' goes on" if (folder / CHECKPOINTS).exists() else ""
-        console.print(f"interrupted: the results are those measured so far{way_on}", soft_wrap=True)
-        raise typer.Exit(INTERRUPTED)
+        console.print(
+            f"interrupted: the results are those measured so far{way_on}",
+            soft_wrap=True,
+            markup=False,
+        )
+        raise typer.Exit(stop.exit_code)
+    if all(len(one.diverged) == one.config.num_seeds for one in results):
+        print(f"error: {_all_diverged(results)}", file=sys.stderr)
+        raise typer.Exit(ALL_DIVERGED)
+
+
+def _all_diverged(results: Sequence[Result]) -> str:
+    """One sentence, with the tasks whose loss was not finite."""
+    tasks = sorted({str(one.diverged) for result in results for one in result.diverged})
+    return (
+        f"every seed diverged, so there is nothing to report: the loss of {', '.join(tasks)} was "
+        f"not finite; lower client_lr or server_lr"
+    )
 
 
 def _read(
@@ -391,19 +420,3 @@ def _extras(text: str) -> list[str]:
         if one not in EXTRAS:
             raise ConfigError(f"--save knows {', '.join(EXTRAS)}; got {one!r}")
     return wanted
-
-
-@contextmanager
-def _stop_on_ctrl_c() -> Iterator[Callable[[], bool]]:
-    """The first Ctrl-C asks the run to end in order, the second ends the process."""
-    pressed: list[int] = []
-
-    def ask(number: int, frame: object) -> None:
-        pressed.append(number)
-        signal.signal(signal.SIGINT, previous)
-
-    previous = signal.signal(signal.SIGINT, ask)
-    try:
-        yield lambda: bool(pressed)
-    finally:
-        signal.signal(signal.SIGINT, previous)

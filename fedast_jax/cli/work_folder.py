@@ -6,56 +6,32 @@ While a run goes on there is ``DIR.partial`` and no ``DIR``; once it has ended, 
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TextIO
+from typing import Any, Self
 
 import tomli_w
 
-from ..config.settings import Config, ConfigError, load_table
-from ..results.run_folder import OutputError, check_folder
+from ..config.settings import ConfigError
+from ..config.toml import load_table
+from ..results.output import reason_of
+from ..results.own import Lock, check_plain, missing_parents, write_new
+from ..results.run_folder import OutputError, check_folder, check_writable
 from ..run.checkpoint import Checkpoints, ResumeError
-from ..run.resolve import make_config
+from .job import Job
 
 SUFFIX = ".partial"
 CHECKPOINTS = "checkpoints"
 JOB = "run.json"
-
-
-class Job(NamedTuple):
-    """What was asked for."""
-
-    command: str  # of ``cli.FINISH``
-    configs: Sequence[Config]
-    options: Mapping[str, Any] = {}  # of the command, as JSON can hold them
-    table: Mapping[str, Any] | None = None  # of a study: what the configurations were made from
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What ``config.toml`` holds."""
-        return self.configs[0].to_dict() if self.table is None else dict(self.table)
-
-    def to_json(self) -> str:
-        """As text."""
-        content = {
-            "command": self.command,
-            "options": dict(self.options),
-            "table": self.table,
-            "configs": [config.to_dict() for config in self.configs],
-        }
-        return json.dumps(content, indent=2) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """The inverse of ``to_json``."""
-        content = json.loads(text)
-        configs = [make_config(table) for table in content["configs"]]
-        return cls(content["command"], configs, content["options"], content["table"])
+BEGUN = {"lock", "config.toml", "run.tmp", CHECKPOINTS}  # all there is before ``JOB``
+LEAST_BYTES = 1 << 20  # what the smallest results and checkpoint of a run may take
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class WorkFolder:
@@ -70,7 +46,9 @@ class WorkFolder:
         self.target, self.job = target, job
         self.path = partial_of(target)
         self.checkpoints = Checkpoints(self.path / CHECKPOINTS)
-        self._lock: TextIO | None = None
+        self._lock: Lock | None = None
+        self._is_ours = False
+        self._made: list[Path] = []  # folders above it that were not there
 
     @classmethod
     def begin(cls, target: Path, job: Job) -> Self:
@@ -81,37 +59,60 @@ class WorkFolder:
         """
         check_target(target)
         work = cls(target, job)
-        (work.path / CHECKPOINTS).mkdir(parents=True)
-        work._take_lock()
-        (work.path / "config.toml").write_text(tomli_w.dumps(job.settings))
-        temporary = work.path / "run.tmp"
-        temporary.write_text(job.to_json())
-        temporary.rename(work.path / CHECKPOINTS / JOB)
+        texts = {"config.toml": tomli_w.dumps(job.settings), "run.tmp": job.to_json()}
+        num_bytes = LEAST_BYTES + sum(len(text.encode()) for text in texts.values())
+        try:
+            work._make(texts, num_bytes)
+        except OSError as error:
+            work._undo()
+            raise _no_beginning(work.path, error, num_bytes) from error
         return work
+
+    def _make(self, texts: Mapping[str, str], num_bytes: int) -> None:
+        self._made = missing_parents(self.path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        _check_room(self.path.parent, num_bytes)
+        self.path.mkdir()
+        self._is_ours = True
+        self._lock = Lock(self.path)
+        (self.path / CHECKPOINTS).mkdir()
+        for name, text in texts.items():
+            write_new(self.path / name, text)
+        (self.path / "run.tmp").rename(self.path / CHECKPOINTS / JOB)
 
     @classmethod
     def reopen(cls, folder: Path) -> Self:
         """Find what an interrupted or killed run has left, by ``DIR`` or ``DIR.partial``.
 
         Raises:
-            ResumeError: there is nothing to go on with.
+            ResumeError: there is nothing to go on with, or it is not as a run has left it.
         """
-        target = Path(os.path.abspath(folder))
-        if target.name in ("", SUFFIX):
-            raise ResumeError(f"{str(folder)!r} is not the folder of a run")
-        if target.name.endswith(SUFFIX):
-            target = target.with_name(target.name.removesuffix(SUFFIX))
-        path = partial_of(target)
-        source = target if target.exists() else path
+        target, source = _find(folder)
+        check_plain(source, CHECKPOINTS)
         if source == target:
             _check_interrupted(target)
         job = _read_job(target, source)
         _check_config(source / "config.toml", job.settings)
-        if source == target:
-            _move(target, path)
+        check_writable(target.parent)
         work = cls(target, job)
-        work._take_lock()
+        work._lock, work._is_ours = Lock(source), True
+        if source == target:
+            work._move()
         return work
+
+    def _move(self) -> None:
+        """Make of the folder of an interrupted run that of a run in progress."""
+        try:
+            if os.path.lexists(self.path):
+                raise ResumeError(
+                    f"both {str(self.target)!r} and {str(self.path)!r} hold an unfinished run; "
+                    f"move one away"
+                )
+            self.target.rename(self.path)
+        except (OSError, ResumeError):
+            (self.target / "lock").unlink(missing_ok=True)
+            self._let_go()
+            raise
 
     def keep(self, write: Callable[[Path], None]) -> None:
         """End an interrupted run: let its results be written beside the checkpoints.
@@ -143,26 +144,29 @@ class WorkFolder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is not None and not self.checkpoints.paths:
-            self.remove()
-        elif error is not None and (self.path / "manifest.json").exists():
+        if error is not None and (self.path / "manifest.json").exists():
             self._step_back()  # it was an interrupted run's, and still is
+        elif error is not None and not self.checkpoints.paths:
+            self._undo()
+        self._let_go()
+
+    def _undo(self) -> None:
+        """Leave nothing of what was begun in vain."""
+        if self._is_ours:
+            self.remove()
+        self._let_go()
+        for folder in reversed(self._made):
+            with suppress(OSError):  # somebody else has put something there
+                folder.rmdir()
+
+    def _let_go(self) -> None:
         if self._lock is not None:
             self._lock.close()
+            self._lock = None
 
     def _step_back(self) -> None:
         (self.path / "lock").unlink(missing_ok=True)
         self.path.rename(self.target)
-
-    def _take_lock(self) -> None:
-        self._lock = (self.path / "lock").open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.close()
-            raise ResumeError(
-                f"{str(self.path)!r} is in use: another process works on this run"
-            ) from None
 
 
 def _replace(entry: Path, old: Path) -> None:
@@ -178,44 +182,114 @@ def partial_of(target: Path) -> Path:
 
 def check_target(target: Path) -> None:
     """Raise OutputError where a run could not leave this folder, before anything is computed."""
+    if target.name.endswith(SUFFIX):
+        raise OutputError(
+            f"{str(target)!r}: a name that ends in {SUFFIX!r} is that of a run in progress; name "
+            f"another folder with --out"
+        )
     check_folder(target)
+    if target.name in ("", ".."):
+        raise OutputError(f"{str(target)!r} has no name of its own; name another folder with --out")
     path = partial_of(target)
-    if path.exists() or path.is_symlink():
+    if os.path.lexists(path) and not _clear_away(path):
         raise OutputError(
             f"{str(path)!r} holds a run that has not ended: continue it with "
             f"'fedast resume {target}', remove it, or name another folder with --out"
         )
 
 
+def _clear_away(path: Path) -> bool:
+    """Remove what a run has left that was killed before it had begun; False: it is not that."""
+    if path.is_symlink() or not path.is_dir() or not BEGUN.issuperset(os.listdir(path)):
+        return False
+    folder = path / CHECKPOINTS
+    if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or os.listdir(folder))):
+        return False
+    return _remove_unused(path)
+
+
+def _remove_unused(path: Path) -> bool:
+    """Remove the folder of a run unless a process works in it; whether it is gone."""
+    try:
+        lock = Lock(path)
+    except (OSError, ResumeError):
+        return False
+    with closing(lock):
+        shutil.rmtree(path, ignore_errors=True)
+    return not path.exists()
+
+
+def _check_room(folder: Path, num_bytes: int) -> None:
+    usage = shutil.disk_usage(folder)
+    if usage.total and usage.free < num_bytes:  # some file systems do not say
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _no_beginning(path: Path, error: OSError, num_bytes: int) -> OutputError:
+    """Why a run cannot begin, with what would help."""
+    where = f"cannot begin a run in {str(path)!r}: {error.strerror or error}"
+    if error.errno not in FULL:
+        return OutputError(f"{where}; name another folder with --out")
+    return OutputError(
+        f"{where}; it needs {num_bytes:,} bytes to begin with: free some space, or name another "
+        f"folder with --out"
+    )
+
+
+def _find(folder: Path) -> tuple[Path, Path]:
+    """Where a run's results will be, and where it is now; links on the way are followed here.
+
+    Raises:
+        ResumeError: no run can be there.
+    """
+    whole = Path(os.path.realpath(folder))
+    name = whole.name.removesuffix(SUFFIX)
+    if not name:
+        raise ResumeError(f"{str(folder)!r} is not the folder of a run")
+    target = whole.with_name(name)
+    if not target.exists():
+        return target, partial_of(target)
+    if not os.path.lexists(target / "manifest.json"):
+        raise ResumeError(f"{str(folder)!r} is not the folder of a run")
+    return target, target
+
+
 def _check_interrupted(target: Path) -> None:
     """Raise ResumeError where a folder is not that of an interrupted run."""
     try:
-        status = json.loads((target / "manifest.json").read_text())["status"]
+        status = json.loads((target / "manifest.json").read_text("utf-8"))["status"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        raise ResumeError(f"{str(target)!r} is not the folder of a run") from None
+        status = None
+    if status not in ("finished", "interrupted"):
+        raise ResumeError(f"{str(target)!r} is not the folder of a run")
     if status == "finished":
-        shutil.rmtree(partial_of(target), ignore_errors=True)  # killed when all but this was done
+        _remove_leftover(partial_of(target))
         raise ResumeError(f"{str(target)!r} is already finished; there is nothing to resume")
     if not (target / CHECKPOINTS / JOB).is_file():
         raise ResumeError(f"{str(target)!r} holds no checkpoints; start the run again")
 
 
-def _move(target: Path, path: Path) -> None:
-    if path.exists():
-        raise ResumeError(
-            f"both {str(target)!r} and {str(path)!r} hold an unfinished run; move one away"
-        )
-    target.rename(path)
+def _remove_leftover(path: Path) -> None:
+    """Remove what a run has left that was killed when all but this was done; nothing else."""
+    with suppress(ResumeError):
+        check_plain(path, CHECKPOINTS)
+        if (path / CHECKPOINTS / JOB).is_file():
+            _remove_unused(path)
 
 
 def _read_job(target: Path, source: Path) -> Job:
     path = source / CHECKPOINTS / JOB
     try:
-        return Job.from_json(path.read_text())
+        return Job.from_json(path.read_text("utf-8"))
     except FileNotFoundError:
         raise ResumeError(f"there is no run to resume in {str(target)!r}") from None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        raise ResumeError(f"{str(path)!r} cannot be read; start the run again") from None
+    except (OSError, UnicodeError) as error:
+        raise ResumeError(f"cannot read {str(path)!r} ({reason_of(error)})") from None
+    except ValueError as error:
+        raise ResumeError(
+            f"{str(path)!r} is not as the run wrote it: {error}; put it back, or start the run "
+            f"again"
+        ) from None
 
 
 def _check_config(path: Path, settings: Mapping[str, Any]) -> None:

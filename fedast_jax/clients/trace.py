@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from ..data.errors import DataError
 
+LONGEST = 1e18  # 30 years in nanoseconds; sums of durations stay far from where floats end
 COLUMNS = ("device_class", "duration")
 LARGEST_TRACE = 10**9  # bytes; some ten million rows
 NUMBERS = (
@@ -97,7 +98,7 @@ def _read(path: str, mtime_ns: int, size: int) -> Trace:
     names = np.array(table["device_class"].fill_null("").to_pylist(), dtype=object)
     durations = pd.Series(table["duration"].to_pylist(), dtype=object)
     values = np.asarray(pd.to_numeric(durations, errors="coerce"), np.float64)
-    _check_rows(path, table, names == "", np.isfinite(values) & (values > 0))
+    _check_rows(path, table, names == "", (values > 0) & (values <= LONGEST))
     classes = tuple(sorted(set(names)))
     return Trace(classes, tuple(np.sort(values[names == one]) for one in classes))
 
@@ -132,7 +133,7 @@ def _read_csv(path: str) -> pa.Table:
 
 
 def _check_rows(path: str, table: pa.Table, unnamed: np.ndarray, is_usable: np.ndarray) -> None:
-    """Raise DataError for the first row that lacks a class or a positive, finite duration."""
+    """Raise DataError for the first row that lacks a class or has a duration out of range."""
     bad = np.flatnonzero(unnamed | ~is_usable)
     if not len(bad):
         return
@@ -141,4 +142,7 @@ def _check_rows(path: str, table: pa.Table, unnamed: np.ndarray, is_usable: np.n
         raise DataError(f"trace {path!r}, row {row + 1}: device_class is missing")
     value = table["duration"][row].as_py()
     got = "nothing" if value in (None, "") else repr(value)
-    raise DataError(f"trace {path!r}, row {row + 1}: duration must be a positive number, got {got}")
+    raise DataError(
+        f"trace {path!r}, row {row + 1}: duration must be a positive number, got {got} "
+        f"(the longest that can be is {LONGEST:g})"
+    )

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from ..cli.stopping import keep_handlers
 from .address import Address, connect
 from .errors import ClusterError
 
@@ -41,7 +42,8 @@ def ray_cluster(address: str | None) -> Iterator[Any]:
         options["include_dashboard"] = False
     else:
         check(address)
-    ray.init(address=address, **options)
+    with keep_handlers():
+        ray.init(address=address, **options)
     try:
         yield ray
     finally:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tomllib
+import re
 from collections.abc import Iterable, Mapping
 from math import prod
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 import tomli_w
@@ -33,12 +32,15 @@ from .bounds import (
     Width,
 )
 from .choices import Allocation, Fidelity, Precision
-from .grid import check_grid, flat_keys, parse_value
+from .grid import check_grid, flat_keys
 from .tables import LIST, DelayConfig, NamedTask, Registries, Table, TaskConfig, registries
 from .words import explain, show
 
 DEEPEST = 16  # tables and lists inside each other
-LARGEST_FILE = 10**7  # bytes
+
+
+NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
+"""What a run or a task may be called: it becomes part of file names, tables and pictures."""
 
 
 class ConfigError(ValueError):
@@ -85,6 +87,19 @@ class Config(Table):
             if isinstance(task, Mapping):
                 config.tasks[name].model_fields_set.intersection_update(task)
         return config
+
+    @field_validator("name", mode="after")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        _check_names([name])
+        return name
+
+    @field_validator("tasks", mode="after")
+    @classmethod
+    def _check_task_names(cls, tasks: dict[str, TaskConfig]) -> dict[str, TaskConfig]:
+        _check_names(tasks)
+        _check_copies(tasks)
+        return tasks
 
     @field_validator("compare", mode="after")
     @classmethod
@@ -185,19 +200,27 @@ class Config(Table):
         return tomli_w.dumps(self.to_dict())
 
 
-def load_table(path: str | Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
-    """What ``load_config`` reads, before it is checked and completed.
+def _check_names(names: Iterable[str]) -> None:
+    """Raise ValueError where one is none."""
+    for name in names:
+        if not NAME.fullmatch(name):
+            raise ValueError(
+                f"a name has 1 to 64 letters (a to z, A to Z), digits, '_', '-' and '.', and does "
+                f"not begin with '.', got {show(name)}"
+            )
 
-    Raises:
-        ConfigError: the file is missing or broken, or an override is no ``key=value``.
-    """
-    table = _parse_toml(_read_text(path), str(path))
-    table.setdefault("name", Path(path).stem)
-    _place_trace(table, Path(path).parent)
-    for override in overrides:
-        apply_override(table, override)
-    _place_trace(table, Path())
-    return table
+
+def _check_copies(tasks: Mapping[str, TaskConfig]) -> None:
+    """Raise ValueError where a copy of one task would be called like another task."""
+    for name, task in tasks.items():
+        stem, _, number = name.rpartition("_")
+        copies = tasks[stem].copies if stem in tasks else 1
+        is_number = number.isascii() and number.isdecimal() and not number.startswith("0")
+        if task.copies == 1 and copies > 1 and is_number and int(number) <= copies:
+            raise ValueError(
+                f"{name!r} is there twice, since the {copies} copies of {stem!r} are called "
+                f"{stem}_1 to {stem}_{copies}; rename one of the two"
+            )
 
 
 def check_config(table: Mapping[str, Any], known: Registries) -> Config:
@@ -231,70 +254,6 @@ def check_depth(table: Mapping[str, Any]) -> None:
         ]
     if level:
         raise ConfigError(f"settings lie at most {DEEPEST} tables or lists deep; these are deeper")
-
-
-def _read_text(path: str | Path) -> str:
-    """A configuration file's text, without the mark that some editors put in front of it."""
-    try:
-        if Path(path).stat().st_size > LARGEST_FILE:
-            raise ConfigError(
-                f"{str(path)!r} is no configuration: it has over {LARGEST_FILE:,} bytes"
-            )
-        return Path(path).read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigError(f"cannot read the configuration {str(path)!r}: {reason}") from None
-
-
-def _parse_toml(text: str, path: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except RecursionError:
-        reason = "its lists or tables lie too deep in each other"
-    except tomllib.TOMLDecodeError as error:
-        reason = str(error)
-    except ValueError:
-        reason = "it has a number of thousands of digits"
-    raise ConfigError(f"{path!r} is not valid TOML: {reason}")
-
-
-def _place_trace(table: dict[str, Any], folder: Path) -> None:
-    delays = table.get("delays")
-    if isinstance(delays, dict) and isinstance(delays.get("trace"), str) and delays["trace"]:
-        delays["trace"] = str(folder.absolute() / delays["trace"])
-
-
-def apply_override(table: dict[str, Any], override: str) -> None:
-    """Set one ``key=value`` in nested tables, in place.
-
-    Raises:
-        ConfigError: it does not read so.
-    """
-    if not isinstance(override, str):
-        raise ConfigError(f"an override must be a text key=value, got {show(override)}")
-    key, sign, text = override.partition("=")
-    names = key.strip().split(".")
-    if not sign or not all(names):
-        raise ConfigError(f"an override must read key=value, got {show(override)}")
-    try:
-        value = parse_value(text)
-    except ValueError as error:
-        raise ConfigError(f"cannot read the value of {show(key)}: {error}") from None
-    set_value(table, key, value)
-
-
-def set_value(table: dict[str, Any], key: str, value: Any) -> None:
-    """Put a value at a dotted key of nested tables, in place.
-
-    Raises:
-        ConfigError: the key leads through a value.
-    """
-    names = key.strip().split(".")
-    for name in names[:-1]:
-        table = table.setdefault(name, {})
-        if not isinstance(table, dict):
-            raise ConfigError(f"cannot set {key!r}: {name!r} is a value, not a table")
-    table[names[-1]] = value
 
 
 PRECISIONS: tuple[str, ...] = get_args(Precision)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from .closest import closest
-from .settings import Config, ConfigError, apply_override, load_table
+from .settings import Config, ConfigError
+from .toml import apply_override, load_table
 from .words import show
 
 Source = str | Path | Mapping[str, Any] | Config

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
+from rich.text import Text
 
 from .records import PlanReport, Progress
 from .result import Result
@@ -27,7 +28,7 @@ class Reporter:
         self._bar = Bar(
             BarColumn(bar_width=24),
             TaskProgressColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             console=console,
             transient=True,
         )
@@ -48,8 +49,8 @@ class Reporter:
             self._bar.update(self._task, completed=progress.fraction, description=line)
         elif time.perf_counter() - self._last_line >= LINE_SECONDS:
             self._last_line = time.perf_counter()
-            text = f"{progress.fraction:4.0%}  {line}"
-            self._console.print(text, highlight=False, soft_wrap=True)
+            text = Text(f"{progress.fraction:4.0%}  {line}")  # names are no markup
+            self._console.print(text, soft_wrap=True)
 
     def _line(self, progress: Progress) -> str:
         now = time.perf_counter()
@@ -70,12 +71,13 @@ def show_result(result: Result, console: Console) -> None:
     """Print the final table, and where the seconds went."""
     summary = result.summary()
     seeds = f"mean ± std of {summary['num_seeds']} seeds" if summary["num_seeds"] > 1 else "1 seed"
-    table = Table(title=f"{summary['name']}: {summary['algorithm']}, {seeds}", title_justify="left")
+    title = Text(f"{summary['name']}: {summary['algorithm']}, {seeds}", "table.title")
+    table = Table(title=title, title_justify="left")
     for column in ("task", "rounds", "accuracy", "time to target", "staleness"):
         table.add_column(column, justify="left" if column == "task" else "right", no_wrap=True)
     for name, task in summary["tasks"].items():
         table.add_row(
-            name,
+            Text(name),
             mean_std(task["rounds"], "{:.0f}"),
             mean_std(task["accuracy"], "{:.1%}"),
             _time_to_target(task),

@@ -38,7 +38,8 @@ def accuracy_figure(result: Result) -> Figure:
         panel.set_ylabel("test accuracy (%)")
     for panel in panels[len(names) :]:
         panel.remove()
-    figure.suptitle(f"{result.config.name}: {result.config.algorithm}, {_seeds(result)}")
+    title = f"{result.config.name}: {result.config.algorithm}, {_seeds(result)}"
+    figure.suptitle(no_math(title))
     return figure
 
 
@@ -72,7 +73,7 @@ def allocation_figure(*results: Result, labels: Sequence[str] = ("",)) -> Figure
     config = changing[0][1].config
     others = f", thin the other {config.num_seeds - 1}" if config.num_seeds > 1 else ""
     figure.suptitle(
-        f"{config.name}: requests in flight, thick lines are seed {config.seed}{others}"
+        no_math(f"{config.name}: requests in flight, thick lines are seed {config.seed}{others}")
     )
     return figure
 
@@ -83,9 +84,14 @@ def panel_grid(num_panels: int) -> tuple[int, int]:
     return math.ceil(num_panels / columns), columns
 
 
+def no_math(text: str) -> str:
+    """A text that matplotlib shows as it is: no formula between dollars, no hidden ``_label``."""
+    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
+
+
 def finish_panel(panel: Axes, title: str) -> None:
     """What every panel over simulated time has."""
-    panel.set(title=title, xlabel="simulated time")
+    panel.set(title=no_math(title), xlabel="simulated time")
     panel.spines[["top", "right"]].set_visible(False)
     panel.grid(alpha=0.3)
 
@@ -142,7 +148,13 @@ def _draw_allocations(panel: Axes, result: Result) -> None:
             panel.step(one.time, one.num_active, where="post", color=colour, alpha=0.3, lw=0.8)
         first = seeds[0]
         panel.step(
-            first.time, first.num_active, dash, where="post", color=colour, lw=2, label=task.name
+            first.time,
+            first.num_active,
+            dash,
+            where="post",
+            color=colour,
+            lw=2,
+            label=no_math(task.name),
         )
     panel.set_ylim(0, 1.05 * max(1, changes.num_active.max()))
 

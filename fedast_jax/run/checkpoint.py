@@ -50,7 +50,8 @@ class Checkpoints:
     @property
     def paths(self) -> list[Path]:
         """The files that are there, oldest first."""
-        return sorted(path for path in self.folder.glob("*.npz") if path.stem.isdigit())
+        found = (path for path in self.folder.glob("*.npz") if path.stem.isdecimal())
+        return sorted(path for path in found if path.is_file())
 
     def write(self, content: Any) -> Path:
         """Write a checkpoint and drop all but the newest ``NUM_KEPT`` that are known to be good.
@@ -65,8 +66,9 @@ class Checkpoints:
         number = max((int(path.stem) for path in self.paths), default=0) + 1
         path = self.folder / f"{number:08d}.npz"
         temporary = path.with_suffix(".tmp")
+        temporary.unlink(missing_ok=True)
         try:
-            with temporary.open("wb") as file:
+            with temporary.open("xb") as file:  # a link of this name is not followed
                 write_file(file, content)
                 file.flush()
                 os.fsync(file.fileno())

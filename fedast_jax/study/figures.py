@@ -15,6 +15,7 @@ from ..results.figures import (
     finish_panel,
     held_mean,
     line_style,
+    no_math,
     panel_grid,
 )
 from ..results.result import Result
@@ -58,7 +59,7 @@ def comparison_figure(study: Study) -> Figure:
         panel.remove()
     figure.legend(handles=_legend(study), loc="outside lower center", ncols=4, frameon=False)
     mean = "mean ± std of " if study.num_seeds > 1 else ""
-    figure.suptitle(f"{study.name}: {mean}{study.seeds_in_words}")
+    figure.suptitle(no_math(f"{study.name}: {mean}{study.seeds_in_words}"))
     return figure
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ..config.grid import Point, axis_keys, short_name, value_name
 from ..results.console import NOTHING, mean_std, show_costs
@@ -23,7 +24,7 @@ def show_study(study: Study, console: Console) -> None:
             where = ", ".join([variant.method, *(f"{k} = {v}" for k, v in variant.point.items())])
             number = f"{len(result.diverged)} of {study.num_seeds}"
             line = f"{where}: {number} seeds diverged, left out of the means"
-            console.print(line, soft_wrap=True, highlight=False)
+            console.print(Text(line), soft_wrap=True)
     show_costs(study.results[0], console)
 
 
@@ -34,10 +35,12 @@ def _show_comparison(study: Study, console: Console) -> None:
         whole, gains = summary["overall"], found["gain_per_task"].get(method, {})
         times = _times(whole, whole["num_seeds"])
         accuracy = _percent(spread(overall(study.result(method)).accuracy))
-        table.add_row(method, accuracy, *times, _gain(found["gain"].get(method)), style="bold")
+        table.add_row(
+            Text(method), accuracy, *times, _gain(found["gain"].get(method)), style="bold"
+        )
         for name, task in summary["tasks"].items():
             times, gain = _times(task["time_to_target"], task["num_seeds"]), gains.get(name)
-            table.add_row(f"  {name}", _percent(task["accuracy"]), *times, _gain(gain))
+            table.add_row(Text(f"  {name}"), _percent(task["accuracy"]), *times, _gain(gain))
         table.add_section()
     console.print(table)
     _explain(found["gain"], console)
@@ -50,7 +53,7 @@ def _explain(gains: dict[str, Any], console: Console) -> None:
         if gain["reason"]:
             reasons.setdefault(gain["reason"], []).append(method)
     for reason, methods in reasons.items():
-        console.print(f"gain over {', '.join(methods)}: {reason}", soft_wrap=True)
+        console.print(Text(f"gain over {', '.join(methods)}: {reason}"), soft_wrap=True)
 
 
 def _show_sweep(study: Study, console: Console) -> None:
@@ -64,7 +67,7 @@ def _show_sweep(study: Study, console: Console) -> None:
             whole, gain = summary["overall"], found["gain"].get(method)
             chosen = best[method]
             table.add_row(
-                *_leading(study, point, method),
+                *map(Text, _leading(study, point, method)),
                 _percent(accuracy),
                 *_times(whole, whole["num_seeds"]),
                 *([_gain(gain)] if len(study.methods) > 1 else []),
@@ -73,7 +76,7 @@ def _show_sweep(study: Study, console: Console) -> None:
     console.print(table)
     for method, found in best.items():
         if found is not None:
-            console.print(_best_line(method, found), soft_wrap=True, highlight=False)
+            console.print(Text(_best_line(method, found)), soft_wrap=True)
 
 
 def _leading(study: Study, point: Point, method: str) -> list[str]:
@@ -98,7 +101,7 @@ def _best_line(method: str, found: dict[str, Any]) -> str:
 
 def _table(study: Study) -> Table:
     table = Table(
-        title=_title(study),
+        title=Text(_title(study), "table.title"),
         title_justify="left",
         caption=_caption(study),
         caption_justify="left",
@@ -111,7 +114,7 @@ def _table(study: Study) -> Table:
     elif len(study.methods) > 1:
         words.append("algorithm")
     for header in words:
-        table.add_column(header, overflow="fold", min_width=min(9, len(header)))
+        table.add_column(Text(header), overflow="fold", min_width=min(9, len(header)))
     numbers = ["accuracy\n(%)", "time to\ntarget", "\nmedian", "seeds\nmet"]
     if len(study.methods) > 1:
         numbers.append("gain (%),\n95% interval")

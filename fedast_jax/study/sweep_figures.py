@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from ..config.grid import Point, points, short_name, value_name
-from ..results.figures import line_style
+from ..results.figures import line_style, no_math
 from .gains import mean_interval
 from .outcomes import overall
 
@@ -49,7 +49,7 @@ def sweep_figure(study: Study) -> Figure:
     """
     draw = {1: _lines, 2: _heat_maps}.get(len(study.axes), _rows)
     figure = draw(study, _measures(study))
-    figure.suptitle(f"{study.name}: each setting {study.seeds_in_words}")
+    figure.suptitle(no_math(f"{study.name}: each setting {study.seeds_in_words}"))
     return figure
 
 
@@ -80,7 +80,7 @@ def _lines(study: Study, measures: list[Measure]) -> Figure:
             spreads = [_spread(study, method, point, measure) for point in study.points]
             _draw_line(panel, np.asarray(places, np.float64), spreads, number, method)
             _ring(panel, places, [one.mean for one in spreads], _partial(study, spreads), number)
-        panel.set_xticks(places, [value_name(axis, value) for value in values])
+        panel.set_xticks(places, [_value_name(axis, value) for value in values])
         panel.set(xlabel=short_name(axis), ylabel=measure.label)
         panel.spines[["top", "right"]].set_visible(False)
         panel.grid(alpha=0.3)
@@ -131,8 +131,8 @@ def _heat_maps(study: Study, measures: list[Measure]) -> Figure:
             images.append(_draw_heat(panel, means, limits))
             words = [_cell(one, measure, study.num_seeds) for one in spreads]
             _write(panel, means, words, sum(limits) / 2)
-            panel.set_xticks(range(shape[1]), [value_name(columns, one) for one in column_values])
-            panel.set_yticks(range(shape[0]), [value_name(rows, one) for one in row_values])
+            panel.set_xticks(range(shape[1]), [_value_name(columns, one) for one in column_values])
+            panel.set_yticks(range(shape[0]), [_value_name(rows, one) for one in row_values])
             panel.set(xlabel=short_name(columns), ylabel=short_name(rows), title=method)
         figure.colorbar(images[0], ax=list(line), label=measure.label)
     return figure
@@ -190,10 +190,14 @@ def _add_legend(figure: Figure, panels: Iterable[Axes]) -> None:
     figure.legend(list(handles.values()), list(handles), **place)
 
 
+def _value_name(axis: str, value: Any) -> str:
+    return no_math(value_name(axis, value))
+
+
 def _point_name(study: Study, number: int) -> str:
     """The axes' values at one point, as the figure's rows name it."""
     places = points({str(i): range(len(values)) for i, values in enumerate(study.axes.values())})
     return "; ".join(
-        value_name(axis, values[place])
+        _value_name(axis, values[place])
         for (axis, values), place in zip(study.axes.items(), places[number].values(), strict=True)
     )

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from ..algorithms.methods import Method, parse_method
 from ..config.grid import Point, axis_keys, points
-from ..config.settings import Config, ConfigError, set_value
+from ..config.settings import Config, ConfigError
+from ..config.toml import set_value
 from ..run.resolve import make_config
 
 

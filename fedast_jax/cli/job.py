@@ -1,0 +1,117 @@
+"""What was asked for, as ``run.json`` holds it: read with care, for anybody may have edited it."""
+
+from __future__ import annotations
+
+import json
+import reprlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Self
+
+from ..config.settings import Config, ConfigError
+from ..run.resolve import make_config
+
+EXTRAS = ("requests", "models", "partition")
+COMMANDS = ("run", "study", "ray")
+RAY_OPTIONS = {"address": str | None, "num_cpus": int | float, "num_gpus": int | float}
+KEYS = ("command", "options", "table", "configs")
+
+
+class Job(NamedTuple):
+    """What was asked for."""
+
+    command: str  # of ``COMMANDS``
+    configs: Sequence[Config]
+    options: Mapping[str, Any] = {}  # of the command, as JSON can hold them
+    table: Mapping[str, Any] | None = None  # of a study: what the configurations were made from
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What ``config.toml`` holds."""
+        return self.configs[0].to_dict() if self.table is None else dict(self.table)
+
+    def to_json(self) -> str:
+        """As text."""
+        content = {
+            "command": self.command,
+            "options": dict(self.options),
+            "table": self.table,
+            "configs": [config.to_dict() for config in self.configs],
+        }
+        return json.dumps(content, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The inverse of ``to_json``.
+
+        Raises:
+            ValueError: the text is not that of a job; the message says what is wrong, in words
+                that follow a colon.
+        """
+        try:
+            content = json.loads(text)
+        except (ValueError, RecursionError):
+            raise ValueError("it is not JSON") from None
+        _check_shape(content)
+        _check_options(content["command"], content["options"])
+        configs = [_config(number, one) for number, one in enumerate(content["configs"])]
+        job = cls(content["command"], configs, content["options"], content["table"])
+        _check_configs(job)
+        return job
+
+
+def _check_shape(content: Any) -> None:
+    """Raise ValueError where a part is missing, unknown or of another type."""
+    if not isinstance(content, dict) or set(content) != set(KEYS):
+        raise ValueError(f"it must have {', '.join(KEYS)}, and nothing else")
+    command, table, configs = content["command"], content["table"], content["configs"]
+    if command not in COMMANDS:
+        raise ValueError(f"command must be one of {', '.join(COMMANDS)}, got {_show(command)}")
+    if not isinstance(table, type(None) if command == "run" else dict):
+        wanted = "null" if command == "run" else "a table"
+        raise ValueError(f"table must be {wanted} for {command!r}, got {_show(table)}")
+    if not isinstance(configs, list) or not configs:
+        raise ValueError(f"configs must be a list of at least one, got {_show(configs)}")
+
+
+def _check_options(command: str, options: Any) -> None:
+    """Raise ValueError where an option is missing, unknown or of another type."""
+    if not isinstance(options, dict):
+        raise ValueError(f"options must be a table, got {_show(options)}")
+    needed = {"run": {"save"}, "study": set(), "ray": set(RAY_OPTIONS)}[command]
+    if not needed <= set(options) <= needed | {"save"}:
+        words = ", ".join(sorted(needed)) or "none, or save"
+        raise ValueError(f"the options of {command!r} are {words}, got {_show(list(options))}")
+    for name in options:
+        if name != "save" and not isinstance(options[name], RAY_OPTIONS[name]):
+            raise ValueError(f"the option {name} cannot be {_show(options[name])}")
+    _check_extras(options.get("save", []))
+
+
+def _check_extras(save: Any) -> None:
+    if not isinstance(save, list) or any(one not in EXTRAS for one in save):
+        raise ValueError(f"save must be a list of {', '.join(EXTRAS)}, got {_show(save)}")
+
+
+def _config(number: int, table: Any) -> Config:
+    if not isinstance(table, dict):
+        raise ValueError(f"configs[{number}] must be a table, got {_show(table)}")
+    try:
+        return make_config(table)
+    except (ConfigError, RecursionError) as error:
+        raise ValueError(f"configs[{number}]: {error}") from None
+
+
+def _check_configs(job: Job) -> None:
+    """Raise ValueError where the configurations are not those that the command stands for."""
+    if job.table is None:
+        if len(job.configs) > 1 or job.configs[0].compare or job.configs[0].sweep:
+            raise ValueError("a run has one configuration, without compare and sweep")
+        return
+    from ..study.variants import make_variants
+
+    if [one.config for one in make_variants(job.table)] != list(job.configs):
+        raise ValueError("configs are not those that its table stands for")
+
+
+def _show(value: Any) -> str:
+    return reprlib.repr(value)
