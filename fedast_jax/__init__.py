@@ -1,17 +1,74 @@
-"""FedAST in JAX: several models trained at once over one asynchronous client pool, exactly."""
+"""FedAST in JAX: several models trained at once over one asynchronous client pool, exactly.
 
-from .config.settings import Config as Config
-from .config.settings import ConfigError as ConfigError
-from .data.errors import DataError as DataError
-from .results.records import PlanReport as PlanReport
-from .results.result import Result as Result
-from .run.checkpoint import Checkpoints as Checkpoints
-from .run.checkpoint import ResumeError as ResumeError
-from .run.plan import plan as plan
-from .run.resolve import load_config as load_config
-from .run.resolve import make_config as make_config
-from .run.simulate import simulate as simulate
-from .run.simulate import simulate_together as simulate_together
-from .study.study import Study as Study
-from .study.study import compare as compare
-from .study.study import sweep as sweep
+The folders are layers; a module imports only from layers above its own in this list:
+
+    config      what was asked for: settings, bounds, TOML, how a mistake is explained
+    data        sources, readers, partitions; what lives on the device
+    tasks       one file a task: model, loss, metric, defaults; nn: the layers
+    clients     who is asked, how long it takes, who holds which samples
+    algorithms  event orders: the log, Algorithm 2, synchronous rounds, allocation, the registry
+    engine      local training, the scan over batches, the server's rules, devices
+    planning    event logs to lanes, lanes to batches of fixed width, rows, index arrays
+    results     records of replicates, tables, pictures, what the terminal shows
+    run         one configuration resolved, sized, driven; checkpoints; the bench
+    study       comparisons and sweeps, and what they leave
+    cluster     a run divided over processes or Ray
+    cli         the command line
+
+The names below are imported when they are first used: importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .config.errors import ConfigError as ConfigError
+    from .config.errors import ResumeError as ResumeError
+    from .config.settings import Config as Config
+    from .data.errors import DataError as DataError
+    from .results.records import PlanReport as PlanReport
+    from .results.result import Result as Result
+    from .run.checkpoint import Checkpoints as Checkpoints
+    from .run.plan import plan as plan
+    from .run.resolve import load_config as load_config
+    from .run.resolve import make_config as make_config
+    from .run.simulate import simulate as simulate
+    from .run.simulate import simulate_together as simulate_together
+    from .study.load import load_result as load_result
+    from .study.load import load_study as load_study
+    from .study.study import Study as Study
+    from .study.study import compare as compare
+    from .study.study import sweep as sweep
+
+_HOMES = {
+    "Checkpoints": "run.checkpoint",
+    "Config": "config.settings",
+    "ConfigError": "config.errors",
+    "DataError": "data.errors",
+    "PlanReport": "results.records",
+    "Result": "results.result",
+    "ResumeError": "config.errors",
+    "Study": "study.study",
+    "compare": "study.study",
+    "load_config": "run.resolve",
+    "load_result": "study.load",
+    "load_study": "study.load",
+    "make_config": "run.resolve",
+    "plan": "run.plan",
+    "simulate": "run.simulate",
+    "simulate_together": "run.simulate",
+    "sweep": "study.study",
+}
+__all__ = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

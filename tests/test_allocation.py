@@ -28,7 +28,7 @@ from fedast_jax.algorithms.allocation import (
 from fedast_jax.algorithms.asynchronous import TaskPlan, Timeline
 from fedast_jax.algorithms.log import Limits
 from fedast_jax.clients.delays import LAWS, Dispatches, client_speeds
-from fedast_jax.config.settings import ConfigError
+from fedast_jax.config.errors import ConfigError
 from fedast_jax.engine.engine import Engine
 from fedast_jax.run.executor import Device, PlanOnly
 from fedast_jax.run.resolve import make_config, resolve

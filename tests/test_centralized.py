@@ -7,7 +7,7 @@ from oracle import load_data
 
 from fedast_jax.algorithms.centralized import Chain, ChainTimeline
 from fedast_jax.algorithms.log import Limits
-from fedast_jax.config.settings import ConfigError
+from fedast_jax.config.errors import ConfigError
 from fedast_jax.config.work import LocalWork
 from fedast_jax.data.task_data import PooledData, load_task_data
 from fedast_jax.run.prepare import prepare

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from conftest import assert_identical
 
+from fedast_jax.config.errors import ResumeError
 from fedast_jax.run import checkpoint
-from fedast_jax.run.checkpoint import COST_SHARE, Checkpoints, Keeper, ResumeError
+from fedast_jax.run.checkpoint import COST_SHARE, Checkpoints, Keeper
 
 CONTENT = {"heap": [(0.1, 3), (float("inf"), 4)], "rows": np.arange(300.0).reshape(3, 100)}
 

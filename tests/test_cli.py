@@ -62,6 +62,7 @@ def test_run_leaves_a_complete_folder_that_runs_again_to_the_same_bits(
         "summary.json",
         "evaluations.parquet",
         "allocations.parquet",
+        "lanes.parquet",
         "requests.parquet",
         "partition.parquet",
         "models.npz",
@@ -127,7 +128,7 @@ def test_the_quick_start_is_a_comparison(monkeypatch, tmp_path, capsys):
     for algorithm in summary["algorithms"].values():
         assert algorithm["overall"]["num_reached"] == 1
     assert {path.name for path in (out / "figures").iterdir()} == {
-        "accuracy.png", "allocations.png",
+        "accuracy.pdf", "accuracy.png", "allocations.pdf", "allocations.png",
     }  # fmt: skip
 
 
@@ -212,9 +213,18 @@ def test_bad_grids_are_one_sentence(monkeypatch, tmp_path, config, capsys, argum
     assert "exists already" in capsys.readouterr().err
 
 
-def test_save_is_not_for_comparisons(monkeypatch, tmp_path, capsys):
-    assert run(monkeypatch, "run", "--save", "models", "--out", tmp_path / "out") == 2
-    assert "--save models is for the run of one configuration" in capsys.readouterr().err
+@pytest.mark.parametrize("name", ["compare", "sweep"])
+def test_studies_save_requests_and_models(monkeypatch, tmp_path, config, capsys, name):
+    more = COMPARE if name == "compare" else ["--grid", "tasks.digits.buffer_size=1,2"]
+    out, short = tmp_path / "out", ["--set", "max_updates=8", "--seeds", 1]
+    wanted = ["--save", "requests,models,partition", "--out", out]
+    assert run(monkeypatch, name, config, *more, *short, *wanted) == 0
+    assert {"requests.parquet", "models.npz", "partition.parquet"} <= set(os.listdir(out))
+    said = capsys.readouterr()
+    assert run(monkeypatch, "show", out) == 0
+    assert said.out.splitlines()[:4] == capsys.readouterr().out.splitlines()[:4]
+    assert run(monkeypatch, name, config, *more, "--save", "all", "--out", tmp_path / "x") == 2
+    assert "requests, models, partition" in capsys.readouterr().err
 
 
 def test_plan_lays_a_comparison_out_together(monkeypatch, config, capsys):
@@ -304,7 +314,7 @@ def test_a_full_disk_loses_nothing(monkeypatch, tmp_path, config):
     result = fx.simulate(fx.load_config(config))
     rescue, wanted = tmp_path / "rescue", tmp_path / "full" / "out"
     rescue.mkdir()
-    real = run_folder._write_table
+    real = run_folder.write_table
 
     def fill_up(frame, path):
         if path.parent.parent == wanted.parent:
@@ -312,7 +322,7 @@ def test_a_full_disk_loses_nothing(monkeypatch, tmp_path, config):
             raise OSError(28, "No space left on device")
         real(frame, path)
 
-    monkeypatch.setattr(run_folder, "_write_table", fill_up)
+    monkeypatch.setattr(run_folder, "write_table", fill_up)
     monkeypatch.setattr(run_folder.tempfile, "gettempdir", lambda: str(rescue))
     with pytest.raises(run_folder.OutputError, match="No space left on device; the results are in"):
         run_folder.save(result, wanted)

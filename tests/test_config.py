@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 import fedast_jax as fx
 from fedast_jax.algorithms import ALGORITHMS
 from fedast_jax.clients.delays import LAWS
-from fedast_jax.config.settings import NAME, PRECISIONS, Config, ConfigError, DelayConfig
+from fedast_jax.config.errors import ConfigError
+from fedast_jax.config.settings import NAME, PRECISIONS, Config, DelayConfig
 from fedast_jax.engine.server import OPTIMIZERS
 from fedast_jax.run.resolve import load_config, make_config
 from fedast_jax.tasks import TASKS

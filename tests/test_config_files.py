@@ -10,7 +10,7 @@ import pytest
 
 import fedast_jax as fx
 from fedast_jax.algorithms import ALGORITHMS
-from fedast_jax.config.settings import ConfigError
+from fedast_jax.config.errors import ConfigError
 from fedast_jax.config.shipped import find_config, shipped_configs
 from fedast_jax.config.toml import load_table
 from fedast_jax.data.errors import DataError

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from fedast_jax.algorithms import ALGORITHMS
 from fedast_jax.clients.delays import client_delays
 from fedast_jax.clients.trace import ClientTrace, Trace, read_trace
-from fedast_jax.config.settings import Config, ConfigError
+from fedast_jax.config.errors import ConfigError
+from fedast_jax.config.settings import Config
 from fedast_jax.data import DataError
 from fedast_jax.run.resolve import load_config, make_config
 

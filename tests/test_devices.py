@@ -21,7 +21,7 @@ from test_cli import run
 from test_exactness import check_for_real, fixed_scenario
 
 import fedast_jax as fx
-from fedast_jax.config.settings import ConfigError
+from fedast_jax.config.errors import ConfigError
 from fedast_jax.engine.engine import Engine
 from fedast_jax.run.checkpoint import Checkpoints
 from fedast_jax.run.prepare import prepare

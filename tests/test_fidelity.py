@@ -30,7 +30,8 @@ from fedast_jax.algorithms.allocation import Rules
 from fedast_jax.algorithms.asynchronous import TaskPlan, Timeline
 from fedast_jax.algorithms.authors import authors, authors_scale, authors_weight, share_out_granules
 from fedast_jax.algorithms.log import Limits
-from fedast_jax.config.settings import Config, ConfigError
+from fedast_jax.config.errors import ConfigError
+from fedast_jax.config.settings import Config
 from fedast_jax.data import Partition
 from fedast_jax.engine.engine import Engine
 from fedast_jax.results.tables import evaluation_table, request_table

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from fedast_jax.config.errors import ConfigError
 from fedast_jax.config.grid import parse_axis, points, short_name, value_name
-from fedast_jax.config.settings import ConfigError
 from fedast_jax.run.resolve import make_config
 from fedast_jax.study.study import parse_grid
 from fedast_jax.study.variants import make_variants

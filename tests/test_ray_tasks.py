@@ -64,7 +64,7 @@ def assert_same_study(ours: Path, theirs: Path) -> None:
 def test_a_lost_worker_costs_nothing_but_time(monkeypatch, tmp_path, config):
     out, whole = tmp_path / "out", tmp_path / "whole"
     assert run(monkeypatch, "sweep", config, *GRID, "--out", whole) == 0
-    process = python(SCRIPT, "worker", "sweep", config, *GRID, "--out", out, "--ray")
+    process = python(SCRIPT, "worker", "sweep", config, *GRID, "--out", out, "--ray", "auto")
     said = process.communicate(timeout=600)[0]
     assert process.returncode == 0, said
     assert said.count("a worker has got SIGKILL") == 1
@@ -77,7 +77,7 @@ def test_a_lost_worker_costs_nothing_but_time(monkeypatch, tmp_path, config):
 def test_a_killed_sweep_goes_on_with_the_blocks_that_were_done(monkeypatch, tmp_path, config):
     out, whole = tmp_path / "out", tmp_path / "whole"
     assert run(monkeypatch, "sweep", config, *GRID, "--out", whole) == 0
-    process = python(SCRIPT, "driver", "sweep", config, *GRID, "--out", out, "--ray")
+    process = python(SCRIPT, "driver", "sweep", config, *GRID, "--out", out, "--ray", "auto")
     said = process.communicate(timeout=600)[0]
     assert process.returncode == -signal.SIGKILL, said
     assert not out.exists()
@@ -92,7 +92,7 @@ def test_a_killed_sweep_goes_on_with_the_blocks_that_were_done(monkeypatch, tmp_
 @pytest.mark.slow
 def test_ctrl_c_leaves_what_was_done(tmp_path, config):
     out = tmp_path / "out"
-    process = python("-m", "fedast_jax.cli", "sweep", config, *GRID, "--out", out, "--ray")
+    process = python("-m", "fedast_jax.cli", "sweep", config, *GRID, "--out", out, "--ray", "auto")
     assert process.stdout is not None
     for line in process.stdout:
         if " done on " in line:
@@ -146,7 +146,7 @@ def refused(monkeypatch, capsys, *arguments: object) -> str:
 def test_without_ray_there_is_a_way_to_get_it(monkeypatch, tmp_path, config, capsys):
     monkeypatch.setitem(sys.modules, "ray", None)
     out = tmp_path / "out"
-    said = refused(monkeypatch, capsys, "sweep", config, *GRID, "--out", out, "--ray")
+    said = refused(monkeypatch, capsys, "sweep", config, *GRID, "--out", out, "--ray", "auto")
     assert 'pip install "fedast-jax[ray]"' in said
     assert [path.name for path in tmp_path.iterdir()] == ["small.toml"]
 
@@ -170,7 +170,7 @@ def test_an_address_where_something_else_is(monkeypatch, tmp_path, config, capsy
     with socket.create_server(("127.0.0.1", 0)) as server:
         place = f"127.0.0.1:{server.getsockname()[1]}"
         monkeypatch.setenv("RAY_ADDRESS", place)
-        given = ["sweep", config, *GRID, "--out", tmp_path / "out", "--ray"]
+        given = ["sweep", config, *GRID, "--out", tmp_path / "out", "--ray", "auto"]
         said = refused(monkeypatch, capsys, *given)
     assert f"there is no Ray cluster for this program at {place}: no answer" in said
     assert time.monotonic() - start < 20.0
@@ -179,10 +179,10 @@ def test_an_address_where_something_else_is(monkeypatch, tmp_path, config, capsy
 def test_options_that_cannot_be(monkeypatch, tmp_path, config, capsys):
     given = ["sweep", config, *GRID, "--out", tmp_path / "out"]
     assert "got 'head'" in refused(monkeypatch, capsys, *given, "--ray", "head")
-    said = refused(monkeypatch, capsys, *given, "--ray", "--ray-cpus", "0")
+    said = refused(monkeypatch, capsys, *given, "--ray", "auto", "--ray-cpus", "0")
     assert "got 0 and 0" in said
     several = ["--coordinator", "a:1", "--num-processes", 2, "--process-id", 0]
-    assert "two ways to run" in refused(monkeypatch, capsys, *given, "--ray", *several)
+    assert "two ways to run" in refused(monkeypatch, capsys, *given, "--ray", "auto", *several)
 
 
 def test_more_than_any_machine_has(monkeypatch):

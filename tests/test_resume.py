@@ -140,7 +140,7 @@ def interrupt_after(
     monkeypatch: pytest.MonkeyPatch, num_segments: int, number: int = signal.SIGINT
 ) -> None:
     """Ctrl-C, or another signal, in the segment after so many."""
-    from fedast_jax.results.console import Reporter
+    from fedast_jax.results.progress import Reporter
 
     left = [num_segments]
 

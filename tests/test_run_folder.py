@@ -15,6 +15,7 @@ from rich.console import Console
 import fedast_jax as fx
 from fedast_jax.results import figures, run_folder
 from fedast_jax.results.console import show_result
+from fedast_jax.results.palette import plain
 from fedast_jax.results.result import Result
 
 DATA = {
@@ -124,6 +125,6 @@ def test_names_are_neither_formulas_nor_markup(tmp_path, result, name, capsys):
     figure = Figure()
     panel = figure.subplots()
     figures.finish_panel(panel, name)
-    panel.plot([0], [0], label=figures.no_math(name))
-    assert panel.get_legend_handles_labels()[1] == [figures.no_math(name)]
+    panel.plot([0], [0], label=plain(name))
+    assert panel.get_legend_handles_labels()[1] == [plain(name)]
     figure.savefig(tmp_path / "panel.png")

@@ -29,7 +29,8 @@ from test_fidelity import DYNAMIC, NUMBERS, lowered
 
 from fedast_jax.algorithms import ALGORITHMS, get_algorithm
 from fedast_jax.algorithms.log import EventLog
-from fedast_jax.config.settings import Config, ConfigError
+from fedast_jax.config.errors import ConfigError
+from fedast_jax.config.settings import Config
 from fedast_jax.results.plain import flatten, unflatten
 from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Device, Executor, Interrupted

@@ -14,15 +14,16 @@ from rich.console import Console
 from test_isolation import mark_diverged
 
 import fedast_jax as fx
-from fedast_jax.config.settings import ConfigError
-from fedast_jax.results import run_folder
-from fedast_jax.results.figures import COLOURS, held_mean
+from fedast_jax.config.errors import ConfigError
+from fedast_jax.results.figures import held_mean
+from fedast_jax.results.palette import METHODS as LOOKS
 from fedast_jax.run.executor import Interrupted
 from fedast_jax.study import outcomes
 from fedast_jax.study.figures import comparison_figure
 from fedast_jax.study.forecast import forecast
-from fedast_jax.study.report import show_study
+from fedast_jax.study.report import show_tables
 from fedast_jax.study.study import Study
+from fedast_jax.study.study_folder import save_study
 from fedast_jax.study.variants import make_variants
 
 METHODS = ["fedast", "sync_st", "fedast:dynamic"]
@@ -214,14 +215,15 @@ def test_no_target_is_no_gain():
 
 
 def test_the_folder_runs_again_to_the_same_bits(study, tmp_path):
-    first = run_folder.save_study(study, tmp_path / "first")
+    first = save_study(study, tmp_path / "first")
     names = {path.name for path in first.iterdir()}
     assert names == {
-        "config.toml", "configs", "evaluations.parquet", "allocations.parquet", "summary.json",
-        "manifest.json", "figures",
+        "config.toml", "configs", "evaluations.parquet", "allocations.parquet", "lanes.parquet",
+        "summary.json", "manifest.json", "figures",
     }  # fmt: skip
-    again = run_folder.save_study(fx.compare(first / "config.toml"), tmp_path / "again")
-    for name in ("config.toml", "evaluations.parquet", "allocations.parquet", "summary.json"):
+    again = save_study(fx.compare(first / "config.toml"), tmp_path / "again")
+    tables = ("evaluations.parquet", "allocations.parquet", "lanes.parquet")
+    for name in ("config.toml", *tables, "summary.json"):
         assert (first / name).read_bytes() == (again / name).read_bytes()
     for number, method in enumerate(METHODS):  # each alone, with everything written out
         path = first / "configs" / f"{number}-{method.replace(':', '-')}.toml"
@@ -238,7 +240,7 @@ def test_pictures_say_what_they_show(study):
     figure = comparison_figure(study)
     (legend,) = figure.legends
     shown = [text.get_text() for text in legend.get_texts()]
-    assert shown[:3] == METHODS
+    assert shown[:3] == [LOOKS[method].words for method in METHODS]
     assert "3 seeds" in figure.get_suptitle()
     assert [panel.get_title() for panel in figure.axes] == ["softmax", "tanh"]
     colours = {line.get_color() for line in legend.get_lines()[:3]}
@@ -250,7 +252,11 @@ def test_means_leave_out_what_diverged():
     result = study.results[0]
     mark_diverged(result, "tanh")
     lines = comparison_figure(study).axes[1].lines  # of the task without a target
-    (mean,) = (one for one in lines if (one.get_linewidth(), one.get_color()) == (2, COLOURS[0]))
+    (mean,) = (
+        one
+        for one in lines
+        if (one.get_linewidth(), one.get_color()) == (2, LOOKS["fedast"].colour)
+    )
     tests = result.evaluations.query("task == 'tanh' and replicate != 1")
     np.testing.assert_array_equal(mean.get_ydata(), 100 * held_mean(tests, "accuracy")[1])
 
@@ -277,8 +283,8 @@ def test_what_has_not_begun_is_reported_as_nothing(tmp_path):
     assert len(study.evaluations) == 0
     assert len(study.allocations) > 0
     assert set(study.figures()) == {"accuracy"}
-    show_study(study, Console(quiet=True))
-    assert (run_folder.save_study(study, tmp_path / "out") / "summary.json").is_file()
+    show_tables(study, Console(quiet=True))
+    assert (save_study(study, tmp_path / "out") / "summary.json").is_file()
 
 
 @pytest.mark.usefixtures("_stopped_at_once")
@@ -286,8 +292,8 @@ def test_what_has_not_begun_is_reported_as_nothing(tmp_path):
 def test_a_sweep_that_has_not_begun_is_reported_as_nothing(tmp_path, num_axes):
     study = fx.sweep(table(), dict([*AXES.items()][:num_axes]))
     assert study.summary()["best"] == {"fedast": None}
-    show_study(study, Console(quiet=True))
-    assert (run_folder.save_study(study, tmp_path / "out") / "figures" / "sweep.png").is_file()
+    show_tables(study, Console(quiet=True))
+    assert (save_study(study, tmp_path / "out") / "figures" / "sweep.png").is_file()
 
 
 @pytest.mark.usefixtures("_stopped_at_once")
@@ -301,7 +307,7 @@ def test_a_sweep_that_has_not_begun_is_reported_as_nothing(tmp_path, num_axes):
 )
 def test_a_sweeps_table_says_which_seeds_its_settings_have(paired, says):
     console = Console(record=True, quiet=False, width=90)
-    show_study(fx.sweep(table(), {"num_clients": [20, 30]}, paired=paired), console)
+    show_tables(fx.sweep(table(), {"num_clients": [20, 30]}, paired=paired), console)
     shown = " ".join(console.export_text().split())
     assert says in shown
     assert "paired_seeds = " in shown
@@ -336,11 +342,14 @@ def test_sweep_tables_name_the_settings(swept):
 
 
 def test_sweeps_run_again_to_the_same_bits(swept, tmp_path):
-    first = run_folder.save_study(swept, tmp_path / "first")
-    again = run_folder.save_study(fx.sweep(first / "config.toml"), tmp_path / "again")
+    first = save_study(swept, tmp_path / "first")
+    again = save_study(fx.sweep(first / "config.toml"), tmp_path / "again")
     for name in ("config.toml", "evaluations.parquet", "summary.json"):
         assert (first / name).read_bytes() == (again / name).read_bytes()
-    assert [path.name for path in (first / "figures").iterdir()] == ["sweep.png"]
+    figures = sorted(path.name for path in (first / "figures").iterdir())
+    assert figures == ["sweep.pdf", "sweep.png"]
+    for name in figures:
+        assert (first / "figures" / name).read_bytes() == (again / "figures" / name).read_bytes()
 
 
 def test_the_best_setting_by_hand():
@@ -373,8 +382,8 @@ def test_a_picture_for_any_number_of_axes(num_axes):
     figure = fx.sweep(small, dict([*AXES.items()][:num_axes])).figures()["sweep"]
     assert "1 seed" in figure.get_suptitle()
     shown = {panel.get_title() for panel in figure.axes}
-    shown |= {text.get_text().split()[0] for one in figure.legends for text in one.get_texts()}
-    assert {"fedast", "sync_st"} <= shown
+    shown |= {text.get_text() for one in figure.legends for text in one.get_texts()}
+    assert {"FedAST", "Sync-ST"} <= shown
 
 
 def test_a_forecast_counts_what_a_run_does():

@@ -16,7 +16,7 @@ from fedast_jax.algorithms import rounds as module
 from fedast_jax.algorithms.log import Limits
 from fedast_jax.algorithms.rounds import Clients, SyncTask, SyncTimeline
 from fedast_jax.algorithms.sync import RULES
-from fedast_jax.config.settings import ConfigError
+from fedast_jax.config.errors import ConfigError
 from fedast_jax.run.executor import PlanOnly
 from fedast_jax.run.resolve import make_config
 

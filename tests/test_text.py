@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedast_jax.config.settings import ConfigError
+from fedast_jax.config.errors import ConfigError
 from fedast_jax.data import DataError
 from fedast_jax.data.task_data import TextData, evenly
 from fedast_jax.data.text import SYMBOLS, Roles, decode, encode, make_text_dataset, split_text

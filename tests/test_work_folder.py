@@ -16,7 +16,7 @@ import fedast_jax as fx
 from fedast_jax.cli import work_folder
 from fedast_jax.cli.job import COMMANDS, Job
 from fedast_jax.cli.work_folder import WorkFolder
-from fedast_jax.results.run_folder import OutputError
+from fedast_jax.config.errors import OutputError
 
 TABLE = {
     "name": "study",
@@ -67,7 +67,7 @@ def test_a_job_comes_back(tmp_path, job):
 
 
 def test_every_command_can_be_finished():
-    from fedast_jax.cli.commands import FINISH
+    from fedast_jax.cli.finish import FINISH
 
     assert set(FINISH) == set(COMMANDS)
 

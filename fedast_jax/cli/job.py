@@ -7,10 +7,12 @@ import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
-from ..config.settings import Config, ConfigError
+from ..config.errors import ConfigError
+from ..config.settings import Config
+from ..results.extras import EXTRAS
 from ..run.resolve import make_config
+from ..study.variants import make_variants
 
-EXTRAS = ("requests", "models", "partition")
 COMMANDS = ("run", "study", "ray")
 RAY_OPTIONS = {"address": str | None, "num_cpus": int | float, "num_gpus": int | float}
 KEYS = ("command", "options", "table", "configs")
@@ -77,14 +79,22 @@ def _check_options(command: str, options: Any) -> None:
     """Raise ValueError where an option is missing, unknown or of another type."""
     if not isinstance(options, dict):
         raise ValueError(f"options must be a table, got {_show(options)}")
-    needed = {"run": {"save"}, "study": set(), "ray": set(RAY_OPTIONS)}[command]
-    if not needed <= set(options) <= needed | {"save"}:
-        words = ", ".join(sorted(needed)) or "none, or save"
+    needed = {"save", "tasks"} if command == "ray" else {"save"}
+    if set(options) != needed:
+        words = ", ".join(sorted(needed))
         raise ValueError(f"the options of {command!r} are {words}, got {_show(list(options))}")
-    for name in options:
-        if name != "save" and not isinstance(options[name], RAY_OPTIONS[name]):
-            raise ValueError(f"the option {name} cannot be {_show(options[name])}")
-    _check_extras(options.get("save", []))
+    _check_extras(options["save"])
+    if command == "ray":
+        _check_tasks(options["tasks"])
+
+
+def _check_tasks(tasks: Any) -> None:
+    """Raise ValueError where they do not say how Ray is to work."""
+    if not isinstance(tasks, dict) or set(tasks) != set(RAY_OPTIONS):
+        raise ValueError(f"tasks must have {', '.join(RAY_OPTIONS)}, got {_show(tasks)}")
+    for name, kind in RAY_OPTIONS.items():
+        if not isinstance(tasks[name], kind):
+            raise ValueError(f"the option {name} cannot be {_show(tasks[name])}")
 
 
 def _check_extras(save: Any) -> None:
@@ -107,8 +117,6 @@ def _check_configs(job: Job) -> None:
         if len(job.configs) > 1 or job.configs[0].compare or job.configs[0].sweep:
             raise ValueError("a run has one configuration, without compare and sweep")
         return
-    from ..study.variants import make_variants
-
     if [one.config for one in make_variants(job.table)] != list(job.configs):
         raise ValueError("configs are not those that its table stands for")
 

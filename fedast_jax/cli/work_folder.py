@@ -18,13 +18,13 @@ from typing import Any, Self
 
 import tomli_w
 
-from ..config.settings import ConfigError
+from ..config.errors import ConfigError, OutputError, ResumeError
 from ..config.toml import load_table
 from ..results.output import reason_of
-from ..results.own import Lock, check_plain, missing_parents, write_new
-from ..results.run_folder import OutputError, check_folder, check_writable
-from ..run.checkpoint import Checkpoints, ResumeError
+from ..results.run_folder import check_folder, check_writable
+from ..run.checkpoint import Checkpoints
 from .job import Job
+from .own import Lock, check_plain, missing_parents, write_new
 
 SUFFIX = ".partial"
 CHECKPOINTS = "checkpoints"
@@ -113,6 +113,11 @@ class WorkFolder:
             (self.target / "lock").unlink(missing_ok=True)
             self._let_go()
             raise
+
+    @property
+    def has_checkpoints(self) -> bool:
+        """Whether there is anything to go on from."""
+        return bool(self.checkpoints.paths)
 
     def keep(self, write: Callable[[Path], None]) -> None:
         """End an interrupted run: let its results be written beside the checkpoints.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..config.errors import UserError
 
-class ClusterError(ValueError):
+
+class ClusterError(UserError, ValueError):
     """Processes or machines that cannot work together; one sentence."""

@@ -15,12 +15,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
-from ..config.settings import Config, ConfigError
+from ..config.errors import ConfigError, ResumeError
+from ..config.settings import Config
 from ..config.versions import package_version
 from ..data.errors import DataError
 from ..results.records import RunRecord
 from ..results.result import Result
-from ..run.checkpoint import Damaged, ResumeError
+from ..run.checkpoint import Damaged
 from ..run.options import RunOptions
 from ..run.replicate import jobs_of
 from .address import Address

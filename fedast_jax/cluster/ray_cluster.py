@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from ..cli.stopping import keep_handlers
+from ..run.stopping import keep_handlers
 from .address import Address, connect
 from .errors import ClusterError
 

@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
+from ..config.errors import ResumeError
 from ..config.settings import Config
 from ..config.versions import package_version
 from ..results.records import RunRecord
 from ..results.result import Result
-from ..run.checkpoint import Checkpoints, Damaged, Keeper, ResumeError
+from ..run.checkpoint import Checkpoints, Damaged, Keeper
 from ..run.options import RunOptions
 from ..run.replicate import Job
 from .blocks import make_blocks
@@ -43,7 +44,7 @@ class RayTasks(NamedTuple):
             raise ClusterError(
                 f"a block needs --ray-cpus or --ray-gpus above 0, got {num_cpus:g} and {num_gpus:g}"
             )
-        return cls(address or None, num_cpus, num_gpus)
+        return cls(None if address in ("", "auto") else address, num_cpus, num_gpus)
 
     def simulate_together(
         self,

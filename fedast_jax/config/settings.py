@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from html import escape
 from math import prod
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -32,19 +33,17 @@ from .bounds import (
     Width,
 )
 from .choices import Allocation, Fidelity, Precision
-from .grid import check_grid, flat_keys
+from .errors import ConfigError
+from .grid import check_grid, flat_keys, points
+from .sheet import Row, Sheet
 from .tables import LIST, DelayConfig, NamedTask, Registries, Table, TaskConfig, registries
-from .words import explain, show
+from .words import explain, few, show
 
 DEEPEST = 16  # tables and lists inside each other
 
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
 """What a run or a task may be called: it becomes part of file names, tables and pictures."""
-
-
-class ConfigError(ValueError):
-    """A setting that cannot be run; the message is one sentence with the value and the fix."""
 
 
 class Config(Table):
@@ -182,6 +181,27 @@ class Config(Table):
     def seeds(self) -> range:
         """The seed of every replicate."""
         return range(self.seed, self.seed + self.num_seeds)
+
+    @property
+    def in_words(self) -> str:
+        """What is run, in a few words."""
+        methods = few(self.compare or (self.algorithm,))
+        seeds = "1 seed" if self.num_seeds == 1 else f"{self.num_seeds} seeds"
+        swept = f", {len(points(self.sweep))} settings" if self.sweep else ""
+        tasks = few(task.name for task in self.named_tasks)
+        return f"{self.name!r}: {methods} on {tasks}, {self.num_clients} clients{swept}, {seeds}"
+
+    def __repr__(self) -> str:
+        """One line; ``to_toml`` says it all."""
+        return f"<Config {self.in_words}>"
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        """The one line, and folded away beneath it every setting by its key."""
+        rows = [Row([key, str(value)]) for key, value in flat_keys(self.to_dict())]
+        table = Sheet("", ["setting", "value"], [], rows).to_html()
+        return f"<details><summary>{escape(self.in_words)}</summary>{table}</details>"
 
     def given(self) -> dict[str, Any]:
         """The settings that were given, without defaults: ``make_config`` makes the same of them.

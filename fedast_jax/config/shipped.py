@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from .closest import closest
-from .settings import Config, ConfigError
+from .errors import ConfigError
+from .settings import Config
 from .toml import apply_override, load_table
 from .words import show
 

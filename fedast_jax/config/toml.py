@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from .errors import ConfigError
 from .grid import parse_value
-from .settings import ConfigError
 from .words import show
 
 LARGEST_FILE = 10**7  # bytes

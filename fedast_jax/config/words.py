@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from .closest import did_you_mean
 
+FEW = 4  # words of a kind in one line
 SHOWN = 80  # characters of a wrong value that a message shows
 
 EXPECTED: dict[str, Callable[[Mapping[str, Any]], str]] = {
@@ -86,6 +87,13 @@ def show(value: object) -> str:
     text = f"{value:,}" if isinstance(value, int) and abs(value) > 10**5 else repr(value)
     text = " ".join(text.split())
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def few(words: Iterable[str]) -> str:
+    """Words one after the other; of more than ``FEW`` the first, and how many there are."""
+    found = list(words)
+    more = f" ... ({len(found)} in all)" if len(found) > FEW else ""
+    return ", ".join(found[:FEW]) + more
 
 
 def number(value: float) -> str:

@@ -3,79 +3,98 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypedDict
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
-if TYPE_CHECKING:
-    from .result import Result
+from .palette import TARGET, LineStyle, in_words, method_styles, plain, task_style
+from .summary import Measured, diverged_replicates
 
 GRID_POINTS = 400
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's, without yellow: told apart by colour-blind readers too."""
-DASHES = ("-", "--", ":", "-.")  # once the colours are used up
+LEGEND_INCHES = 3.2  # a column of a legend
+LEAST_SEEDS = 3  # that still train, for a band: the spread of fewer says next to nothing
+EARLY_SHARE = 0.2  # of the time shown: what is reached by then may lie below the accuracy axis
 
 
-def accuracy_figure(result: Result) -> Figure:
+class Curve(NamedTuple):
+    """A measure over simulated time, of several seeds; all ``float[points]``."""
+
+    times: np.ndarray
+    mean: np.ndarray
+    spread: np.ndarray  # standard deviation over the seeds, 0 of one
+    num_left: np.ndarray  # seeds that still train
+
+
+def accuracy_figure(result: Measured) -> Figure:
     """Test accuracy over simulated time, one panel per task.
 
-    Thin lines are single seeds, the thick line is their mean with one standard deviation around
-    it, drawn as far as every seed goes. A seed that diverged has its thin line alone.
+    Thin lines are single seeds, with a dot where one meets its target; the thick line is their
+    mean. A seed that diverged has its thin line alone.
     """
-    names = [task.name for task in result.config.named_tasks]
-    rows, columns = panel_grid(len(names))
-    figure = Figure(figsize=(1.2 + 4.2 * columns, 0.8 + 3.2 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
-    for panel, name in zip(panels, names, strict=False):
-        tests = result.evaluations.query("task == @name")
-        diverged = {one.replicate for one in result.diverged}
-        _draw_task(panel, tests, name, result.config_of(name).target, diverged)
-    for panel in panels[::columns]:
-        panel.set_ylabel("test accuracy (%)")
-    for panel in panels[len(names) :]:
-        panel.remove()
-    title = f"{result.config.name}: {result.config.algorithm}, {_seeds(result)}"
-    figure.suptitle(no_math(title))
+    tasks = result.config.named_tasks
+    method = result.config.algorithm
+    figure, panels = panel_figure(len(tasks), "test accuracy (%)")
+    style = method_styles([method])[method]
+    for panel, task in zip(panels, tasks, strict=True):
+        curve = draw_method(panel, result, task.name, style)
+        draw_target(panel, [task.settings.target])
+        fit_accuracy(panel, [curve], [result], task.name)
+        finish_panel(panel, task.name)
+    panels[0].set_xlim(left=0)  # of all: they share it
+    add_legend(figure, accuracy_marks([result]))
+    name = f"{plain(result.config.name)}: {in_words(method)}"
+    figure.suptitle(f"{name}, {_seeds(result)}")
     return figure
 
 
-def allocation_figure(*results: Result, labels: Sequence[str] = ("",)) -> Figure | None:
+def allocation_figure(*results: Measured, labels: Sequence[str] = ("",)) -> Figure | None:
     """Requests in flight over simulated time, a line per task; None where they never change.
 
     Args:
         results: each gets a panel, if its allocation changes.
-        labels: a title for each panel.
+        labels: the method of each panel.
     """
-    changing = [
-        (label, result)
-        for label, result in zip(labels, results, strict=True)
-        if result.allocations().groupby("replicate").time.nunique().gt(1).any()
-    ]
+    pairs = zip(labels, results, strict=True)
+    changing = [(label, result) for label, result in pairs if _changes(result)]
     if not changing:
         return None
-    rows, columns = panel_grid(len(changing))
-    figure = Figure(figsize=(1.2 + 4.8 * columns, 1.0 + 3.2 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
-    for panel, (label, result) in zip(panels, changing, strict=False):
-        _draw_allocations(panel, result)
-        finish_panel(panel, label)
-    for panel in panels[::columns]:
-        panel.set_ylabel("requests in flight, $R_m$")
-    for panel in panels[len(changing) :]:
-        panel.remove()
-    figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False
-    )
+    figure, panels = panel_figure(len(changing), "requests in flight, $R_m$", sharey=True)
+    names = list(dict.fromkeys(t.name for _, one in changing for t in one.config.named_tasks))
+    styles = {name: task_style(number) for number, name in enumerate(names)}
+    for panel, (label, result) in zip(panels, changing, strict=True):
+        _draw_allocations(panel, result, styles)
+        finish_panel(panel, in_words(label) if label else "")
+    top = max(int(result.allocations().num_active.max()) for _, result in changing)
+    panels[0].set_ylim(0, 1.05 * max(1, top))
+    panels[0].set_xlim(left=0)
+    lines = [Line2D([], [], lw=2, label=plain(name), **style) for name, style in styles.items()]
+    add_legend(figure, lines)
     config = changing[0][1].config
-    others = f", thin the other {config.num_seeds - 1}" if config.num_seeds > 1 else ""
-    figure.suptitle(
-        no_math(f"{config.name}: requests in flight, thick lines are seed {config.seed}{others}")
-    )
+    words = f"{config.num_seeds} seeds, thick lines seed {config.seed}, thin lines the others"
+    figure.suptitle(f"{plain(config.name)}: {words if config.num_seeds > 1 else '1 seed'}")
     return figure
+
+
+def panel_figure(num_panels: int, label: str, sharey: bool = False) -> tuple[Figure, list[Axes]]:
+    """A figure of panels over one and the same simulated time, empty ones removed."""
+    rows, columns = panel_grid(num_panels)
+    size = (max(6.4, 1.2 + 4.6 * columns), 1.6 + 3.2 * rows)
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=sharey).ravel()
+    for panel in panels[::columns]:
+        panel.set_ylabel(label)
+    for panel in panels[num_panels:]:
+        panel.remove()
+    for panel in panels[:num_panels]:
+        panel.tick_params(labelbottom=True)
+    return figure, list(panels[:num_panels])
 
 
 def panel_grid(num_panels: int) -> tuple[int, int]:
@@ -84,53 +103,127 @@ def panel_grid(num_panels: int) -> tuple[int, int]:
     return math.ceil(num_panels / columns), columns
 
 
-def no_math(text: str) -> str:
-    """A text that matplotlib shows as it is: no formula between dollars, no hidden ``_label``."""
-    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
-
-
 def finish_panel(panel: Axes, title: str) -> None:
     """What every panel over simulated time has."""
-    panel.set(title=no_math(title), xlabel="simulated time")
+    panel.set(title=plain(title), xlabel="simulated time")
     panel.spines[["top", "right"]].set_visible(False)
     panel.grid(alpha=0.3)
 
 
-class LineStyle(TypedDict):
-    """What matplotlib takes."""
+def draw_method(panel: Axes, result: Measured, task: str, style: LineStyle) -> Curve:
+    """One method's seeds, their mean, its band where enough of them still train, and dots."""
+    tests = result.evaluations[result.evaluations.task == task]
+    for _, one in tests.groupby("replicate"):
+        panel.step(one.time, 100 * one.accuracy, where="post", alpha=0.25, lw=0.8, **style)
+    met = result.lanes[(result.lanes.task == task) & result.lanes.target_time.notna()]
+    sound = tests[~tests.replicate.isin(diverged_replicates(result))]
+    curve = held_mean(sound, "accuracy", set(met.replicate))
+    panel.plot(curve.times, 100 * curve.mean, lw=2, **style)
+    low, high = 100 * (curve.mean - curve.spread), 100 * (curve.mean + curve.spread)
+    is_shown = curve.num_left >= LEAST_SEEDS
+    panel.fill_between(
+        curve.times, low, high, where=is_shown, color=style["color"], alpha=0.18, lw=0
+    )
+    panel.plot(met.target_time, 100 * met.accuracy, "o", ms=4, color=style["color"])
+    if tests.empty:
+        panel.text(0.5, 0.5, "no test was due", ha="center", transform=panel.transAxes)
+    return curve
 
-    color: str
-    ls: str
+
+def draw_target(panel: Axes, targets: Iterable[float | None]) -> None:
+    """A line, with its number, at each of the accuracies that end the task."""
+    for target in sorted({one for one in targets if one is not None}):
+        panel.axhline(100 * target, lw=1, **TARGET)
+        panel.annotate(
+            f"target {100 * target:g}%",
+            (0, 100 * target),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 3),
+            textcoords="offset points",
+            fontsize="small",
+        )
 
 
-def line_style(number: int) -> LineStyle:
-    """Colour and dashes of the line of this number."""
-    dash = DASHES[number // len(COLOURS) % len(DASHES)]
-    return {"color": COLOURS[number % len(COLOURS)], "ls": dash}
+def accuracy_marks(results: Iterable[Measured]) -> list[Artist]:
+    """What the marks mean that are the same for every method, as far as they are there."""
+    results = list(results)
+    most = max(result.config.num_seeds - len(diverged_replicates(result)) for result in results)
+    marks: list[Artist] = []
+    if max(result.config.num_seeds for result in results) > 1:
+        marks.append(Line2D([], [], lw=0.8, label="one seed", color="grey"))
+        marks.append(Line2D([], [], lw=2, label="mean over the seeds", color="grey"))
+    if most >= LEAST_SEEDS:
+        band = f"± standard deviation ({LEAST_SEEDS} or more seeds train)"
+        marks.append(Patch(alpha=0.25, lw=0, label=band, color="grey"))
+    if any(task.settings.target is not None for one in results for task in one.config.named_tasks):
+        marks.append(Line2D([], [], lw=1, label="target accuracy", **TARGET))
+        marks.append(
+            Line2D([], [], ls="", marker="o", ms=4, label="a seed meets its target", color="grey")
+        )
+    return marks
 
 
-def _seeds(result: Result) -> str:
-    seeds, diverged = result.config.num_seeds, len(result.diverged)
-    words = f"mean ± std of {seeds - diverged} seeds" if seeds > 1 else "1 seed"
-    return f"{words}, {diverged} diverged" if diverged else words
+def add_legend(figure: Figure, handles: Sequence[Artist]) -> None:
+    """Beneath the panels, in as many columns as there is room for."""
+    columns = max(1, int(figure.get_figwidth() / LEGEND_INCHES))
+    place = {"loc": "outside lower center", "frameon": False, "fontsize": "small"}
+    figure.legend(handles=list(handles), ncols=min(columns, len(handles)), **place)
 
 
-def held_mean(tests: pd.DataFrame, value: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def fit_accuracy(
+    panel: Axes, curves: Sequence[Curve], results: Sequence[Measured], task: str
+) -> None:
+    """Let the accuracy axis show what matters: the target's neighbourhood rather than the rise.
+
+    From what every method has left behind after ``EARLY_SHARE`` of the time shown and what its
+    seeds end at, to the highest that is shown.
+    """
+    lows, highs = [], []
+    until = max((curve.times[-1] for curve in curves if len(curve.times)), default=0.0)
+    for curve, result in zip(curves, results, strict=True):
+        lanes = result.lanes[(result.lanes.task == task) & ~result.lanes.diverged.astype(bool)]
+        lows += [*(lanes.accuracy.dropna()), *curve.mean[curve.times >= EARLY_SHARE * until]]
+        highs += [*result.evaluations[result.evaluations.task == task].accuracy.dropna()]
+        targets = [one.settings.target for one in result.config.named_tasks if one.name == task]
+        both = [one for one in targets if one is not None]
+        lows, highs = lows + both, highs + both
+    if lows and highs:
+        low, high = 100 * min(lows), 100 * max(highs)
+        room = max(0.5, 0.05 * (high - low))
+        panel.set_ylim(max(0.0, low - room), min(100.0, high + room) + 0.02 * room)
+
+
+def _seeds(result: Measured) -> str:
+    num_diverged = len(diverged_replicates(result))
+    num_left = result.config.num_seeds - num_diverged
+    words = f"{num_left} seeds" if num_left != 1 else "1 seed"
+    return f"{words}, {num_diverged} diverged" if num_diverged else words
+
+
+def held_mean(tests: pd.DataFrame, value: str, held: Collection[int] = ()) -> Curve:
     """Mean and standard deviation over seeds of a curve that holds its last value between tests.
 
+    Args:
+        tests: of one task.
+        value: the column.
+        held: replicates that have met their target: each holds its last value to the end.
     Returns:
-        Times, means and standard deviations on a grid from the latest first test to the earliest
-        last test of the seeds; all empty where these do not overlap.
+        The curve on a grid from the latest first test to the earliest last test of the seeds that
+        are not held (of all held ones: to the last of all); empty where there is none.
     """
-    curves = [(one.time.to_numpy(), one[value].to_numpy()) for _, one in tests.groupby("replicate")]
+    found = list(tests.groupby("replicate"))
+    curves = [(one.time.to_numpy(), one[value].to_numpy()) for _, one in found]
+    ends = np.array([times[-1] for times, _ in curves])
+    is_held = np.array([replicate in held for replicate, _ in found], bool)
     start = max((times[0] for times, _ in curves), default=0.0)
-    end = min((times[-1] for times, _ in curves), default=-1.0)
+    end = -1.0 if not len(ends) else ends.max() if is_held.all() else ends[~is_held].min()
     if start > end:
-        return np.empty(0), np.empty(0), np.empty(0)
+        return Curve(np.empty(0), np.empty(0), np.empty(0), np.empty(0))
     grid = np.linspace(start, end, GRID_POINTS)
-    held = np.stack([held_at(times, values, grid) for times, values in curves])
-    spread = held.std(axis=0, ddof=1) if len(curves) > 1 else np.zeros(len(grid))
-    return grid, held.mean(axis=0), spread
+    values = np.stack([held_at(times, values, grid) for times, values in curves])
+    spread = values.std(axis=0, ddof=1) if len(curves) > 1 else np.zeros(len(grid))
+    num_left = (ends[:, None] >= grid).sum(axis=0)
+    return Curve(grid, values.mean(axis=0), spread, num_left)
 
 
 def held_at(times: np.ndarray, values: np.ndarray, grid: np.ndarray) -> np.ndarray:
@@ -138,48 +231,26 @@ def held_at(times: np.ndarray, values: np.ndarray, grid: np.ndarray) -> np.ndarr
     return values[np.clip(np.searchsorted(times, grid, side="right") - 1, 0, None)]
 
 
-def _draw_allocations(panel: Axes, result: Result) -> None:
+def _changes(result: Measured) -> bool:
+    """Whether any replicate's allocation is another than the one it began with."""
+    rows = result.allocations().groupby(["replicate", "task"]).size()
+    return bool((rows > 1).any())
+
+
+def _draw_allocations(panel: Axes, result: Measured, styles: dict[str, LineStyle]) -> None:
     """The first seed thick, the others thin: a mean of steps would show values that R never had."""
     changes = _held_to_the_end(result)
-    for number, task in enumerate(result.config.named_tasks):
-        colour, dash = COLOURS[number % len(COLOURS)], DASHES[number % len(DASHES)]
+    for task in result.config.named_tasks:
+        style = styles[task.name]
         seeds = [one for _, one in changes[changes.task == task.name].groupby("replicate")]
-        for one in seeds[1:]:
-            panel.step(one.time, one.num_active, where="post", color=colour, alpha=0.3, lw=0.8)
-        first = seeds[0]
-        panel.step(
-            first.time,
-            first.num_active,
-            dash,
-            where="post",
-            color=colour,
-            lw=2,
-            label=no_math(task.name),
-        )
-    panel.set_ylim(0, 1.05 * max(1, changes.num_active.max()))
+        for number, one in enumerate(seeds[::-1], 1):
+            width, alpha = (2.0, 1.0) if number == len(seeds) else (0.8, 0.3)
+            panel.step(one.time, one.num_active, where="post", lw=width, alpha=alpha, **style)
 
 
-def _held_to_the_end(result: Result) -> pd.DataFrame:
+def _held_to_the_end(result: Measured) -> pd.DataFrame:
     """The allocations, with the last of each replicate once more at its end."""
     changes = result.allocations()
     last = changes.groupby(["replicate", "task"]).tail(1)
-    ends = dict(zip(result.lanes.replicate, result.lanes.end_time, strict=True))
+    ends = result.lanes.drop_duplicates("replicate").set_index("replicate").end_time
     return pd.concat([changes, last.assign(time=last.replicate.map(ends))])
-
-
-def _draw_task(
-    panel: Axes, tests: pd.DataFrame, name: str, target: float | None, diverged: set[int]
-) -> None:
-    for _, one in tests.groupby("replicate"):
-        panel.step(one.time, 100 * one.accuracy, where="post", color="tab:blue", alpha=0.25, lw=0.8)
-    times, mean, spread = held_mean(tests.loc[~tests.replicate.isin(diverged)], "accuracy")
-    panel.plot(times, 100 * mean, color="tab:blue", lw=2, label="mean")
-    panel.fill_between(
-        times, 100 * (mean - spread), 100 * (mean + spread), color="tab:blue", alpha=0.2, lw=0
-    )
-    if target is not None:
-        panel.axhline(100 * target, color="tab:red", ls="--", lw=1, label=f"target {target:.0%}")
-        panel.legend(loc="lower right", frameon=False)
-    if tests.empty:
-        panel.text(0.5, 0.5, "no test was due", ha="center", transform=panel.transAxes)
-    finish_panel(panel, name)

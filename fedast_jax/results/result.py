@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 
 from ..config.settings import Config, TaskConfig
+from .extras import check_extras
 from .records import Counts, ReplicateRecord, RunRecord, Seconds
+from .result_sheet import result_sheet
+from .summary import accuracies, summarise
 from .tables import (
     allocation_table,
     evaluation_table,
@@ -33,7 +37,7 @@ class Diverged(NamedTuple):
     time: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """One setting of a finished (or interrupted) run.
 
@@ -48,7 +52,7 @@ class Result:
     lanes: pd.DataFrame
     _allocations: pd.DataFrame
     _requests: pd.DataFrame | None
-    _models: dict[str, np.ndarray] | None
+    _models: Mapping[str, np.ndarray] | None
     _manifest: dict[str, Any]
 
     @classmethod
@@ -90,17 +94,7 @@ class Result:
 
     def summary(self) -> dict[str, Any]:
         """Per task: means and spreads over the seeds; what diverged is left out and counted."""
-        ended = self.lanes[self.lanes.end_reason != "interrupted"]
-        return {
-            "name": self.config.name,
-            "algorithm": self.config.algorithm,
-            "status": self.status,
-            "num_seeds": self.config.num_seeds,
-            "num_finished": int(ended.replicate.nunique()),
-            "num_diverged": len(self.diverged),
-            "diverged": [one._asdict() for one in self.diverged],
-            "tasks": {task.name: self._task_summary(task.name) for task in self.config.named_tasks},
-        }
+        return summarise(self)
 
     @property
     def diverged(self) -> list[Diverged]:
@@ -127,7 +121,7 @@ class Result:
         """Rows (replicate, task, client, sample), in blocks of clients; the data is loaded anew."""
         return partition_tables(self.config, self.lanes.replicate.drop_duplicates().tolist())
 
-    def models(self) -> dict[str, np.ndarray]:
+    def models(self) -> Mapping[str, np.ndarray]:
         """Every leaf of every initial and final model: ``replicate/task/initial/leaf``.
 
         Raises:
@@ -147,22 +141,28 @@ class Result:
 
         return accuracy_figure(self)
 
-    def _task_summary(self, name: str) -> dict[str, Any]:
-        kept = self.lanes.query("task == @name and not diverged")
-        times = _known(kept.target_time)
-        return {
-            "rounds": spread(kept.rounds),
-            "accuracy": spread(kept.accuracy),
-            "loss": spread(kept.loss),
-            "time_to_target": spread(kept.target_time)
-            | {
-                "median": float(np.median(times)) if len(times) else None,
-                "num_reached": len(times),
-            },
-            "target_accuracy": self.config_of(name).target,
-            "mean_staleness": spread(kept.mean_staleness)["mean"],
-            "num_seeds": len(kept),
-        }
+    def save(self, folder: str | Path, extras: Iterable[str] = ()) -> Path:
+        """Write the folder that ``fedast run`` leaves; ``fedast_jax.load_result`` reads it.
+
+        Args:
+            folder: must not exist.
+            extras: of ``"requests"``, ``"models"`` and ``"partition"``, tables beyond the usual.
+        Raises:
+            OutputError: the folder could not be written; the message says where the results are.
+            ValueError: the run has not kept what an extra holds.
+        """
+        from .run_folder import check_folder, save
+
+        check_folder(Path(folder))
+        return save(self, Path(folder), check_extras(self, extras))
+
+    def __repr__(self) -> str:
+        """One line."""
+        return f"<Result of {self.config.in_words}; {accuracies(self.summary())}; {self.status}>"
+
+    def _repr_html_(self) -> str:
+        """The table that the command line prints."""
+        return result_sheet(self.summary()).to_html()
 
     def config_of(self, name: str) -> TaskConfig:
         """The settings of a task by its name."""
@@ -191,18 +191,4 @@ def _manifest(config: Config, mine: list[ReplicateRecord], run: RunRecord) -> di
             "estimated_bytes": run.estimated_bytes,
             "peak_bytes": machine.get("peak_bytes"),
         },
-    }
-
-
-def _known(column: pd.Series) -> np.ndarray:
-    values = np.asarray(column, np.float64)
-    return values[np.isfinite(values)]
-
-
-def spread(column: pd.Series) -> dict[str, float | None]:
-    """Mean and sample standard deviation of what is known; None where there is too little."""
-    values = _known(column)
-    return {
-        "mean": float(values.mean()) if len(values) else None,
-        "std": float(values.std(ddof=1)) if len(values) > 1 else None,
     }

@@ -9,23 +9,19 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import tomli_w
 
-from ..cli.job import EXTRAS as EXTRAS
+from ..config.errors import OutputError
 from .figures import allocation_figure
 from .output import attempt, reason_of, warn
-from .result import Result
+from .pictures import write_pictures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from ..cli.work_folder import WorkFolder
-    from ..study.study import Study
 
 Files = Mapping[str, Callable[[Path], None]]
 """By its name in the folder: what writes a file."""
@@ -33,8 +29,73 @@ Pictures = Sequence[Callable[[], "Mapping[str, Figure | None]"]]
 """What draws some figures, by name; each is tried by itself."""
 
 
-class OutputError(OSError):
-    """The results could not be written where they were wanted; one sentence."""
+class Written(Protocol):
+    """What a run folder is written from: ``Result``."""
+
+    @property
+    def config(self) -> Any:
+        """What was run."""
+        ...
+
+    @property
+    def status(self) -> str:
+        """``"finished"`` or ``"interrupted"``."""
+        ...
+
+    @property
+    def evaluations(self) -> Any:
+        """One row per test."""
+        ...
+
+    @property
+    def lanes(self) -> Any:
+        """One row per replicate and task."""
+        ...
+
+    def allocations(self) -> Any:
+        """R_m and b_m whenever they changed."""
+        ...
+
+    def requests(self) -> Any:
+        """One row per request."""
+        ...
+
+    def partition(self) -> Iterable[Any]:
+        """Who holds which sample."""
+        ...
+
+    def models(self) -> Mapping[str, np.ndarray]:
+        """Every leaf by its name."""
+        ...
+
+    def summary(self) -> dict[str, Any]:
+        """Means and spreads over the seeds."""
+        ...
+
+    def manifest(self) -> dict[str, Any]:
+        """What the run was made with and what it cost."""
+        ...
+
+    def plot(self) -> Figure:
+        """Accuracy over simulated time."""
+        ...
+
+
+class Work(Protocol):
+    """Where a run in progress keeps its checkpoints."""
+
+    @property
+    def has_checkpoints(self) -> bool:
+        """Whether there are any."""
+        ...
+
+    def keep(self, write: Callable[[Path], None]) -> None:
+        """Let results be written beside them; the run is interrupted."""
+        ...
+
+    def remove(self) -> None:
+        """The run has ended."""
+        ...
 
 
 def default_folder(name: str) -> Path:
@@ -61,7 +122,7 @@ def check_writable(parent: Path) -> None:
 
 
 def save(
-    result: Result, folder: Path, extras: Iterable[str] = (), work: WorkFolder | None = None
+    result: Written, folder: Path, extras: Iterable[str] = (), work: Work | None = None
 ) -> Path:
     """Write the run folder; where that fails, into the system's temporary directory.
 
@@ -81,7 +142,7 @@ def save(
     """
 
     files = _result_files(result) | dict(_extra_file(one, result) for one in extras)
-    files["manifest.json"] = lambda path: _write_json(result.manifest(), path)
+    files["manifest.json"] = lambda path: write_json(result.manifest(), path)
     place(files, folder, work, is_interrupted=result.status == "interrupted")
     draw(
         [lambda: {"accuracy": result.plot()}, lambda: {"allocations": allocation_figure(result)}],
@@ -90,18 +151,10 @@ def save(
     return folder
 
 
-def save_study(study: Study, folder: Path, work: WorkFolder | None = None) -> Path:
-    """Write the folder of a comparison or a sweep; otherwise as ``save``."""
-
-    place(_study_files(study), folder, work, is_interrupted=study.status == "interrupted")
-    draw([study.figures], folder)
-    return folder
-
-
-def place(files: Files, folder: Path, work: WorkFolder | None, *, is_interrupted: bool) -> None:
+def place(files: Files, folder: Path, work: Work | None, *, is_interrupted: bool) -> None:
     """As ``save``, for whatever files."""
     try:
-        if work is not None and is_interrupted and work.checkpoints.paths:
+        if work is not None and is_interrupted and work.has_checkpoints:
             work.keep(lambda staging: _write_all(files, staging))
             return
         _write_folder(files, folder)
@@ -111,7 +164,7 @@ def place(files: Files, folder: Path, work: WorkFolder | None, *, is_interrupted
         reason, rescued = reason_of(error), _rescue(files, folder)
         if rescued is None:
             rescued = "the results are lost, free some space"
-            if work is not None and work.checkpoints.paths:
+            if work is not None and work.has_checkpoints:
                 rescued += f" and let 'fedast resume {folder}' compute the rest again"
         raise OutputError(f"cannot write {str(folder)!r}: {reason}; {rescued}") from error
 
@@ -180,68 +233,43 @@ def draw(pictures: Pictures, folder: Path) -> None:
     for make in pictures:
         with attempt(f"draw the figures in {str(folder)!r}"):
             for name, figure in make().items():
-                _save_figure(figure, folder / "figures" / f"{name}.png")
+                with attempt(f"draw {name}"):
+                    write_pictures({name: figure}, folder / "figures")
 
 
-def _save_figure(figure: Figure | None, path: Path) -> None:
-    if figure is None:
-        return
-    with attempt(f"draw {path.name}"):
-        path.parent.mkdir(exist_ok=True)
-        try:
-            figure.savefig(path, dpi=150)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
-
-
-def _result_files(result: Result) -> dict[str, Callable[[Path], None]]:
+def _result_files(result: Written) -> dict[str, Callable[[Path], None]]:
     return {
-        "config.toml": lambda path: _write_text(result.config.to_toml(), path),
-        "evaluations.parquet": lambda path: _write_table(result.evaluations, path),
-        "allocations.parquet": lambda path: _write_table(result.allocations(), path),
-        "summary.json": lambda path: _write_json(result.summary(), path),
+        "config.toml": lambda path: write_text(result.config.to_toml(), path),
+        "evaluations.parquet": lambda path: write_table(result.evaluations, path),
+        "allocations.parquet": lambda path: write_table(result.allocations(), path),
+        "lanes.parquet": lambda path: write_table(result.lanes, path),
+        "summary.json": lambda path: write_json(result.summary(), path),
     }
 
 
-def _study_files(study: Study) -> Files:
+def _extra_file(name: str, result: Written) -> tuple[str, Callable[[Path], None]]:
     return {
-        "config.toml": lambda path: _write_text(tomli_w.dumps(study.table), path),
-        **{
-            f"configs/{number}-{one.method.replace(':', '-')}.toml": _text_file(one.config.to_toml)
-            for number, one in enumerate(study.variants)
-        },
-        "evaluations.parquet": lambda path: _write_table(study.evaluations, path),
-        "allocations.parquet": lambda path: _write_table(study.allocations, path),
-        "summary.json": lambda path: _write_json(study.summary(), path),
-        "manifest.json": lambda path: _write_json(study.manifest(), path),
-    }
-
-
-def _extra_file(name: str, result: Result) -> tuple[str, Callable[[Path], None]]:
-    return {
-        "requests": ("requests.parquet", lambda path: _write_table(result.requests(), path)),
-        "models": ("models.npz", lambda path: _write_models(result, path)),
-        "partition": ("partition.parquet", lambda path: _write_partition(result, path)),
+        "requests": ("requests.parquet", lambda path: write_table(result.requests(), path)),
+        "models": ("models.npz", lambda path: write_models(result.models(), path)),
+        "partition": ("partition.parquet", lambda path: write_blocks(result.partition(), path)),
     }[name]
 
 
-def _text_file(make: Callable[[], str]) -> Callable[[Path], None]:
-    return lambda path: _write_text(make(), path)
-
-
-def _write_text(text: str, path: Path) -> None:
+def write_text(text: str, path: Path) -> None:
+    """In UTF-8."""
     path.write_text(text, encoding="utf-8")
 
 
-def _write_models(result: Result, path: Path) -> None:
+def write_models(leaves: Mapping[str, np.ndarray], path: Path) -> None:
+    """Every leaf under its name, as NPZ."""
     with path.open("wb") as file:
-        np.savez(file, **result.models())  # type: ignore[arg-type]
+        np.savez(file, **leaves)  # type: ignore[arg-type]
 
 
-def _write_partition(result: Result, path: Path) -> None:
+def write_blocks(blocks: Iterable[Any], path: Path) -> None:
+    """Write tables of the same columns one after the other, without holding them all."""
     writer = None
-    for block in result.partition():
+    for block in blocks:
         table = _table(block)
         writer = writer or pq.ParquetWriter(path, table.schema)
         writer.write_table(table)
@@ -249,7 +277,8 @@ def _write_partition(result: Result, path: Path) -> None:
         writer.close()
 
 
-def _write_table(frame: Any, path: Path) -> None:
+def write_table(frame: Any, path: Path) -> None:
+    """A table as Parquet."""
     pq.write_table(_table(frame), path)
 
 
@@ -258,5 +287,6 @@ def _table(frame: Any) -> pa.Table:
     return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata()
 
 
-def _write_json(content: dict[str, Any], path: Path) -> None:
-    _write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", path)
+def write_json(content: Mapping[str, Any], path: Path) -> None:
+    """Numbers that are no number are refused."""
+    write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", path)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..config.errors import ResumeError
 from ..config.versions import package_version
 from ..results.plain import flatten, unflatten
 
@@ -20,10 +21,6 @@ FORMAT = 1  # raise it whenever what a checkpoint holds changes its meaning
 PACKAGE = "fedast-jax"
 NUM_KEPT = 2
 COST_SHARE = 0.02  # of the wall time, at most, unless a checkpoint is wanted after every segment
-
-
-class ResumeError(ValueError):
-    """A run that cannot be continued; one sentence."""
 
 
 class Damaged(Exception):

@@ -9,7 +9,8 @@ import jax
 import psutil
 
 from ..algorithms import get_algorithm
-from ..config.settings import Config, ConfigError
+from ..config.errors import ConfigError
+from ..config.settings import Config
 from ..data.task_data import TaskData
 from .sizing import BUDGET_SHARE, memory_budget
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from ..config.settings import ConfigError
+from ..config.errors import ConfigError
 from ..config.shipped import Source, check_overrides
 from ..engine.engine import Engine
 from ..planning.pool import LanePool

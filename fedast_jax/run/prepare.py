@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import jax
 
-from ..config.settings import Config, ConfigError
+from ..config.errors import ConfigError
+from ..config.settings import Config
 from ..data.task_data import PooledData, TaskData, load_task_data
 from ..engine.engine import EngineSpec
 from ..engine.flops import step_flops

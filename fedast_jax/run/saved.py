@@ -9,9 +9,10 @@ from typing import Any, NamedTuple, Self
 
 import jax
 
+from ..config.errors import ResumeError
 from ..config.settings import Config
 from ..config.versions import package_version
-from .checkpoint import Checkpoints, ResumeError
+from .checkpoint import Checkpoints
 from .driver import Driver
 from .sizing import PoolNeeds, Sizing
 from .snapshot import take

@@ -9,7 +9,8 @@ from typing import Any
 
 import jax
 
-from ..config.settings import Config, ConfigError
+from ..config.errors import ConfigError
+from ..config.settings import Config
 from ..config.shipped import Source
 from ..engine.devices import provide
 from ..results.records import RunRecord

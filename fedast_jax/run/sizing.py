@@ -9,7 +9,8 @@ from typing import NamedTuple
 import jax
 import psutil
 
-from ..config.settings import Config, ConfigError
+from ..config.errors import ConfigError
+from ..config.settings import Config
 
 SEGMENT_BATCHES = 10  # full batches of a pool in one segment, about
 LEAST_WINDOW = 32  # events of a replicate in one segment: fewer cost more planning

@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 
 from ..config.grid import Point
-from ..config.settings import Config
-from ..results.result import Result, spread
+from ..results.summary import Measured, Settings, spread
 from .gains import few_seeds, gain, mean_interval, no_gain
 
 
-def overall(result: Result) -> pd.DataFrame:
+def overall(result: Measured) -> pd.DataFrame:
     """Per seed that has ended: ``time`` and ``accuracy`` of all tasks together.
 
     ``time`` is when the last of the tasks with a target met it, no number where one of them did
@@ -30,7 +29,7 @@ def overall(result: Result) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=["time", "accuracy"], dtype=float)
 
 
-def overall_summary(result: Result) -> dict[str, Any]:
+def overall_summary(result: Measured) -> dict[str, Any]:
     """Mean, spread and median of the overall time over the seeds that met every target."""
     times = overall(result).time
     return spread(times) | {
@@ -40,14 +39,14 @@ def overall_summary(result: Result) -> dict[str, Any]:
     }
 
 
-def overall_gain(first: Result, baseline: Result) -> dict[str, Any]:
+def overall_gain(first: Measured, baseline: Measured) -> dict[str, Any]:
     """The gain of ``first`` in overall time."""
     if not targets(first.config):
         return no_gain("no task has a target")
     return _paired_gain(overall(first).time, overall(baseline).time)
 
 
-def task_gains(first: Result, baseline: Result) -> dict[str, dict[str, Any]]:
+def task_gains(first: Measured, baseline: Measured) -> dict[str, dict[str, Any]]:
     """The gain of ``first`` for each task that has a target."""
     return {
         task: _paired_gain(_task_times(first, task), _task_times(baseline, task))
@@ -55,7 +54,7 @@ def task_gains(first: Result, baseline: Result) -> dict[str, dict[str, Any]]:
     }
 
 
-def best_setting(points: Sequence[Point], results: Sequence[Result]) -> dict[str, Any] | None:
+def best_setting(points: Sequence[Point], results: Sequence[Measured]) -> dict[str, Any] | None:
     """The setting that meets its targets in most seeds, and of these the soonest on average.
 
     Where nothing has a target, or none was met, the one with the fewest seeds that diverged, and of
@@ -86,7 +85,7 @@ def best_setting(points: Sequence[Point], results: Sequence[Result]) -> dict[str
     }
 
 
-def targets(config: Config) -> list[str]:
+def targets(config: Settings) -> list[str]:
     """The tasks that have a target."""
     return [task.name for task in config.named_tasks if task.settings.target is not None]
 
@@ -99,11 +98,11 @@ def _rank(table: pd.DataFrame) -> tuple[float, float, float]:
     return -reached, -sound, float(np.nan_to_num(measure, nan=np.inf))
 
 
-def _ended(result: Result) -> pd.DataFrame:
+def _ended(result: Measured) -> pd.DataFrame:
     return result.lanes.query("end_reason != 'interrupted'")
 
 
-def _task_times(result: Result, task: str) -> pd.Series:
+def _task_times(result: Measured, task: str) -> pd.Series:
     lanes = _ended(result)
     lanes = lanes[lanes.task == task].set_index("seed")
     return lanes.target_time.mask(lanes.diverged.astype(bool))

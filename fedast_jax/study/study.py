@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from ..config.errors import ConfigError
 from ..config.grid import Point, parse_axis
-from ..config.settings import ConfigError
 from ..config.shipped import Source, read_table
 from ..config.words import show
+from ..results.extras import check_extras
 from ..results.result import Result
-from ..run.resolve import make_config
+from ..results.run_folder import check_folder
 from ..run.simulate import simulate_together
-from .outcomes import best_setting, overall_gain, overall_summary, task_gains
+from .shown import ShownStudy
+from .study_folder import save_study
 from .variants import Variant, make_variants
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
-
-@dataclass
-class Study:
-    """A finished (or interrupted) study.
+@dataclass(frozen=True, repr=False)
+class Study(ShownStudy):
+    """A finished (or interrupted) study that was run here.
 
     Every table has the column ``algorithm`` first, then one for each swept setting.
     """
@@ -34,122 +34,48 @@ class Study:
     variants: list[Variant]
     results: list[Result]  # one a variant, in order
 
-    @property
-    def name(self) -> str:
-        """Of the configuration."""
-        return self.results[0].config.name
-
-    @property
-    def status(self) -> str:
-        """``"finished"`` or ``"interrupted"``."""
-        return self.results[0].status
-
-    @property
-    def num_seeds(self) -> int:
-        """Of every configuration."""
-        return self.results[0].config.num_seeds
-
-    @property
-    def seeds_in_words(self) -> str:
-        """How many seeds a mean rests on, for titles."""
-        words = f"{self.num_seeds} seeds" if self.num_seeds > 1 else "1 seed"
-        diverged = sum(len(result.diverged) for result in self.results)
-        return f"{words}; {diverged} runs that diverged are left out" if diverged else words
-
-    @property
-    def methods(self) -> list[str]:
-        """The algorithms, in the order in which they were named."""
-        return list(dict.fromkeys(variant.method for variant in self.variants))
-
-    @property
-    def points(self) -> list[Point]:
-        """The settings swept over; one empty point where there is no sweep."""
-        return [one.point for one in self.variants if one.method == self.variants[0].method]
-
-    @cached_property
-    def evaluations(self) -> pd.DataFrame:
-        """One row per test."""
-        return self._stack(lambda result: result.evaluations)
-
-    @cached_property
-    def allocations(self) -> pd.DataFrame:
-        """R_m and b_m whenever they changed."""
-        return self._stack(lambda result: result.allocations())
-
-    @cached_property
-    def lanes(self) -> pd.DataFrame:
-        """One row per replicate and task: how it ended."""
-        return self._stack(lambda result: result.lanes)
-
-    @cached_property
-    def axes(self) -> dict[str, list[Any]]:
-        """What the sweep goes through: keys joined by a comma, and their values."""
-        return make_config(self.table).sweep
-
     def result(self, method: str, point: Point | None = None) -> Result:
         """The result of one algorithm at one point of the sweep.
 
         Raises:
             KeyError: the study has no such configuration.
         """
+        return self.results[self._number(method, point)]
+
+    def partition(self) -> Iterator[pd.DataFrame]:
+        """Rows as of ``Result.partition``, in blocks of clients."""
         for variant, result in zip(self.variants, self.results, strict=True):
-            if (variant.method, variant.point) == (method, point or {}):
-                return result
-        raise KeyError((method, point))
+            for block in result.partition():
+                yield self._with_setting(variant, block)
 
-    def compared(self, point: Point | None = None) -> dict[str, Any]:
-        """At one point of the sweep: ``algorithms`` (each one's summary and overall time), and
-        ``gain`` and ``gain_per_task`` of the first algorithm against each other one."""
-        results = {method: self.result(method, point) for method in self.methods}
-        first, *others = results
-        return {
-            "algorithms": {
-                method: result.summary() | {"overall": overall_summary(result)}
-                for method, result in results.items()
-            },
-            "gain": {one: overall_gain(results[first], results[one]) for one in others},
-            "gain_per_task": {one: task_gains(results[first], results[one]) for one in others},
-        }
+    @cached_property
+    def requests(self) -> pd.DataFrame:
+        """One row per request of each replicate, in order of dispatch.
 
-    def summary(self) -> dict[str, Any]:
-        """What ``compared`` says; of a sweep for every setting, and each algorithm's best."""
-        head = {"name": self.name, "status": self.status, "num_seeds": self.num_seeds}
-        if self.points == [{}]:
-            return head | self.compared()
-        settings = [{"setting": point} | self.compared(point) for point in self.points]
-        return head | {"settings": settings, "best": {one: self.best(one) for one in self.methods}}
+        Raises:
+            ValueError: the study did not keep its requests.
+        """
+        return self._stack(lambda result: result.requests())
 
-    def best(self, method: str) -> dict[str, Any] | None:
-        """The setting that suits an algorithm best, as ``outcomes.best_setting`` says."""
-        return best_setting(self.points, [self.result(method, point) for point in self.points])
+    def save(self, folder: str | Path, extras: Iterable[str] = ()) -> Path:
+        """Write the folder that ``fedast compare`` leaves; ``fedast_jax.load_study`` reads it.
+
+        Args:
+            folder, extras: as of ``Result.save``.
+        Raises:
+            OutputError, ValueError: as ``Result.save``.
+        """
+        check_folder(Path(folder))
+        wanted = list(extras)
+        for result in self.results:
+            check_extras(result, wanted)
+        return save_study(self, Path(folder), wanted)
 
     def manifest(self) -> dict[str, Any]:
         """What the study was made with and what it cost, all its configurations together."""
         manifests = [result.manifest() for result in self.results]
-        counts = manifests[0]["counts"]
-        counts["arrivals"] = sum(one["counts"]["arrivals"] for one in manifests)
-        return manifests[0]
-
-    def figures(self) -> dict[str, Figure]:
-        """The pictures that the study's shape allows, by name."""
-        from .figures import study_figures
-
-        return study_figures(self)
-
-    def _stack(self, table_of: Callable[[Result], pd.DataFrame]) -> pd.DataFrame:
-        tables = []
-        for variant, result in zip(self.variants, self.results, strict=True):
-            table = table_of(result).reset_index(drop=True)
-            lead = {"algorithm": variant.method} | variant.point
-            columns = {name: [value] * len(table) for name, value in lead.items()}
-            tables.append(pd.concat([pd.DataFrame(columns), table], axis=1))
-        # a configuration that was never begun would turn numbers into objects
-        begun = [table for table in tables if len(table)] or tables[:1]
-        stacked = pd.concat(begun, ignore_index=True)
-        for key in self.points[0]:
-            if not pd.api.types.is_numeric_dtype(stacked[key]):
-                stacked[key] = stacked[key].map(str)
-        return stacked
+        arrivals = sum(one["counts"]["arrivals"] for one in manifests)
+        return manifests[0] | {"counts": manifests[0]["counts"] | {"arrivals": arrivals}}
 
 
 def compare(

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from ..config.grid import Point, points, short_name, value_name
-from ..results.figures import line_style, no_math
-from .gains import mean_interval
+from ..results.figures import add_legend
+from ..results.palette import LineStyle, in_words, method_styles, plain
+from .gains import LEAST_SEEDS, mean_interval
 from .outcomes import overall
-
-if TYPE_CHECKING:
-    from .study import Study
+from .tables import StudyTables
 
 
 class Measure(NamedTuple):
@@ -26,14 +27,30 @@ class Measure(NamedTuple):
     label: str
     scale: float
     form: str
+    better: str  # said on the bar of a heat map, whose bright end is the better one
+    colours: str
+    missing: str  # where no seed has the number
+
+    @property
+    def is_less_better(self) -> bool:
+        """Then the bar stands upside down: better is up, too."""
+        return self.colours.endswith("_r")
 
 
-TIME = Measure("time", "simulated time until all targets", 1.0, "{:.1f}")
-ACCURACY = Measure("accuracy", "mean accuracy at the end (%)", 100.0, "{:.1f}")
+TIME = Measure(
+    "time", "simulated time until all targets", 1.0, "{:.1f}", "sooner", "viridis_r", "not met"
+)
+ACCURACY = Measure(
+    "accuracy", "accuracy at the end (%)", 100.0, "{:.1f}", "higher", "viridis", "diverged"
+)
+LOG_RATIO = 10.0  # of the largest and the smallest value, from which their axis is logarithmic
 
 
 class Spread(NamedTuple):
-    """One setting's mean with the 95% interval, over the seeds that have the number."""
+    """One setting's mean with the 95% interval, over the seeds that have the number.
+
+    Of fewer than ``gains.LEAST_SEEDS`` there is no interval: its ends are no numbers.
+    """
 
     mean: float
     low: float
@@ -41,7 +58,7 @@ class Spread(NamedTuple):
     num_seeds: int
 
 
-def sweep_figure(study: Study) -> Figure:
+def sweep_figure(study: StudyTables) -> Figure:
     """Results over the settings.
 
     One axis: a line per algorithm, with the 95% interval of the mean. Two: a heat map per
@@ -49,75 +66,85 @@ def sweep_figure(study: Study) -> Figure:
     """
     draw = {1: _lines, 2: _heat_maps}.get(len(study.axes), _rows)
     figure = draw(study, _measures(study))
-    figure.suptitle(no_math(f"{study.name}: each setting {study.seeds_in_words}"))
+    figure.suptitle(f"{plain(study.name)}: each setting {study.seeds_in_words}")
     return figure
 
 
-def _measures(study: Study) -> list[Measure]:
+def _measures(study: StudyTables) -> list[Measure]:
     """Time where any target was met, and accuracy."""
     has_times = any(overall(result).time.notna().any() for result in study.results)
     return [TIME, ACCURACY] if has_times else [ACCURACY]
 
 
-def _spread(study: Study, method: str, point: Point, measure: Measure) -> Spread:
+def _spread(study: StudyTables, method: str, point: Point, measure: Measure) -> Spread:
     column = overall(study.result(method, point))[measure.column]
     values = measure.scale * np.asarray(column.dropna(), np.float64)
     if not len(values):
         return Spread(np.nan, np.nan, np.nan, 0)
     mean, (low, high) = float(values.mean()), mean_interval(values)
-    low, high = (mean, mean) if low is None or high is None else (low, high)
+    low, high = (np.nan, np.nan) if low is None or high is None else (low, high)
     return Spread(mean, low, high, len(values))
 
 
-def _lines(study: Study, measures: list[Measure]) -> Figure:
+def _lines(study: StudyTables, measures: list[Measure]) -> Figure:
     ((axis, values),) = study.axes.items()
-    is_number = all(isinstance(value, int | float) for value in values)
-    places = values if is_number else list(range(len(values)))
-    figure = Figure(figsize=(1.2 + 4.8 * len(measures), 4.6), layout="constrained")
+    places = values if _are_numbers(values) else list(range(len(values)))
+    figure = Figure(figsize=(1.2 + 4.8 * len(measures), 4.8), layout="constrained")
     panels = figure.subplots(1, len(measures), squeeze=False).ravel()
     for panel, measure in zip(panels, measures, strict=True):
-        for number, method in enumerate(study.methods):
+        for method, style in method_styles(study.methods).items():
             spreads = [_spread(study, method, point, measure) for point in study.points]
-            _draw_line(panel, np.asarray(places, np.float64), spreads, number, method)
-            _ring(panel, places, [one.mean for one in spreads], _partial(study, spreads), number)
-        panel.set_xticks(places, [_value_name(axis, value) for value in values])
-        panel.set(xlabel=short_name(axis), ylabel=measure.label)
+            _draw_line(panel, np.asarray(places, np.float64), spreads, style, method)
+            _ring(panel, places, [one.mean for one in spreads], _partial(study, spreads), style)
+        if _are_numbers(values) and min(values) > 0 and max(values) >= LOG_RATIO * min(values):
+            panel.set_xscale("log")
+        panel.set_xticks(places, [plain(value_name(axis, value)) for value in values])
+        panel.minorticks_off()
+        panel.set(xlabel=plain(short_name(axis)), ylabel=measure.label)
         panel.spines[["top", "right"]].set_visible(False)
         panel.grid(alpha=0.3)
-    _add_legend(figure, panels)
+    _add_legend(figure, panels, "band: 95% interval")
     return figure
 
 
+def _are_numbers(values: Sequence[Any]) -> bool:
+    return all(isinstance(one, int | float) and not isinstance(one, bool) for one in values)
+
+
 def _draw_line(
-    panel: Axes, places: np.ndarray, spreads: list[Spread], number: int, method: str
+    panel: Axes, places: np.ndarray, spreads: list[Spread], style: LineStyle, method: str
 ) -> None:
     order = np.argsort(places)
     means, lows, highs, _ = (np.array(one)[order] for one in zip(*spreads, strict=True))
-    style, label = line_style(number), f"{method} (band: 95% interval)"
-    panel.plot(places[order], means, marker="o", ms=7, lw=2, label=label, **style)
+    panel.plot(places[order], means, marker="o", ms=7, lw=2, label=in_words(method), **style)
     panel.fill_between(places[order], lows, highs, color=style["color"], alpha=0.2, lw=0)
 
 
-def _partial(study: Study, spreads: list[Spread]) -> np.ndarray:
+def _partial(study: StudyTables, spreads: list[Spread]) -> np.ndarray:
     """Whether a mean rests on some of the seeds only."""
     return np.array([0 < one.num_seeds < study.num_seeds for one in spreads])
 
 
 def _ring(
-    panel: Axes, x: Sequence[float], y: Sequence[float], chosen: np.ndarray, number: int
+    panel: Axes, x: Sequence[float], y: Sequence[float], chosen: np.ndarray, style: LineStyle
 ) -> None:
     """Hollow out the dots of the means that rest on some of the seeds only."""
     if chosen.any():
-        at, colour = (np.asarray(x)[chosen], np.asarray(y)[chosen]), line_style(number)["color"]
-        panel.plot(*at, "o", ms=7, mfc="white", mec=colour, zorder=3, label="hollow: some seeds")
+        at = np.asarray(x)[chosen], np.asarray(y)[chosen]
+        panel.plot(*at, "o", ms=7, mfc="white", mec=style["color"], zorder=3)
 
 
-def _heat_maps(study: Study, measures: list[Measure]) -> Figure:
+def _heat_maps(study: StudyTables, measures: list[Measure]) -> Figure:
     (rows, row_values), (columns, column_values) = study.axes.items()
     shape = len(row_values), len(column_values)
-    size = (1.5 + max(3.6, 1.1 * shape[1]) * len(study.methods), 1.2 + 3.2 * len(measures))
+    size = (
+        1.8 + max(3.2, 1.1 * shape[1]) * len(study.methods),
+        1.2 + max(2.6, 0.8 + 0.6 * shape[0]) * len(measures),
+    )
     figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(len(measures), len(study.methods), squeeze=False)
+    panels = figure.subplots(
+        len(measures), len(study.methods), squeeze=False, sharex=True, sharey=True
+    )
     for line, measure in zip(panels, measures, strict=True):
         found = [
             [_spread(study, method, point, measure) for point in study.points]
@@ -128,76 +155,100 @@ def _heat_maps(study: Study, measures: list[Measure]) -> Figure:
         images = []
         for panel, method, spreads in zip(line, study.methods, found, strict=True):
             means = np.array([one.mean for one in spreads]).reshape(shape)
-            images.append(_draw_heat(panel, means, limits))
+            images.append(_draw_heat(panel, means, limits, measure))
             words = [_cell(one, measure, study.num_seeds) for one in spreads]
-            _write(panel, means, words, sum(limits) / 2)
-            panel.set_xticks(range(shape[1]), [_value_name(columns, one) for one in column_values])
-            panel.set_yticks(range(shape[0]), [_value_name(rows, one) for one in row_values])
-            panel.set(xlabel=short_name(columns), ylabel=short_name(rows), title=method)
-        figure.colorbar(images[0], ax=list(line), label=measure.label)
+            _write(panel, images[-1], means, words)
+            panel.set_xticks(range(shape[1]), _value_names(columns, column_values))
+            panel.set_yticks(range(shape[0]), _value_names(rows, row_values))
+            panel.set_title(in_words(method))
+        _add_bar(figure, images[0], list(line), measure)
+    for panel in panels[-1]:
+        panel.set_xlabel(plain(short_name(columns)))
+    for panel in panels[:, 0]:
+        panel.set_ylabel(plain(short_name(rows)))
     return figure
 
 
-def _draw_heat(panel: Axes, means: np.ndarray, limits: tuple[float, float]) -> AxesImage:
+def _value_names(axis: str, values: Sequence[Any]) -> list[str]:
+    return [plain(value_name(axis, one)) for one in values]
+
+
+def _draw_heat(
+    panel: Axes, means: np.ndarray, limits: tuple[float, float], measure: Measure
+) -> AxesImage:
     panel.set_facecolor("lightgrey")
-    return panel.imshow(means, cmap="viridis", vmin=limits[0], vmax=limits[1], aspect="auto")
+    low, high = limits
+    return panel.imshow(means, cmap=measure.colours, vmin=low, vmax=high, aspect="auto")
+
+
+def _add_bar(figure: Figure, image: AxesImage, panels: list[Axes], measure: Measure) -> None:
+    """The scale of the colours, better upwards; the arrow stands in the label's own direction."""
+    label = f"{measure.label}\n{measure.better} is better, and brighter \N{RIGHTWARDS ARROW}"
+    bar = figure.colorbar(image, ax=panels, label=label)
+    if measure.is_less_better:
+        bar.ax.invert_yaxis()
 
 
 def _cell(spread: Spread, measure: Measure, num_seeds: int) -> str:
     if not spread.num_seeds:
-        return "not met" if measure is TIME else "diverged"
+        return measure.missing
     mean = measure.form.format(spread.mean)
-    return (
-        mean if spread.num_seeds == num_seeds else f"{mean}\n{spread.num_seeds}/{num_seeds} seeds"
-    )
+    some = f"{mean}\n{spread.num_seeds} of {num_seeds} seeds"
+    return mean if spread.num_seeds == num_seeds else some
 
 
-def _write(panel: Axes, means: np.ndarray, words: list[str], middle: float) -> None:
+def _write(panel: Axes, image: AxesImage, means: np.ndarray, words: list[str]) -> None:
     """The numbers, light on the dark half of the colours."""
     for (row, column), word in zip(np.ndindex(means.shape), words, strict=True):
-        colour = "white" if means[row, column] < middle else "black"
+        value = means[row, column]
+        colours = image.cmap(image.norm(value))[:3] if np.isfinite(value) else (1.0, 1.0, 1.0)
+        is_dark = np.dot(colours, (0.299, 0.587, 0.114)) < 0.5  # their luminance
+        colour = "white" if is_dark else "black"
         panel.text(column, row, word, ha="center", va="center", color=colour)
 
 
-def _rows(study: Study, measures: list[Measure]) -> Figure:
+def _rows(study: StudyTables, measures: list[Measure]) -> Figure:
     labels = [_point_name(study, number) for number in range(len(study.points))]
     height = 1.6 + 0.28 * len(labels) * max(1, len(study.methods) / 2)
     figure = Figure(figsize=(3.5 + 4.2 * len(measures), height), layout="constrained")
     panels = figure.subplots(1, len(measures), squeeze=False, sharey=True).ravel()
     for panel, measure in zip(panels, measures, strict=True):
-        for number, method in enumerate(study.methods):
+        for number, (method, style) in enumerate(method_styles(study.methods).items()):
             spreads = [_spread(study, method, point, measure) for point in study.points]
             means, lows, highs, _ = (np.array(one) for one in zip(*spreads, strict=True))
             places = np.arange(len(labels)) + 0.6 * (number + 0.5) / len(study.methods) - 0.3
             reach = np.stack([means - lows, highs - means])
-            colour = line_style(number)["color"]
-            panel.errorbar(means, places, xerr=reach, fmt="o", ms=7, color=colour, label=method)
-            _ring(panel, list(means), list(places), _partial(study, spreads), number)
+            look = {"fmt": "o", "ms": 7, "color": style["color"], "label": in_words(method)}
+            panel.errorbar(means, places, xerr=reach, **look)
+            _ring(panel, list(means), list(places), _partial(study, spreads), style)
         panel.set_yticks(range(len(labels)), labels)
-        panel.set_xlabel(f"{measure.label}, 95% interval")
+        panel.set_xlabel(measure.label)
         panel.spines[["top", "right"]].set_visible(False)
         panel.grid(alpha=0.3)
-    panels[0].set_ylabel("; ".join(short_name(axis) for axis in study.axes))
+    panels[0].set_ylabel(plain("; ".join(short_name(axis) for axis in study.axes)))
     panels[0].invert_yaxis()
-    _add_legend(figure, panels)
+    _add_legend(figure, panels, "bar: 95% interval")
     return figure
 
 
-def _add_legend(figure: Figure, panels: Iterable[Axes]) -> None:
+def _add_legend(figure: Figure, panels: Iterable[Axes], interval: str) -> None:
+    """The methods, and in grey what the marks mean."""
     found = [panel.get_legend_handles_labels() for panel in panels]
-    handles = {label: handle for pair in found for handle, label in zip(*pair, strict=True)}
-    place = {"loc": "outside lower center", "ncols": 4, "frameon": False}
-    figure.legend(list(handles.values()), list(handles), **place)
+    methods = {label: handle for pair in found for handle, label in zip(*pair, strict=True)}
+    band = Patch(color="grey", alpha=0.25, lw=0, label=f"{interval} ({LEAST_SEEDS} seeds or more)")
+    ring = {"ls": "", "marker": "o", "ms": 7, "mfc": "white", "mec": "grey"}
+    some = Line2D([], [], label="open: not all seeds get there", **ring)
+    add_legend(figure, [*methods.values(), band, some])
 
 
-def _value_name(axis: str, value: Any) -> str:
-    return no_math(value_name(axis, value))
-
-
-def _point_name(study: Study, number: int) -> str:
+def _point_name(study: StudyTables, number: int) -> str:
     """The axes' values at one point, as the figure's rows name it."""
     places = points({str(i): range(len(values)) for i, values in enumerate(study.axes.values())})
-    return "; ".join(
-        _value_name(axis, values[place])
-        for (axis, values), place in zip(study.axes.items(), places[number].values(), strict=True)
+    return plain(
+        "; ".join(
+            value_name(axis, values[place])
+            for (axis, values), place in zip(
+                study.axes.items(), places[number].values(), strict=True
+            )
+        )
     )

@@ -7,8 +7,9 @@ from copy import deepcopy
 from typing import Any, NamedTuple
 
 from ..algorithms.methods import Method, parse_method
+from ..config.errors import ConfigError
 from ..config.grid import Point, axis_keys, points
-from ..config.settings import Config, ConfigError
+from ..config.settings import Config
 from ..config.toml import set_value
 from ..run.resolve import make_config
 

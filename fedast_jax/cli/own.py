@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-from ..run.checkpoint import ResumeError
+from ..config.errors import ResumeError
 
 
 class Lock:

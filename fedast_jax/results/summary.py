@@ -1,0 +1,171 @@
+"""What is computed from a run's tables alone, be they in memory or read from its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from ..config.words import few
+
+
+class TaskSettings(Protocol):
+    """Of a task, what tables and figures need."""
+
+    @property
+    def target(self) -> float | None:
+        """The accuracy at which the task ends."""
+        ...
+
+
+class Task(Protocol):
+    """A task by its name."""
+
+    @property
+    def name(self) -> str:
+        """As tables have it."""
+        ...
+
+    @property
+    def settings(self) -> TaskSettings:
+        """What it is to reach."""
+        ...
+
+
+class Settings(Protocol):
+    """Of a configuration, what tables and figures need."""
+
+    @property
+    def name(self) -> str:
+        """Of the run."""
+        ...
+
+    @property
+    def algorithm(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """The first."""
+        ...
+
+    @property
+    def num_seeds(self) -> int:
+        """How many replicates."""
+        ...
+
+    @property
+    def named_tasks(self) -> Sequence[Task]:
+        """Every task once."""
+        ...
+
+
+class Measured(Protocol):
+    """What one setting of a run has measured: ``results.Result``, or read from its folder."""
+
+    @property
+    def config(self) -> Settings:
+        """What was run."""
+        ...
+
+    @property
+    def status(self) -> str:
+        """``"finished"`` or ``"interrupted"``."""
+        ...
+
+    @property
+    def evaluations(self) -> Any:  # a DataFrame; checkers take a cached_property for no property
+        """One row per test."""
+        ...
+
+    @property
+    def lanes(self) -> Any:
+        """One row per replicate and task: how it ended."""
+        ...
+
+    def allocations(self) -> pd.DataFrame:
+        """R_m and b_m whenever they changed."""
+        ...
+
+    def summary(self) -> dict[str, Any]:
+        """Means and spreads over the seeds."""
+        ...
+
+
+def summarise(run: Measured) -> dict[str, Any]:
+    """Per task: means and spreads over the seeds; what diverged is left out and counted."""
+    lanes, diverged = run.lanes, diverged_lanes(run)
+    return {
+        "name": run.config.name,
+        "algorithm": run.config.algorithm,
+        "status": run.status,
+        "num_seeds": run.config.num_seeds,
+        "num_finished": int(lanes[lanes.end_reason != "interrupted"].replicate.nunique()),
+        "num_diverged": len(diverged),
+        "diverged": [
+            {
+                "replicate": int(one.replicate),
+                "seed": int(one.seed),
+                "task": str(one.task),
+                "time": float(one.diverged_at),
+            }
+            for _, one in diverged.iterrows()
+        ],
+        "tasks": {
+            task.name: _task_summary(lanes, task.name, task.settings.target)
+            for task in run.config.named_tasks
+        },
+    }
+
+
+def accuracies(summary: Mapping[str, Any]) -> str:
+    """Each task's mean accuracy, of at most ``FEW`` tasks."""
+    means = {name: task["accuracy"]["mean"] for name, task in summary["tasks"].items()}
+    return few(
+        f"{name} {'untested' if mean is None else f'{mean:.1%}'}" for name, mean in means.items()
+    )
+
+
+def diverged_lanes(run: Measured) -> pd.DataFrame:
+    """The rows of ``lanes`` at which a replicate ended because a loss was not finite."""
+    return run.lanes[run.lanes.diverged_at.notna()]
+
+
+def diverged_replicates(run: Measured) -> set[int]:
+    """Their numbers."""
+    return set(diverged_lanes(run).replicate)
+
+
+def _task_summary(lanes: pd.DataFrame, name: str, target: float | None) -> dict[str, Any]:
+    kept = lanes[(lanes.task == name) & ~lanes.diverged.astype(bool)]
+    times = _known(kept.target_time)
+    return {
+        "rounds": spread(kept.rounds),
+        "accuracy": spread(kept.accuracy),
+        "loss": spread(kept.loss),
+        "time_to_target": spread(kept.target_time)
+        | {
+            "median": float(np.median(times)) if len(times) else None,
+            "num_reached": len(times),
+        },
+        "target_accuracy": target,
+        "mean_staleness": spread(kept.mean_staleness)["mean"],
+        "num_seeds": len(kept),
+    }
+
+
+def _known(column: pd.Series) -> np.ndarray:
+    values = np.asarray(column, np.float64)
+    return values[np.isfinite(values)]
+
+
+def spread(column: pd.Series) -> dict[str, float | None]:
+    """Mean and sample standard deviation of what is known; None where there is too little."""
+    values = _known(column)
+    return {
+        "mean": float(values.mean()) if len(values) else None,
+        "std": float(values.std(ddof=1)) if len(values) > 1 else None,
+    }

@@ -1,0 +1,98 @@
+"""Finished runs side by side: one study of all that several folders hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..config.errors import RecordError
+from ..config.grid import flat_keys
+from ..results.summary import Measured
+from .gains import no_gain
+from .recorded import Folder, Recorded, RecordedStudy, RecordedVariant
+
+WORLD = ("num_clients", "fidelity", "delays")
+TASK_WORLD = (
+    "kind", "dataset", "copies", "target_accuracy", "samples_per_client", "dirichlet_alpha",
+    "test_samples", "step_time",
+)  # fmt: skip
+
+
+class SideBySide(RecordedStudy):
+    """Results of several runs; seeds are paired where the runs met the same clients and data."""
+
+    def gains(self, first: Measured, other: Measured) -> tuple[dict[str, Any], dict[str, Any]]:
+        """As of one study, unless the two are of different worlds."""
+        assert isinstance(first, Recorded)
+        assert isinstance(other, Recorded)
+        differs = difference(first, other)
+        if differs is not None:
+            return no_gain(f"not paired, since {differs} differs"), {}
+        return super().gains(first, other)
+
+
+def side_by_side(folders: Sequence[Folder]) -> RecordedStudy:
+    """All results of several folders as one study; of a single folder its own.
+
+    Raises:
+        RecordError: they cannot be shown together.
+    """
+    if len(folders) == 1:
+        return folders[0].study
+    _check(folders)
+    names = _names(folders)
+    methods = Counter(method for folder in folders for method in folder.study.methods)
+    name = " beside ".join(dict.fromkeys(folder.study.name for folder in folders))
+    variants, results = [], []
+    for folder, label in zip(folders, names, strict=True):
+        for variant, result in zip(folder.study.variants, folder.study.results, strict=True):
+            is_plain = methods[variant.method] == 1
+            method = variant.method if is_plain else f"{label}: {variant.method}"
+            variants.append(variant._replace(method=method))
+            results.append(replace(result, config=replace(result.config, name=name)))
+    order = _by_point(variants)
+    table = {"name": name, "sweep": folders[0].study.table.get("sweep", {})}
+    return SideBySide(table, [variants[one] for one in order], [results[one] for one in order])
+
+
+def difference(first: Recorded, other: Recorded) -> str | None:
+    """The first setting by which the seeds of two results stand for different worlds, or None."""
+    ours, theirs = (dict(_world(one.config.table)) for one in (first, other))
+    keys = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
+    return keys[0] if keys else None
+
+
+def _world(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The settings on which clients, data, delays and targets depend."""
+    yield from flat_keys({key: table.get(key) for key in WORLD})
+    for name, task in table["tasks"].items():
+        yield from ((f"tasks.{name}.{key}", task.get(key)) for key in TASK_WORLD)
+
+
+def _check(folders: Sequence[Folder]) -> None:
+    first = folders[0]
+    seen: set[Any] = set()
+    for folder in folders:
+        if folder.path.resolve() in seen:
+            raise RecordError(f"{str(folder.path)!r} is there twice; leave one out")
+        seen.add(folder.path.resolve())
+        if folder.study.points != first.study.points:
+            raise RecordError(
+                f"{str(folder.path)!r} and {str(first.path)!r} sweep over different settings: only "
+                f"equal sweeps can be shown side by side"
+            )
+
+
+def _names(folders: Sequence[Folder]) -> list[str]:
+    """The folders' own names, as far as they tell them apart."""
+    names = [folder.path.resolve().name for folder in folders]
+    paths = [str(folder.path) for folder in folders]
+    return names if len(set(names)) == len(names) else paths
+
+
+def _by_point(variants: Sequence[RecordedVariant]) -> list[int]:
+    """For each setting of the sweep the methods in turn."""
+    points = [one.point for one in variants]
+    return sorted(range(len(variants)), key=lambda one: points.index(points[one]))

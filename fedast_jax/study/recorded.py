@@ -1,0 +1,257 @@
+"""A run folder read again: its tables and what they need, without data, timeline or device."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from ..config.errors import RecordError
+from ..config.grid import Point, flat_keys, points
+from ..results.summary import summarise
+from .shown import ShownStudy
+from .tables import are_of_one_kind
+
+COLUMNS = {  # of each table, those that are used here; True: numbers
+    "evaluations": {"replicate": True, "task": False, "time": True, "accuracy": True},
+    "allocations": {"replicate": True, "task": False, "time": True, "num_active": True},
+    "lanes": {
+        "replicate": True,
+        "seed": True,
+        "task": False,
+        "rounds": True,
+        "accuracy": True,
+        "loss": True,
+        "target_time": True,
+        "mean_staleness": True,
+        "diverged": True,
+        "diverged_at": True,
+        "end_reason": False,
+        "end_time": True,
+    },
+}
+STATUSES = ("finished", "interrupted")
+
+
+class RecordedTarget(NamedTuple):
+    """Of a task's settings what figures show."""
+
+    target: float | None
+
+
+class RecordedTask(NamedTuple):
+    """A task by its name."""
+
+    name: str
+    settings: RecordedTarget
+
+
+@dataclass(frozen=True)
+class RecordedConfig:
+    """What tables and figures need of a configuration; its kinds need not be known here."""
+
+    name: str
+    algorithm: str
+    seed: int
+    num_seeds: int
+    named_tasks: tuple[RecordedTask, ...]
+    table: Mapping[str, Any]  # every setting
+
+    @classmethod
+    def parse(cls, table: Mapping[str, Any]) -> RecordedConfig:
+        """From a complete configuration; raises whatever is wrong with it."""
+        tasks = [one for name, task in table["tasks"].items() for one in _copies(name, task)]
+        if not tasks or int(table["num_seeds"]) < 1:
+            raise ValueError("no task or no seed")
+        names = str(table["name"]), str(table["algorithm"])
+        return cls(*names, int(table["seed"]), int(table["num_seeds"]), tuple(tasks), table)
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """One setting of a run, read from a folder."""
+
+    config: RecordedConfig
+    status: str
+    evaluations: pd.DataFrame
+    lanes: pd.DataFrame
+    changes: pd.DataFrame
+
+    def allocations(self) -> pd.DataFrame:
+        """R_m and b_m whenever they changed."""
+        return self.changes
+
+    def summary(self) -> dict[str, Any]:
+        """As of the run itself."""
+        return summarise(self)
+
+
+class RecordedVariant(NamedTuple):
+    """Where a result belongs in a study."""
+
+    method: str
+    point: Point
+
+
+@dataclass(frozen=True, repr=False)
+class RecordedStudy(ShownStudy):
+    """A study read from a folder."""
+
+    variants: list[RecordedVariant]
+    results: list[Recorded]
+
+
+class Folder(NamedTuple):
+    """What a run has left; one that is no study has one result."""
+
+    path: Path
+    study: RecordedStudy
+    is_study: bool
+    manifest: dict[str, Any]
+
+
+def read_folder(path: Path) -> Folder:
+    """Read the folder of a run, a comparison or a sweep.
+
+    Raises:
+        RecordError: it is none, or something in it is missing or broken.
+    """
+    if not path.is_dir():
+        what = "is not a folder" if path.exists() else "does not exist"
+        raise RecordError(f"cannot show {str(path)!r}: it {what}; name the folder of a run")
+    table, manifest = _read_toml(path / "config.toml"), _read_json(path / "manifest.json")
+    is_study = (path / "configs").is_dir()
+    configs = _read_configs(path / "configs") if is_study else [path / "config.toml"]
+    variants = _variants(path, table, len(configs))
+    tables = {name: _read_table(path / f"{name}.parquet", name) for name in COLUMNS}
+    parts = {name: _split(path, name, tables[name], variants, is_study) for name in tables}
+    results = []
+    for number, config in enumerate(configs):
+        with _reading(config):
+            parsed = RecordedConfig.parse(_read_toml(config))
+        one = {name: part[number] for name, part in parts.items()}
+        results.append(_recorded(path, parsed, manifest["status"], one))
+    return Folder(path, RecordedStudy(table, variants, results), is_study, manifest)
+
+
+def _recorded(
+    path: Path, config: RecordedConfig, status: str, tables: Mapping[str, pd.DataFrame]
+) -> Recorded:
+    """A result, if its tables are those of its configuration."""
+    known = {task.name for task in config.named_tasks}
+    for name, table in tables.items():
+        unknown = sorted(set(table.task) - known)
+        if unknown:
+            raise RecordError(
+                f"{str(path / name)!r} has a task {unknown[0]!r} that its configuration has not: "
+                f"the folder has been changed"
+            )
+    evaluations, changes, lanes = (tables[name] for name in COLUMNS)
+    return Recorded(config, status, evaluations, lanes, changes)
+
+
+def _copies(name: str, task: Mapping[str, Any]) -> Iterator[RecordedTask]:
+    accuracy, copies = task["target_accuracy"], int(task["copies"])
+    target = RecordedTarget(None if accuracy == "none" else float(accuracy))
+    if copies == 1:
+        yield RecordedTask(name, target)
+    else:
+        yield from (RecordedTask(f"{name}_{copy + 1}", target) for copy in range(copies))
+
+
+def _read_configs(folder: Path) -> list[Path]:
+    """In the order in which they ran: each file's name begins with its number."""
+    with _reading(folder):
+        return sorted(folder.glob("*.toml"), key=lambda one: int(one.name.partition("-")[0]))
+
+
+def _variants(path: Path, table: Mapping[str, Any], num_configs: int) -> list[RecordedVariant]:
+    """What a study runs; one without name of a run."""
+    with _reading(path / "config.toml"):
+        labels = list(table.get("compare") or [table.get("algorithm", "fedast")])
+        grid = dict(flat_keys(table.get("sweep", {})))
+        found = [RecordedVariant(label, point) for point in points(grid) for label in labels]
+        if len(found) != num_configs:
+            raise ValueError(f"it names {len(found)} configurations, and there are {num_configs}")
+    return found
+
+
+def _split(
+    path: Path,
+    name: str,
+    table: pd.DataFrame,
+    variants: list[RecordedVariant],
+    is_study: bool,
+) -> list[pd.DataFrame]:
+    """A study's table, cut into those of its configurations."""
+    if not is_study:
+        return [table]
+    with _reading(path / f"{name}.parquet"):
+        keys = list(variants[0].point)
+        numeric = {key: are_of_one_kind([one.point[key] for one in variants]) for key in keys}
+        rest = [column for column in table if column not in ("algorithm", *keys)]
+        groups: dict[Any, Any] = dict(iter(table.groupby(["algorithm", *keys], sort=False)))
+        return [
+            groups.get(
+                (method, *(value if numeric[key] else str(value) for key, value in point.items())),
+                table.iloc[:0],
+            )[rest]
+            for method, point in variants
+        ]
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table of a run folder."""
+    import pyarrow.parquet as pq
+
+    with _reading(path):
+        return pq.read_table(path).to_pandas()
+
+
+def _read_table(path: Path, name: str) -> pd.DataFrame:
+    table = read_table(path)
+    with _reading(path):
+        for column, is_number in COLUMNS[name].items():
+            if is_number != pd.api.types.is_numeric_dtype(table[column]) and len(table):
+                raise ValueError(f"column {column!r} holds something else")
+        return table
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    with _reading(path):
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    with _reading(path):
+        content = json.loads(path.read_text())
+        if content["status"] not in STATUSES:
+            raise ValueError(f"its status is {content['status']!r}")
+        return content
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """What goes wrong with a file, in one sentence."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise RecordError(
+            f"{str(path.parent)!r} is not the folder of a run that has ended: there is no "
+            f"{path.name!r} in it"
+        ) from None
+    except RecordError:
+        raise
+    except (
+        OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError,
+        OverflowError,
+    ) as error:  # fmt: skip
+        words = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+        reason = " ".join(words.split()) or type(error).__name__
+        raise RecordError(f"{str(path)!r} is not as a run wrote it: {reason[:200]}") from None
