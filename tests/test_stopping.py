@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from fedast_jax.cli.stopping import SIGNALS, keep_handlers, stop_on_signals
+from fedast_jax.run.stopping import SIGNALS, keep_handlers, stop_on_signals
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

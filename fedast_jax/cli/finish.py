@@ -19,11 +19,11 @@ from ..results.progress import Reporter
 from ..results.result import Result
 from ..results.run_folder import default_folder, save
 from ..run.simulate import simulate_together
+from ..run.stopping import Stop, stop_on_signals
 from ..study.report import show_tables
 from ..study.study import Study, run_study
 from ..study.study_folder import save_study
 from .job import Job
-from .stopping import Stop, stop_on_signals
 from .work_folder import CHECKPOINTS, WorkFolder
 
 ALL_DIVERGED = 3  # exit code
