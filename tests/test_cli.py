@@ -267,7 +267,7 @@ def test_version(monkeypatch, capsys):
         (["--seeds", "0"], ["num_seeds", "got 0"]),
         (["--save", "everything"], ["requests, models, partition", "'everything'"]),
         (["--set", "name=../../evil"], ["name: a name has 1 to 64 letters", "'../../evil'"]),
-        (["--set", "memory_gib=1e-6"], ["GiB", "num_active=6", "memory_gib"]),
+        (["--set", "memory_gib=0.001"], ["GiB", "num_active=6", "memory_gib"]),
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_nothing(

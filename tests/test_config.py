@@ -245,7 +245,7 @@ def test_bad_overrides_are_refused(file, override, says):
 
 def test_memory_that_does_not_suffice_says_what_to_lower():
     with pytest.raises(ConfigError) as caught:
-        fx.simulate(make_config(table({"memory_gib": 1e-5, "batch_width": 2})))
+        fx.simulate(make_config(table({"memory_gib": 1e-3, "batch_width": 2})))
     message = str(caught.value)
     assert all(part in message for part in ["GiB", "num_active=6", "batch_width", "memory_gib"])
     assert "\n" not in message

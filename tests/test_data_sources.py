@@ -148,7 +148,7 @@ def test_cifar100_takes_fine_labels(data_dir):
         ("minst", "unknown data set 'minst': did you mean 'mnist'"),
         ("Fashion-MNIST", "did you mean 'fashion_mnist'"),
         ("cifar-10", "did you mean 'cifar10'"),
-        ("imagenet", "choose from digits, mnist"),
+        ("imagenet", "choose from cifar10, cifar100, digits"),
         ("", "unknown data set ''"),
     ],
 )

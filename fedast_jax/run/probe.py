@@ -164,7 +164,7 @@ def _clients_bytes(setting: Setting, pool: int, data: TaskData) -> int:
 
 def wave_widths(driver: Driver) -> list[float]:
     """Of every lane of the first replicate: how many of its requests can be trained at once."""
-    (record,) = driver.records()
+    record = driver.records()[0]
     assert record.requests is not None
     base = record.requests["base_round"]
     return [_wave_width(base, lane) for lane in record.lanes]
