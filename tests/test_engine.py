@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import conftest
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,9 +18,11 @@ from oracle import load_data, server_step
 
 import fedast_jax as fx
 from fedast_jax.config.settings import Config
-from fedast_jax.engine.engine import Engine, Program, Rounds, Slots, request_key, write_rows
+from fedast_jax.engine import engine as engine_module
+from fedast_jax.engine.aggregate import Rounds, write_rows
+from fedast_jax.engine.engine import Engine, Program, Slots, request_key
 from fedast_jax.engine.server import OPTIMIZERS, make_server
-from fedast_jax.planning.pack import LaneColumns, Shapes, pack
+from fedast_jax.planning.pack import BEYOND, LaneColumns, Shapes, pack
 from fedast_jax.planning.schedule import FreeRows, LaneRows, LaneWork, schedule
 from fedast_jax.run import executor
 from fedast_jax.run.driver import Driver
@@ -149,6 +152,28 @@ def test_the_width_changes_only_rounding(width, alone64):
         np.testing.assert_allclose(models(other)[name], model, rtol=1e-9, atol=1e-12)
 
 
+@pytest.fixture
+def accelerated(monkeypatch):
+    """The form of the engine for an accelerator, with small shapes."""
+    plain = conftest.engine_spec
+    monkeypatch.setattr(conftest, "engine_spec", lambda *a: replace(plain(*a), backend="gpu"))
+    for name, value in {"MICRO_BATCH": 1, "MOST_LOOKS": 3, "TICKS": 2, "TEST_CHUNK": 100}.items():
+        monkeypatch.setattr(engine_module, name, value)
+
+
+@pytest.mark.usefixtures("accelerated")
+def test_the_form_for_an_accelerator_changes_only_rounding(alone64):
+    """Fixed loops, several rounds and tests side by side, groups that start past the last one."""
+    ran = run(base(precision="float64"))
+    spec = ran.driver.pools[0].spec
+    assert (spec.groups_at_once, spec.ticks, spec.tests(360).side_by_side) == (2, 2, 1)
+    exact = partial(pd.testing.assert_frame_equal, check_exact=True)
+    exact(ran.requests, alone64.requests)
+    exact(ran.evaluations.drop(columns="loss"), alone64.evaluations.drop(columns="loss"))
+    for name, model in models(alone64).items():
+        np.testing.assert_allclose(models(ran)[name], model, rtol=1e-9, atol=1e-12)
+
+
 def test_simulate_does_what_the_driver_does(alone):
     """The whole way in, with its own sizes for rows and windows."""
     config = base()
@@ -205,7 +230,8 @@ def programs(engine: Engine, num_rounds: int, num_requests: int) -> list[Program
         server_lr=np.array([1.0]),
     )
     samples = np.random.default_rng(0).integers(0, 1000, (plan.num_slots, SETTINGS.work.row_length))
-    shapes = Shapes(engine.spec.steps, 4, SETTINGS.work.row_length, 8)
+    spec = engine.spec
+    shapes = Shapes(spec.steps, 4, SETTINGS.work.row_length, spec.ticks, spec.rounds_at_once)
     return list(pack(plan, columns, samples.astype(np.int32), shapes, np.dtype("float32")))
 
 
@@ -234,19 +260,17 @@ def test_the_pool_is_donated(engine, data):
     assert not admitted.versions.is_deleted()
 
 
-def test_an_empty_program_changes_nothing_but_the_padding_rows(engine, data):
+def test_an_empty_program_changes_nothing(engine, data):
     (program, *_) = programs(engine, 2, 4)
     pool = engine.run(fresh_pool(engine), program, data)
     before = jax.tree.map(np.array, pool)
     empty = program._replace(
-        num_slots=np.zeros_like(program.num_slots),
-        round_start=np.zeros_like(program.round_start),
-        round_stop=np.zeros_like(program.round_stop),
+        num_slots=np.zeros_like(program.num_slots), num_ticks=np.zeros_like(program.num_ticks)
     )
     after = engine.run(pool, empty, data)
     np.testing.assert_array_equal(after.versions, before.versions)
-    np.testing.assert_array_equal(after.updates[:-1], before.updates[:-1])
-    np.testing.assert_array_equal(after.losses[:-1], before.losses[:-1])
+    np.testing.assert_array_equal(after.updates, before.updates)
+    np.testing.assert_array_equal(after.losses, before.losses)
 
 
 def test_an_empty_step_costs_next_to_nothing(data):
@@ -259,8 +283,8 @@ def test_an_empty_step_costs_next_to_nothing(data):
     assert engine.spec.micro_batch == engine.spec.width
     full, *_ = programs(engine, 6, 12)
     assert full.num_slots.tolist() == [4, 4, 4]
-    none = {name: np.zeros_like(getattr(full, name)) for name in ("num_slots", "round_stop")}
-    empty = full._replace(round_start=none["round_stop"], **none)
+    none = {name: np.zeros_like(getattr(full, name)) for name in ("num_slots", "num_ticks")}
+    empty = full._replace(**none)
     pool, seconds = fresh_pool(engine), {"full": [], "empty": []}
     for _ in range(4):  # the first of each is warm-up; the least of the others counts
         for name, program in (("full", full), ("empty", empty)):
@@ -283,8 +307,8 @@ def test_padded_slots_change_no_row_in_use(engine, data):
     slots["samples"] = np.where(is_padding[..., None], 7, slots["samples"])
     dirty = engine.run(fresh_pool(engine), first._replace(slots=Slots(**slots)), data)
     np.testing.assert_array_equal(dirty.versions, clean.versions)
-    np.testing.assert_array_equal(dirty.updates[:-1], clean.updates[:-1])
-    np.testing.assert_array_equal(dirty.losses[:-1], clean.losses[:-1])
+    np.testing.assert_array_equal(dirty.updates, clean.updates)
+    np.testing.assert_array_equal(dirty.losses, clean.losses)
     assert np.isfinite(clean.versions).all()
     assert (clean.versions[1:4] != clean.versions[0]).any(axis=1).all()
 
@@ -295,16 +319,17 @@ def test_a_program_is_padded_to_its_shape(engine):
     assert len(shapes) == 1
     (program, *_) = programs(engine, 1, 2)
     assert program.num_slots.tolist() == [2, 0, 0]
-    assert (program.slots.update_row[0, 2:] == -1).all()
+    assert program.slots.update_row[0, 2:].tolist() == [BEYOND + 2, BEYOND + 3]
     assert isinstance(program.rounds, Rounds)
-    assert np.asarray(program.weight[:3]).tolist() == [0.5, 0.5, 0.0]
+    assert program.num_ticks.tolist() == [1, 0, 0]
+    assert np.asarray(program.rounds.weight[0, 0]).tolist() == [[0.5, 0.5, 0.0, 0.0]]
 
 
-def test_rows_are_written_in_order():
+def test_rows_beyond_the_last_are_not_written():
     rows = jax.jit(write_rows)(
-        jnp.zeros((4, 2)), jnp.array([2, 0, 2, -1]), jnp.arange(8.0).reshape(4, 2)
+        jnp.zeros((4, 2)), jnp.array([2, BEYOND, 0, BEYOND + 1]), jnp.arange(8.0).reshape(4, 2)
     )
-    np.testing.assert_array_equal(rows, [[2, 3], [0, 0], [4, 5], [6, 7]])
+    np.testing.assert_array_equal(rows, [[4, 5], [0, 0], [0, 1], [0, 0]])
 
 
 def test_evaluation_counts_every_test_image_once():

@@ -100,8 +100,8 @@ def test_lanes_are_never_more_than_can_be_told_apart():
 
 
 def test_bytes_of_a_program():
-    shapes = Shapes(steps=2, width=3, samples=5, step_updates=7)
-    assert shapes.bytes == 4 * (7 * 14 + 2 * 3 * 5)
+    shapes = Shapes(steps=2, width=3, samples=5, ticks=7, rounds_at_once=11)
+    assert shapes.bytes == 4 * 2 * (7 * 11 * 14 + 3 * 5)
 
 
 def test_bytes_of_orders():

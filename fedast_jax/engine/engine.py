@@ -16,22 +16,30 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.flatten_util import ravel_pytree
-from jax.sharding import NamedSharding
+from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from ..config.work import LocalWork
 from ..tasks import Data, Kind, Params, Shape, Task
+from .aggregate import Array, Rounds, close_rounds, write_rows
 from .devices import AXIS, make_mesh
-from .local_train import Trained, local_train
+from .local_train import Trained, local_train, side_by_side
+from .scores import Scores, ScoreShape, score_rows
 from .server import Server, make_server
-
-Array = jax.Array | np.ndarray
 
 INITIAL_MODEL = 1 << 31  # in place of a request's number: the randomness of a lane's initial model
 
+# On an accelerator, where nothing has been measured for a kind; on a CPU see EngineSpec.
+MICRO_BATCH = 256  # clients side by side
+MOST_LOOKS = 8  # at how many micro-batches of a batch are in use
+TICKS = 8  # of a step
+ROUNDS_AT_ONCE = 64  # in a tick
+TEST_CHUNK = 1000  # examples
+TESTED_AT_ONCE = 16  # versions
+
 
 class Pool(NamedTuple):
-    """All that the device keeps from one call to the next. The last row of each takes padding."""
+    """All that the device keeps from one call to the next."""
 
     versions: jax.Array  # float[version rows, P + S]: a model and its server optimizer's state
     updates: jax.Array  # float[update rows, P]: x_base - x_tau of a trained request
@@ -51,42 +59,13 @@ class Slots(NamedTuple):
     samples: Array  # int32[..., row length]
 
 
-class Rounds(NamedTuple):
-    """Aggregations in order, flat over the program; padded."""
-
-    source_row: Array
-    target_row: Array
-    server_lr: Array
-    update_start: Array
-    update_stop: Array
-
-
 class Program(NamedTuple):
-    """A fixed number of steps; those beyond the planned ones are empty and cost nothing."""
+    """A fixed number of steps; those beyond the planned ones are empty and cost next to nothing."""
 
     slots: Slots
     num_slots: Array  # int32[steps]: slots in use, filled from the left
-    round_start: Array  # int32[steps]
-    round_stop: Array  # int32[steps]
     rounds: Rounds
-    update_row: Array  # int32[updates]: rows that the rounds sum, in order of arrival
-    weight: Array  # float[updates]
-
-
-class Steps(NamedTuple):
-    """The columns of a program that the scan goes along."""
-
-    slots: Slots
-    num_slots: Array
-    round_start: Array
-    round_stop: Array
-
-
-class Scores(NamedTuple):
-    """Totals over the test set, per tested row."""
-
-    correct: jax.Array
-    loss: jax.Array
+    num_ticks: Array  # int32[steps]: ticks in use
 
 
 @dataclass(frozen=True)
@@ -110,12 +89,43 @@ class EngineSpec:
         return self.kind.name, self.kind.build, *parts
 
     @property
+    def is_cpu(self) -> bool:
+        """Loops may end when the data says so; elsewhere each turn would wait for the host."""
+        return self.backend == "cpu"
+
+    @property
     def micro_batch(self) -> int:
         """Clients trained side by side on a device: the largest divisor of its share of the width
         up to the kind's choice."""
         share = self.width // self.num_devices
-        most = min(share, self.kind.micro_batch.get(self.backend, share))
+        default = share if self.is_cpu else MICRO_BATCH
+        most = min(share, self.kind.micro_batch.get(self.backend, default))
         return next(size for size in range(most, 0, -1) if share % size == 0)
+
+    @property
+    def groups_at_once(self) -> int:
+        """Micro-batches between two looks at how many are in use."""
+        num_groups = self.width // (self.micro_batch * self.num_devices)
+        return 1 if self.is_cpu else -(-num_groups // MOST_LOOKS)
+
+    @property
+    def ticks(self) -> int:
+        """Most ticks of a step."""
+        return self.width if self.is_cpu else TICKS
+
+    @property
+    def rounds_at_once(self) -> int:
+        """K: rounds that close side by side in a tick."""
+        return 1 if self.is_cpu else min(ROUNDS_AT_ONCE, self.micro_batch)
+
+    def tests(self, num_tests: int) -> ScoreShape:
+        """How a test set of so many examples is gone through."""
+        if self.is_cpu:
+            return ScoreShape(num_tests, min(self.kind.test_chunk, num_tests), 1)
+        chunk = min(TEST_CHUNK, num_tests)
+        micro = self.kind.micro_batch.get(self.backend, MICRO_BATCH)
+        most = 4 * micro * self.work.batch_size // chunk  # four times as many, without gradients
+        return ScoreShape(num_tests, chunk, min(max(most, 1), TESTED_AT_ONCE))
 
     @property
     def matmul_precision(self) -> str:
@@ -131,8 +141,15 @@ class EngineSpec:
 class Engine:
     """The compiled functions of one pool."""
 
-    def __init__(self, spec: EngineSpec) -> None:
+    def __init__(self, spec: EngineSpec, mesh: Mesh | None = None) -> None:
+        """Trace nothing yet.
+
+        Args:
+            spec: what the functions depend on.
+            mesh: of ``spec.num_devices`` devices; None: the first ones of this process.
+        """
         self.spec = spec
+        self._mesh = mesh
         self.task: Task = spec.kind.build(spec.shape)
         self.num_traces = 0  # how often ``run`` was traced
         self.run = jax.jit(self._on_all_devices(self._run, P()), donate_argnums=0)
@@ -144,7 +161,7 @@ class Engine:
     @cached_property
     def everywhere(self) -> NamedSharding:
         """A copy on every device: pool, data and program; only the work is divided."""
-        return NamedSharding(make_mesh(self.spec.num_devices), P())
+        return NamedSharding(self._mesh or make_mesh(self.spec.num_devices), P())
 
     def _on_all_devices(self, function: Callable, out: P) -> Callable:
         """One call of a function on each device, with all arguments whole."""
@@ -184,12 +201,12 @@ class Engine:
         return (self.num_params + self.server.num_state) * size, (self.num_params + 1) * size
 
     def empty_pool(self, num_versions: int, num_updates: int) -> Pool:
-        """Rows for so many versions and updates, and one of each for padding."""
+        """Rows for so many versions and updates."""
         zeros = partial(jnp.zeros, dtype=self.spec.dtype, device=self.everywhere)
         return Pool(
-            zeros((num_versions + 1, self.num_params + self.server.num_state)),
-            zeros((num_updates + 1, self.num_params)),
-            zeros(num_updates + 1),
+            zeros((num_versions, self.num_params + self.server.num_state)),
+            zeros((num_updates, self.num_params)),
+            zeros(num_updates),
         )
 
     def unflatten(self, version: jax.Array) -> Params:
@@ -211,38 +228,49 @@ class Engine:
         """Train and aggregate: one scan step a batch."""
         self.num_traces += 1
         with jax.default_matmul_precision(self.spec.matmul_precision):
-            step = partial(self._step, program, data)
-            steps = Steps(program.slots, program.num_slots, program.round_start, program.round_stop)
-            return lax.scan(step, pool, steps)[0]  # type: ignore[arg-type]
+            return lax.scan(partial(self._step, data), pool, program)[0]  # type: ignore[arg-type]
 
-    def _step(self, program: Program, data: Data, pool: Pool, step: Steps) -> tuple[Pool, None]:
+    def _step(self, data: Data, pool: Pool, step: Program) -> tuple[Pool, None]:
         pool = self._train_batch(data, pool, step.slots, step.num_slots)
-        close_round = partial(self._close_round, program)
-        return lax.fori_loop(step.round_start, step.round_stop, close_round, pool), None
+        num_ticks = step.num_ticks if self.spec.is_cpu else self.spec.ticks
+        versions = close_rounds(self.server, pool.updates, pool.versions, step.rounds, num_ticks)
+        return pool._replace(versions=versions), None
 
     def _train_batch(self, data: Data, pool: Pool, slots: Slots, num_slots: Array) -> Pool:
-        """Train the slots, each device its part of every group, and write all updates on each."""
-        micro, device = self.spec.micro_batch, lax.axis_index(AXIS)
-        group = micro * self.spec.num_devices
-        num_groups = (num_slots + group - 1) // group
+        """Train the slots group by group, as far as they are in use."""
+        group, at_once = self.spec.micro_batch * self.spec.num_devices, self.spec.groups_at_once
+        num_looks = (num_slots + group * at_once - 1) // (group * at_once)
 
-        def train_group(index: jax.Array, rows: Trained) -> Trained:
-            first = index * group
-            some = jax.tree.map(
-                lambda column: lax.dynamic_slice_in_dim(column, first + device * micro, micro),
-                slots,
-            )
-            # Without the barrier a single micro-batch does not depend on the index, and XLA would
-            # move it out of the loop: an empty step would cost as much as a full one.
-            _, some = lax.optimization_barrier((index, some))
-            starts = pool.versions[some.base_row]
-            mine = jax.vmap(partial(self._train_slot, data))(starts, some)
-            trained = jax.tree.map(lambda part: lax.all_gather(part, AXIS, tiled=True), mine)
-            places = lax.dynamic_slice_in_dim(jnp.asarray(slots.update_row), first, group)
-            return jax.tree.map(lambda old, new: write_rows(old, places, new), rows, trained)
+        def train_groups(look: jax.Array, rows: Trained) -> Trained:
+            if at_once == 1:
+                return self._train_group(data, pool, slots, look, rows)
 
-        rows = lax.fori_loop(0, num_groups, train_group, Trained(pool.updates, pool.losses))
+            # Beyond the last group a slice starts there, too: its slots are trained again.
+            def train(i: jax.Array, rows: Trained) -> Trained:
+                return self._train_group(data, pool, slots, look * at_once + i, rows)
+
+            return lax.fori_loop(0, at_once, train, rows)
+
+        rows = lax.fori_loop(0, num_looks, train_groups, Trained(pool.updates, pool.losses))
         return pool._replace(updates=rows.update, losses=rows.loss)
+
+    def _train_group(
+        self, data: Data, pool: Pool, slots: Slots, index: jax.Array, rows: Trained
+    ) -> Trained:
+        """Train one group, each device its part, and write all updates on each device."""
+        micro, device = self.spec.micro_batch, lax.axis_index(AXIS)
+        first = index * micro * self.spec.num_devices
+        mine = first + device * micro
+        some = jax.tree.map(lambda one: lax.dynamic_slice_in_dim(one, mine, micro), slots)
+        # Without the barrier a single micro-batch does not depend on the index, and XLA would
+        # move it out of the loop: an empty step would cost as much as a full one.
+        _, some = lax.optimization_barrier((index, some))
+        starts = pool.versions.at[some.base_row].get(mode="promise_in_bounds")
+        part = side_by_side(partial(self._train_slot, data), micro)(starts, some)
+        trained = jax.tree.map(lambda one: lax.all_gather(one, AXIS, tiled=True), part)
+        size = micro * self.spec.num_devices
+        places = lax.dynamic_slice_in_dim(jnp.asarray(slots.update_row), first, size)
+        return jax.tree.map(lambda old, new: write_rows(old, places, new), rows, trained)
 
     def _train_slot(self, data: Data, start: jax.Array, slot: Slots) -> Trained:
         key = request_key(slot.seed, slot.task, slot.request)
@@ -258,18 +286,6 @@ class Engine:
             jnp.asarray(slot.weight_decay),
         )
         return trained._replace(update=ravel_pytree(trained.update)[0])
-
-    def _close_round(self, program: Program, index: jax.Array, pool: Pool) -> Pool:
-        """``x <- server(x, sum_j weight_j update_j)``, always summed in order of arrival."""
-        row = jax.tree.map(lambda column: column[index], program.rounds)
-
-        def add(place: jax.Array, total: jax.Array) -> jax.Array:
-            return total + program.weight[place] * pool.updates[program.update_row[place]]
-
-        zero = jnp.zeros(self.num_params, self.spec.dtype)
-        mean = lax.fori_loop(row.update_start, row.update_stop, add, zero)
-        version = self.server.apply(pool.versions[row.source_row], mean, row.server_lr)
-        return pool._replace(versions=pool.versions.at[row.target_row].set(version))
 
     def _spread(self, updates: jax.Array, rows: jax.Array, num_rows: jax.Array) -> jax.Array:
         """``(1/V) sum ||u_i - mean||^2 / ||mean||^2`` over the rows ``rows[:num_rows]``."""
@@ -301,29 +317,15 @@ class Engine:
     def _score_share(
         self, num_tests: int, versions: jax.Array, rows: jax.Array, num_rows: jax.Array, data: Data
     ) -> Scores:
-        """Score this device's column of ``rows``, in full chunks of the test set."""
+        """Score this device's column of ``rows``."""
         num_devices, device = self.spec.num_devices, lax.axis_index(AXIS)
         rows, num_rows = rows[:, device], (num_rows - device + num_devices - 1) // num_devices
-        chunk = min(self.spec.kind.test_chunk, num_tests)
-        starts = jnp.arange(0, num_tests, chunk)
 
-        def score_chunk(params: Params, totals: Scores, start: jax.Array) -> tuple[Scores, None]:
-            places = start + jnp.arange(chunk)
-            real = places < num_tests
-            batch = self.task.take(data, jnp.where(real, places, 0), None)
-            correct, loss = self.task.score(params, batch)
-            found = Scores(jnp.where(real, correct, 0).sum(), jnp.where(real, loss, 0).sum())
-            return jax.tree.map(jnp.add, totals, found), None
+        def load(row: jax.Array) -> Params:
+            return self.unflatten(versions[row])
 
-        def score_row(index: jax.Array, scores: Scores) -> Scores:
-            params = self.unflatten(versions[rows[index]])
-            zero = Scores(*(jnp.zeros((), self.spec.dtype) for _ in Scores._fields))
-            totals, _ = lax.scan(partial(score_chunk, params), zero, starts)
-            return jax.tree.map(lambda old, new: old.at[index].set(new), scores, totals)
-
-        empty = Scores(*(jnp.zeros(rows.shape, self.spec.dtype) for _ in Scores._fields))
         with jax.default_matmul_precision(self.spec.matmul_precision):
-            return lax.fori_loop(0, num_rows, score_row, empty)
+            return score_rows(self.task, self.spec.tests(num_tests), load, rows, num_rows, data)
 
 
 def relative_spread(updates: jax.Array, number: Array | int) -> jax.Array:
@@ -339,8 +341,3 @@ def relative_spread(updates: jax.Array, number: Array | int) -> jax.Array:
 def request_key(seed: Array, task: Array, request: Array) -> jax.Array:
     """Randomness that belongs to one request, wherever and whenever it is computed."""
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), task), request)
-
-
-def write_rows(rows: jax.Array, index: Array, values: jax.Array) -> jax.Array:
-    """``rows[index[i]] = values[i]`` one after another, in place."""
-    return lax.fori_loop(0, index.shape[0], lambda i, all_: all_.at[index[i]].set(values[i]), rows)

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import lax
 
 from ..config.work import LocalWork
@@ -97,21 +96,16 @@ def local_train(
     """
     index = batch_samples(work, samples, key)
     dtype = jnp.result_type(*jax.tree.leaves(params))
-    optimizer = optax.chain(
-        optax.add_decayed_weights(jnp.asarray(weight_decay, dtype)),
-        optax.sgd(jnp.asarray(client_lr, dtype)),
-    )
+    lr = jnp.asarray(client_lr, dtype)
+    decay = lr * jnp.asarray(weight_decay, dtype)
 
-    def step(carry, inputs):
-        x, state = carry
+    def step(x: Params, inputs: tuple[jax.Array, jax.Array]) -> tuple[Params, jax.Array]:
         number, rows = inputs
         batch = task.take(data, rows, jax.random.fold_in(key, AUGMENT + number))
         loss, gradient = jax.value_and_grad(task.loss)(x, batch)
-        steps, state = optimizer.update(gradient, state, x)
-        return (optax.apply_updates(x, steps), state), loss
+        return jax.tree.map(lambda x, g: x - (lr * g + decay * x), x, gradient), loss
 
-    start = (params, optimizer.init(params))
-    (trained, _), losses = lax.scan(step, start, (jnp.arange(work.num_steps), index))
+    trained, losses = lax.scan(step, params, (jnp.arange(work.num_steps), index))
     return Trained(jax.tree.map(jnp.subtract, params, trained), losses.mean())
 
 

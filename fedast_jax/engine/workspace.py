@@ -25,11 +25,11 @@ PARAMS_COPIES = 2  # of each client: the model that it trains and the one that i
 def workspace_bytes(spec: EngineSpec, data: TaskData) -> int:
     """Bytes that a call of the engine holds beside rows and data: while it trains or tests."""
     task, shapes = spec.kind.build(spec.shape), data.train_shapes
-    chunk = min(spec.kind.test_chunk, data.num_tests)
+    tests = spec.tests(data.num_tests)
     return max(
         spec.micro_batch
         * (training_bytes(task, shapes, spec.work.batch_size) + order_bytes(spec.work)),
-        testing_bytes(task, shapes, chunk),
+        tests.side_by_side * testing_bytes(task, shapes, tests.chunk),
     )
 
 

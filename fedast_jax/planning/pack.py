@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from ..engine.engine import Program, Rounds, Slots
+from ..engine.aggregate import SUMMED, Array, Rounds
+from ..engine.engine import Program, Slots
 from .schedule import Schedule
+
+BEYOND = 1 << 30  # from here on: rows that no pool has, so that nothing is written
 
 
 class Shapes(NamedTuple):
@@ -17,17 +20,14 @@ class Shapes(NamedTuple):
     steps: int  # of one call
     width: int  # W
     samples: int  # length of the row that says what a client holds
-    step_updates: int  # most updates that one step aggregates
-
-    @property
-    def updates(self) -> int:
-        """Updates that the rounds of one call may sum; also the most rounds of one call."""
-        return self.steps * self.step_updates
+    ticks: int  # most of a step; what is over makes steps of its own, without slots
+    rounds_at_once: int  # K: of different lanes, in a tick
 
     @property
     def bytes(self) -> int:
-        """Of one program's arrays, about: seven columns of rounds and updates; the slots' rows."""
-        return 4 * (7 * self.updates + self.steps * self.width * self.samples)
+        """Of one program's arrays, about: the columns of its ticks, and the slots' rows."""
+        rounds = self.ticks * self.rounds_at_once * (6 + 2 * SUMMED)
+        return 4 * self.steps * (rounds + self.width * self.samples)
 
 
 class LaneColumns(NamedTuple):
@@ -38,6 +38,16 @@ class LaneColumns(NamedTuple):
     client_lr: np.ndarray
     weight_decay: np.ndarray
     server_lr: np.ndarray
+
+
+class _Parts(NamedTuple):
+    """What the ticks do, one entry for each part of a round; in the order of the plan."""
+
+    round: np.ndarray
+    first_update: np.ndarray  # place in the plan's ``update_row``
+    num_updates: np.ndarray
+    is_first: np.ndarray
+    is_last: np.ndarray
 
 
 def pack(
@@ -52,15 +62,64 @@ def pack(
         shapes: the fixed shape of every call.
         dtype: of the learning rates and weights.
     """
-    slots = _slot_table(plan, lanes, samples, dtype)
-    for first in range(0, plan.num_steps, shapes.steps):
-        steps = range(first, min(first + shapes.steps, plan.num_steps))
-        yield _program(plan, lanes, slots, steps, shapes, dtype)
+    if not plan.num_steps:
+        return
+    parts = _divide_rounds(plan)
+    step, tick, column = _place_parts(plan, parts, shapes.rounds_at_once)
+    num_ticks = np.zeros(plan.num_steps, np.int64)
+    np.maximum.at(num_ticks, step, tick + 1)
+    pieces = np.maximum(-(-num_ticks // shapes.ticks), 1)
+    begin = np.cumsum(pieces) - pieces  # where each step of the plan begins
+    num_steps = -(-pieces.sum() // shapes.steps) * shapes.steps
+    places = begin[step] + tick // shapes.ticks, tick % shapes.ticks, column
+    program = Program(
+        *_slots(plan, lanes, samples, begin, (num_steps, shapes.width), dtype),
+        *_rounds(plan, lanes, parts, places, (num_steps, *shapes[3:]), dtype),
+    )
+    for first in range(0, num_steps, shapes.steps):
+        yield _cut(program, slice(first, first + shapes.steps))
 
 
-def _slot_table(plan: Schedule, lanes: LaneColumns, samples: np.ndarray, dtype: np.dtype) -> Slots:
+def _divide_rounds(plan: Schedule) -> _Parts:
+    """Rounds in parts of up to ``SUMMED`` updates."""
+    stops = np.asarray(plan.round_update_stop, np.int64)
+    sizes = np.diff(stops, prepend=0)
+    counts = np.maximum(-(-sizes // SUMMED), 1)
+    number = np.repeat(np.arange(len(sizes)), counts)
+    offset = SUMMED * _within(counts)
+    left = sizes[number] - offset
+    first = (stops - sizes)[number] + offset
+    return _Parts(number, first, np.minimum(left, SUMMED), offset == 0, left <= SUMMED)
+
+
+def _place_parts(
+    plan: Schedule, parts: _Parts, num_columns: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Step, tick and column of every part: a lane keeps to one column, in its order."""
+    step = np.repeat(np.arange(plan.num_steps), np.diff(plan.round_stop, prepend=0))
+    lane = np.asarray(plan.round_lane, np.int64)
+    is_new = (np.diff(step, prepend=-1) != 0) | (np.diff(lane, prepend=-1) != 0)
+    rank = np.cumsum(is_new)  # of a step's lanes, from any number on
+    step, column = step[parts.round], rank[parts.round] % num_columns
+    tick, key = np.empty(len(step), np.int64), step * num_columns + column
+    order = np.argsort(key, kind="stable")
+    tick[order] = _within(np.unique(key, return_counts=True)[1])
+    return step, tick, column
+
+
+def _slots(
+    plan: Schedule,
+    lanes: LaneColumns,
+    samples: np.ndarray,
+    begin: np.ndarray,
+    shape: tuple[int, int],
+    dtype: np.dtype,
+) -> tuple[Slots, np.ndarray]:
+    """The slots in their steps, and how many there are in each."""
+    counts = np.diff(plan.slot_stop, prepend=0)
+    places = np.repeat(begin, counts), _within(counts)
     lane = np.asarray(plan.slot_lane, np.int64)
-    return Slots(
+    columns = Slots(
         base_row=np.asarray(plan.slot_base_row, np.int32),
         update_row=np.asarray(plan.slot_update_row, np.int32),
         seed=lanes.seed[lane].astype(np.uint32),
@@ -70,61 +129,72 @@ def _slot_table(plan: Schedule, lanes: LaneColumns, samples: np.ndarray, dtype: 
         weight_decay=lanes.weight_decay[lane].astype(dtype),
         samples=samples,
     )
+    table = Slots(*(_table(column, places, shape) for column in columns))
+    table = table._replace(update_row=_rows(columns.update_row, places, shape))
+    return table, _table(counts.astype(np.int32), (begin,), shape[:1])
 
 
-def _program(
+def _rounds(
     plan: Schedule,
     lanes: LaneColumns,
-    table: Slots,
-    steps: range,
-    shapes: Shapes,
+    parts: _Parts,
+    places: tuple[np.ndarray, np.ndarray, np.ndarray],
+    shape: tuple[int, int, int],
     dtype: np.dtype,
-) -> Program:
-    slot_bounds = _bounds(plan.slot_stop, steps)
-    counts = np.diff(slot_bounds)
-    step_of = np.repeat(np.arange(len(steps)), counts)
-    column_of = np.arange(slot_bounds[-1] - slot_bounds[0]) - np.repeat(
-        slot_bounds[:-1] - slot_bounds[0], counts
+) -> tuple[Rounds, np.ndarray]:
+    """The parts of rounds in their ticks, and the number of ticks of every step."""
+    source, target, lane, rows = (
+        np.asarray(column, np.int64)
+        for column in (
+            plan.round_source_row,
+            plan.round_target_row,
+            plan.round_lane,
+            [*plan.update_row, 0],
+        )
     )
+    summed = np.arange(SUMMED) < parts.num_updates[:, None]
+    update = np.where(summed, parts.first_update[:, None] + np.arange(SUMMED), -1)
+    weight = 1.0 / np.maximum(np.bincount(parts.round, parts.num_updates), 1)
+    columns = {
+        "source_row": source[parts.round].astype(np.int32),
+        "server_lr": lanes.server_lr[lane][parts.round].astype(dtype),
+        "is_last": parts.is_last,
+        "num_updates": parts.num_updates.astype(np.int32),
+        "update_row": rows[update].astype(np.int32),
+        "weight": np.where(summed, weight[parts.round, None], 0).astype(dtype),
+    }
+    tables = {name: _table(column, places, shape) for name, column in columns.items()}
+    target_row = _rows(target[parts.round].astype(np.int32), places, shape)
+    is_first = ~_table(~parts.is_first, places, shape)
+    num_ticks = np.zeros(shape[0], np.int32)
+    np.maximum.at(num_ticks, places[0], (places[1] + 1).astype(np.int32))
+    return Rounds(target_row=target_row, is_first=is_first, **tables), num_ticks
 
-    def place(column: np.ndarray, fill: int = 0) -> np.ndarray:
-        out = np.full((shapes.steps, shapes.width, *column.shape[1:]), fill, column.dtype)
-        out[step_of, column_of] = column[slot_bounds[0] : slot_bounds[-1]]
-        return out
 
-    columns = table._asdict()
-    slots = Slots(**{name: place(columns[name], -(name == "update_row")) for name in columns})
-    round_bounds = _bounds(plan.round_stop, steps)
-    first, last = round_bounds[0], round_bounds[-1]
-    update_bounds = _bounds(plan.round_update_stop, range(first, last))
-    rounds = Rounds(
-        source_row=_padded(plan.round_source_row[first:last], shapes.updates, np.int32),
-        target_row=_padded(plan.round_target_row[first:last], shapes.updates, np.int32),
-        server_lr=_padded(lanes.server_lr[plan.round_lane[first:last]], shapes.updates, dtype),
-        update_start=_padded(update_bounds[:-1] - update_bounds[0], shapes.updates, np.int32),
-        update_stop=_padded(update_bounds[1:] - update_bounds[0], shapes.updates, np.int32),
-    )
-    sizes = np.diff(update_bounds)
+def _within(counts: np.ndarray) -> np.ndarray:
+    """``0 .. count - 1`` for each of the counts, one after another."""
+    return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+
+
+def _table(values: Array, places: tuple, shape: tuple[int, ...]) -> np.ndarray:
+    """Values at their places, zeros elsewhere."""
+    table = np.zeros((*shape, *values.shape[1:]), values.dtype)
+    table[places] = values
+    return table
+
+
+def _rows(values: Array, places: tuple, shape: tuple[int, ...]) -> np.ndarray:
+    """Rows to write, and elsewhere rows that do not exist, no two alike side by side."""
+    table = np.tile(np.arange(BEYOND, BEYOND + shape[-1], dtype=np.int32), (*shape[:-1], 1))
+    table[places] = values
+    return table
+
+
+def _cut(program: Program, steps: slice) -> Program:
+    slots, num_slots, rounds, num_ticks = program
     return Program(
-        slots=slots,
-        num_slots=_padded(counts, shapes.steps, np.int32),
-        round_start=_padded(round_bounds[:-1] - first, shapes.steps, np.int32),
-        round_stop=_padded(round_bounds[1:] - first, shapes.steps, np.int32),
-        rounds=rounds,
-        update_row=_padded(
-            plan.update_row[update_bounds[0] : update_bounds[-1]], shapes.updates, np.int32
-        ),
-        weight=_padded(np.repeat(1.0 / np.maximum(sizes, 1), sizes), shapes.updates, dtype),
+        Slots(*(column[steps] for column in slots)),
+        num_slots[steps],
+        Rounds(*(column[steps] for column in rounds)),
+        num_ticks[steps],
     )
-
-
-def _bounds(stops: Sequence[int], entries: range) -> np.ndarray:
-    """Where each entry starts, and where the last one ends."""
-    start = stops[entries.start - 1] if entries.start else 0
-    return np.asarray([start, *stops[entries.start : entries.stop]], np.int64)
-
-
-def _padded(values: Sequence[int] | np.ndarray, length: int, dtype: np.dtype | type) -> np.ndarray:
-    out = np.zeros(length, dtype)
-    out[: len(values)] = values
-    return out

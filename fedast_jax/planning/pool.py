@@ -184,10 +184,11 @@ class LanePool:
                 out[mine] = lane.holdings.samples(clients)
         return out
 
-    def shapes(self, step_updates: int) -> Shapes:
+    @property
+    def shapes(self) -> Shapes:
         """The fixed shape of this pool's programs."""
         spec = self.spec
-        return Shapes(spec.steps, spec.width, spec.work.row_length, step_updates)
+        return Shapes(spec.steps, spec.width, spec.work.row_length, spec.ticks, spec.rounds_at_once)
 
 
 def _tests(lane: Lane, start: LaneRows, end: LaneRows) -> list[Test]:

@@ -1,25 +1,27 @@
-"""Raw training speed of one kind on this machine: no timeline, no aggregation, no tests."""
+"""Raw training speed of one kind on this machine: the engine's own program, with nothing to close.
+
+No timeline, no aggregation, no tests; the data is random.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
-from jax.flatten_util import ravel_pytree
 
 from ..config.work import LocalWork
+from ..engine.engine import Engine, EngineSpec, Pool
 from ..engine.flops import gemm_peak, step_flops
-from ..engine.local_train import local_train, side_by_side
-from ..tasks import Kind, Shape, Task, get_kind
+from ..planning.pack import LaneColumns, Program, Shapes, pack
+from ..planning.schedule import Schedule
+from ..tasks import Kind, Shape, get_kind
 from ..tasks.base import Data
 
-SLOTS = 16  # requests of one batch of the engine
+SLOTS = 16  # requests of one batch on one device
 NUM_EXAMPLES = 4000
 NUM_ROWS = 4 * SLOTS
 
@@ -64,76 +66,89 @@ def bench(kind_name: str, num_updates: int = 64) -> BenchResult:
 
 
 def prepare(
-    kind: Kind, num_batches: int, micro: int | None = None
+    kind: Kind, num_batches: int, micro: int | None = None, width: int = SLOTS, **spec: object
 ) -> tuple[Callable[[], float], float]:
-    """Compile a run of ``num_batches * SLOTS`` updates.
+    """Compile the engine for full batches.
 
+    Args:
+        kind: what to train.
+        num_batches: of one run.
+        micro: clients side by side; None: the kind's choice.
+        width: requests of one batch.
+        spec: other fields of ``EngineSpec`` than the defaults (one device, float32).
     Returns:
-        A function that runs it once and returns the seconds it took, and the seconds of compiling.
+        A function that trains ``num_batches * width`` updates once and returns the seconds it took,
+        and the seconds of compiling.
     """
-    shape = shape_of(kind)
-    task = kind.build(shape)
-    data = random_data(kind)
-    micro = micro or kind.micro_batch.get(jax.default_backend(), SLOTS)
-    flat, unravel = ravel_pytree(task.init(jax.random.key(0)))
-    versions = jnp.tile(flat, (NUM_ROWS, 1))
-    updates = jnp.zeros_like(versions)
-    samples = random_samples(work_of(kind), num_batches)
-    train = partial(train_batches, task, work_of(kind), kind, unravel, micro)
+    if micro is not None:
+        kind = replace(kind, micro_batch={jax.default_backend(): micro})
+    engine = Engine(engine_spec(kind, width, num_batches, jax.default_backend(), **spec))
+    data = jax.device_put(random_data(kind), engine.everywhere)
+    pool, program = random_pool(engine), jax.device_put(full_batches(engine), engine.everywhere)
     start = time.perf_counter()
-    program = jax.jit(train, donate_argnums=2).lower(data, versions, updates, samples).compile()
+    compiled = engine.run.lower(pool, program, data).compile()
     compile_seconds = time.perf_counter() - start
 
     def run() -> float:
-        nonlocal updates
+        nonlocal pool
         start = time.perf_counter()
-        updates = jax.block_until_ready(program(data, versions, updates, samples))
+        pool = jax.block_until_ready(compiled(pool, program, data))
         return time.perf_counter() - start
 
     return run, compile_seconds
 
 
-def train_batches(
-    task: Task,
-    work: LocalWork,
-    kind: Kind,
-    unravel: Callable[[jax.Array], object],
-    micro: int,
-    data: Data,
-    versions: jax.Array,
-    updates: jax.Array,
-    samples: jax.Array,
-) -> jax.Array:
-    """The engine's inner loops: a scan over batches, a loop of micro-batches in each.
+def engine_spec(kind: Kind, width: int, steps: int, backend: str, **changes: object) -> EngineSpec:
+    """What the engine is compiled for, with the kind's defaults."""
+    spec = EngineSpec(kind, shape_of(kind), work_of(kind), "sgd", width, steps, "float32", backend)
+    return replace(spec, **changes)  # type: ignore[arg-type]
+
+
+def random_pool(engine: Engine) -> Pool:
+    """Rows for two batches of updates; every version is the same initial model."""
+    rows = max(2 * engine.spec.width, NUM_ROWS)
+    pool = engine.empty_pool(rows, rows)
+    pool = engine.admit(pool, np.int32(0), np.uint32(0), np.uint32(0))
+    versions = jax.device_put(jnp.tile(pool.versions[:1], (rows, 1)), engine.everywhere)
+    return pool._replace(versions=versions)
+
+
+def full_batches(engine: Engine, num_rounds: int = 0) -> Program:
+    """``spec.steps`` batches that fill every slot.
 
     Args:
-        micro: slots trained side by side; divides ``SLOTS``.
-        versions, updates: ``float[rows, parameters]``.
-        samples: ``int32[batches, SLOTS, row length]``, what the clients hold.
-    Returns:
-        The updates with the rows of the trained slots overwritten.
+        engine: what for.
+        num_rounds: that each batch closes, of three updates each and of a lane each; at most W.
     """
-
-    def train_slot(flat: jax.Array, client: jax.Array, slot: jax.Array) -> jax.Array:
-        key = jax.random.fold_in(jax.random.key(1), slot)
-        lr, decay = kind.defaults.client_lr, kind.defaults.weight_decay
-        trained = local_train(task, work, data, unravel(flat), client, key, lr, decay)
-        return ravel_pytree(trained.update)[0]
-
-    def train_batch(updates: jax.Array, batch: tuple[jax.Array, jax.Array]):
-        number, clients = batch
-
-        def train_micro(i: jax.Array, updates: jax.Array) -> jax.Array:
-            slots = i * micro + jnp.arange(micro)
-            rows = (number * SLOTS + slots) % NUM_ROWS
-            train = side_by_side(train_slot, micro)
-            trained = train(versions[rows], clients[slots], number * SLOTS + slots)
-            return updates.at[rows].set(trained)
-
-        num_micro = jnp.where(number >= 0, SLOTS // micro, 0)  # traced, as in the engine
-        return lax.fori_loop(0, num_micro, train_micro, updates), None
-
-    return lax.scan(train_batch, updates, (jnp.arange(len(samples)), samples))[0]
+    spec, defaults = engine.spec, engine.spec.kind.defaults
+    count, rows, rounds = spec.steps * spec.width, max(2 * spec.width, NUM_ROWS), range(num_rounds)
+    row, number = [slot % rows for slot in range(count)], list(range(count))
+    stops = list(range(spec.width, count + 1, spec.width))
+    closed = [*rounds] * spec.steps
+    plan = Schedule(
+        slot_lane=[0] * count,
+        slot_request=number,
+        slot_base_row=row,
+        slot_update_row=row,
+        slot_stop=stops,
+        round_lane=closed,
+        round_source_row=closed,
+        round_target_row=[spec.width + one for one in closed],
+        round_update_stop=list(range(3, 3 * len(closed) + 1, 3)),
+        round_stop=[(step + 1) * num_rounds for step in range(spec.steps)],
+        update_row=[(3 * one + place) % rows for one in closed for place in range(3)],
+    )
+    ones = np.ones(max(num_rounds, 1))
+    lanes = LaneColumns(
+        ones.astype(np.uint32),
+        ones.astype(np.uint32),
+        ones * defaults.client_lr,
+        ones * defaults.weight_decay,
+        ones * defaults.server_lr,
+    )
+    shapes = Shapes(spec.steps, spec.width, spec.work.row_length, spec.ticks, spec.rounds_at_once)
+    samples = random_samples(spec.work, count)
+    return next(pack(plan, lanes, samples, shapes, np.dtype(spec.dtype)))
 
 
 def update_flops(kind: Kind) -> int:
@@ -165,10 +180,9 @@ def random_data(kind: Kind) -> Data:
     return {"images": jnp.asarray(images), "labels": jnp.asarray(labels)}
 
 
-def random_samples(work: LocalWork, num_batches: int) -> jax.Array:
-    """``int32[num_batches, SLOTS, row length]``; of spans, each client has half of the data."""
-    rng = np.random.default_rng(1)
-    size = (num_batches, SLOTS, work.row_length)
+def random_samples(work: LocalWork, count: int) -> np.ndarray:
+    """``int32[count, row length]``; of spans, each client has half of the data."""
+    rng, size = np.random.default_rng(1), (count, work.row_length)
     if work.num_samples is None:
-        return jnp.full(size, NUM_EXAMPLES // 2, jnp.int32)
-    return jnp.asarray(rng.integers(0, NUM_EXAMPLES, size, dtype=np.int32))
+        return np.full(size, NUM_EXAMPLES // 2, np.int32)
+    return rng.integers(0, NUM_EXAMPLES, size, dtype=np.int32)

@@ -12,12 +12,14 @@ import numpy as np
 
 from ..algorithms.allocation import NUM_UPDATES
 from ..data.task_data import Splits
-from ..engine.engine import Engine, Pool, Program, write_rows
+from ..engine.aggregate import write_rows
+from ..engine.engine import Engine, Pool, Program
 from ..planning.pack import pack
 from ..planning.pool import Lane, LanePool, PoolPlan, Test
 from ..results.records import Seconds
 
-ROWS_AT_ONCE = 64  # versions handed to one call of the tests
+ROWS_AT_ONCE = 64  # versions handed to one call of the tests on a CPU, so that it soon ends
+MOST_ROWS_AT_ONCE = 1024  # elsewhere: nearly always all of a segment
 ROWS_MOVED = 8  # rows that are copied from or to the device at once
 
 
@@ -159,6 +161,7 @@ class Device:
 
     def train(self, pool: LanePool, plan: PoolPlan, step_updates: int) -> None:
         """Carry one segment out, call by call."""
+        del step_updates  # any number will do
         loaded = self._load(pool)
         with self.seconds.measure("plan"):
             columns, samples = pool.columns(plan.lanes), pool.samples(plan)
@@ -167,7 +170,7 @@ class Device:
                     plan.schedule,
                     columns,
                     samples,
-                    pool.shapes(step_updates),
+                    pool.shapes,
                     np.dtype(pool.spec.dtype),
                 )
             )
@@ -182,12 +185,12 @@ class Device:
                 )
 
     def test(self, pool: LanePool, tests: Sequence[Test]) -> list[Score]:
-        """Score versions, ``ROWS_AT_ONCE`` in a call."""
-        scores = []
-        for start in range(0, len(tests), ROWS_AT_ONCE):
+        """Score versions, a fixed number in a call."""
+        scores, at_once = [], _tests_at_once(pool)
+        for start in range(0, len(tests), at_once):
             if self._is_stopped():
                 raise Interrupted
-            scores += self._test(pool, [test.row for test in tests[start : start + ROWS_AT_ONCE]])
+            scores += self._test(pool, [test.row for test in tests[start : start + at_once]])
         return scores
 
     def spread(self, pool: LanePool, rows: Sequence[int]) -> float:
@@ -239,7 +242,7 @@ class Device:
 
     def _test(self, pool: LanePool, rows: list[int]) -> list[Score]:
         loaded = self._load(pool)
-        padded = np.zeros(ROWS_AT_ONCE, np.int32)
+        padded = np.zeros(_tests_at_once(pool), np.int32)
         padded[: len(rows)] = rows
         arguments = loaded.arrays.versions, padded, np.int32(len(rows)), loaded.data.test
         if loaded.evaluate is None:
@@ -278,12 +281,13 @@ def _grow(loaded: _Loaded, capacity: tuple[int, int]) -> None:
     """Move the rows into larger arrays; the programs must be compiled again."""
     larger = loaded.engine.empty_pool(*capacity)
     loaded.arrays = Pool(
-        *(
-            new.at[: old.shape[0] - 1].set(old[:-1])
-            for new, old in zip(larger, loaded.arrays, strict=True)
-        )
+        *(new.at[: len(old)].set(old) for new, old in zip(larger, loaded.arrays, strict=True))
     )
     loaded.capacity, loaded.run, loaded.evaluate = capacity, None, None
+
+
+def _tests_at_once(pool: LanePool) -> int:
+    return ROWS_AT_ONCE if pool.spec.is_cpu else MOST_ROWS_AT_ONCE
 
 
 def _rows_of_each(rows: UsedRows) -> tuple[list[int], list[int], list[int]]:
@@ -311,10 +315,10 @@ def _read_rows(array: jax.Array, rows: Sequence[int]) -> np.ndarray:
 
 
 def _write_rows(array: jax.Array, rows: Sequence[int], values: np.ndarray) -> jax.Array:
-    """Put values into rows; what is over goes into the last row, which takes padding."""
+    """Put values into rows."""
     for start in range(0, len(rows), ROWS_MOVED):
         part = values[start : start + ROWS_MOVED]
-        places = np.full(ROWS_MOVED, array.shape[0] - 1, np.int32)
+        places = np.arange(len(array), len(array) + ROWS_MOVED, dtype=np.int32)  # beyond the rows
         places[: len(part)] = rows[start : start + ROWS_MOVED]
         padded = np.zeros((ROWS_MOVED, *array.shape[1:]), array.dtype)
         padded[: len(part)] = part

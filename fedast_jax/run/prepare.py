@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import jax
@@ -21,7 +21,7 @@ from .probe import sizings
 from .replicate import Job, Setting, jobs_of
 from .resolve import Resolved, ResolvedTask, resolve
 from .saved import Saved
-from .sizing import Sizing, fit, memory_budget, narrower
+from .sizing import Sizing, fit, memory_budget, most_filled, narrower
 
 CALL_FLOP = 2e11  # work of one call on a CPU, so that it can be stopped within seconds
 MOST_STEPS = 8
@@ -127,18 +127,27 @@ def _with_seeds_of(configs: Sequence[Config], jobs: Sequence[Job]) -> list[Confi
 
 
 def _widest(settings: Sequence[Loaded], jobs: Sequence[Job]) -> Prepared:
-    """With the widest batches that fit."""
+    """With the widest batches that fit and are filled; if none is, with the widest that fit."""
     configs = [one.config for one in settings]
-    budget, refusal = memory_budget(configs[0]), None
-    for width in narrower(_with_seeds_of(configs, jobs)):
-        pools, with_pools = make_pools(settings, width)
-        try:
-            sizing = fit(sizings(with_pools, pools, len(jobs), budget), budget, configs)
-            return Prepared(pools, with_pools, sizing, jobs)
-        except ConfigError as error:
-            refusal = error
-    assert refusal is not None
-    raise refusal
+    fitting: list[Prepared] = []
+    refusals: list[ConfigError] = []
+
+    def sizes() -> Iterator[Sizing]:
+        budget = memory_budget(configs[0])
+        for width in narrower(_with_seeds_of(configs, jobs)):
+            pools, with_pools = make_pools(settings, width)
+            try:
+                sizing = fit(sizings(with_pools, pools, len(jobs), budget), budget, configs)
+            except ConfigError as error:
+                refusals.append(error)
+            else:
+                fitting.append(Prepared(pools, with_pools, sizing, jobs))
+                yield sizing
+
+    chosen = most_filled(sizes())
+    if chosen is None:
+        raise refusals[-1]
+    return next(prepared for prepared in fitting if prepared.sizing is chosen)
 
 
 def make_pools(settings: Sequence[Loaded], width: int) -> tuple[list[LanePool], list[Setting]]:

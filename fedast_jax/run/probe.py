@@ -15,7 +15,7 @@ from ..engine.workspace import COMPILER_BYTES, program_bytes, workspace_bytes
 from ..planning.pool import LanePool
 from ..planning.schedule import mean_wave_width
 from ..results.records import LaneRecord
-from .driver import Driver, step_updates
+from .driver import Driver
 from .executor import PlanOnly
 from .footprint import largest_in_flight
 from .replicate import Setting
@@ -53,16 +53,32 @@ def sizings(
     narrowest = min(width for driver in drivers for width in wave_widths(driver))
     turns = max(1, total // enough_resident(width, narrowest))  # of about equal numbers
     num_resident = min(-(-total // turns), MOST_LANES // most_lanes)
+    fill = _fill(drivers, width)
     while True:
         events = max(least, window(width, len(pools), num_resident))
         needs = _needs(settings, pools, empty, events, num_resident, limit)
-        yield Sizing(num_resident, events, needs)
+        yield Sizing(num_resident, events, needs, min(1.0, num_resident * fill))
         if num_resident == 1:
             break
         num_resident = (num_resident + 1) // 2
     while events > fewest:
         events = max(events // 2, fewest)
-        yield Sizing(1, events, _needs(settings, pools, empty, events, 1, limit))
+        yield Sizing(1, events, _needs(settings, pools, empty, events, 1, limit), min(1.0, fill))
+
+
+def _fill(drivers: Sequence[Driver], width: int) -> float:
+    """Share of a batch that one replicate can fill, of the least filled pool that it trains in."""
+    return min(
+        sum(widths) / width for driver in drivers for widths in _widths_by_pool(driver).values()
+    )
+
+
+def _widths_by_pool(driver: Driver) -> dict[int, list[float]]:
+    """Requests that can be trained at once, by pool, one number for each lane."""
+    by_pool: dict[int, list[float]] = {}
+    for pool, width in zip(driver.settings[0].pool_of, wave_widths(driver), strict=True):
+        by_pool.setdefault(pool, []).append(width)
+    return by_pool
 
 
 def _needs(
@@ -143,10 +159,9 @@ def _without_rows(settings: Sequence[Setting], pools: list[LanePool]) -> list[Po
     found = []
     for number, pool in enumerate(pools):
         copies = pool.spec.num_devices if is_cpu else 1  # its parts all live in one memory
-        most = max(step_updates(one, pool.spec.width) for one in settings)
         fixed = copies * workspace_bytes(pool.spec, pool.data)
         fixed += program_bytes(pool.spec, pool.data)
-        fixed += (copies + is_cpu) * pool.shapes(most).bytes
+        fixed += (copies + is_cpu) * pool.shapes.bytes
         fixed += COMPILER_BYTES if is_cpu and number == 0 else 0
         if first[id(pool.data)] is pool:
             fixed += pool.data.num_bytes * (copies + is_cpu)

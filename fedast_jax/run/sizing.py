@@ -19,6 +19,7 @@ MOST_LANES = 2**20  # of a run at once: ``schedule`` numbers them by 20 bits
 SPARE = 1.15  # rows beyond those that a probe needed
 BUDGET_SHARE = 0.6  # of the free memory
 NARROWEST = 16  # W is not made less than this to fit
+FULL = 0.9  # fill of the batches from which on a width counts as filled
 
 
 class PoolNeeds(NamedTuple):
@@ -57,6 +58,7 @@ class Sizing(NamedTuple):
     num_resident: int
     window: int  # events of a replicate in one segment
     needs: tuple[PoolNeeds, ...]
+    fill: float = 1.0  # of the batches, estimated, while so many are resident
 
     @property
     def bytes(self) -> int:
@@ -93,6 +95,20 @@ def narrower(configs: Sequence[Config]) -> Iterator[int]:
     while configs[0].batch_width is None and width > max(NARROWEST, num_devices):
         width = max(width // 2 // num_devices, 1) * num_devices
         yield width
+
+
+def most_filled(found: Iterable[Sizing]) -> Sizing | None:
+    """Of sizings for ever narrower batches: the first that fills them, or else the first.
+
+    A batch costs what its width costs, however few of its slots are used: a wide one that little
+    memory leaves nearly empty is slower than a narrow full one.
+    """
+    widest = None
+    for sizing in found:
+        if sizing.fill >= FULL:
+            return sizing
+        widest = widest or sizing
+    return widest
 
 
 def enough_resident(width: int, narrowest: float) -> int:

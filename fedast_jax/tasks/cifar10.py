@@ -44,6 +44,6 @@ KIND = Kind(
         step_time=0.114,
         target_accuracy=0.63,
     ),
-    micro_batch={"cpu": 1},
+    micro_batch={"cpu": 1, "gpu": 64, "tpu": 64},
     test_chunk=50,
 )

@@ -49,6 +49,6 @@ KIND = Kind(
         target_accuracy=0.42,
         test_every=2,
     ),
-    micro_batch={"cpu": 1},
+    micro_batch={"cpu": 1, "gpu": 256, "tpu": 256},
     test_chunk=500,
 )

@@ -43,6 +43,6 @@ KIND = Kind(
     dataset=None,
     build=build,
     defaults=Defaults(client_lr=0.05, weight_decay=3e-4, step_time=0.1),
-    micro_batch={"cpu": 1},
+    micro_batch={"cpu": 1, "gpu": 64, "tpu": 64},
     test_chunk=50,
 )

@@ -97,8 +97,22 @@ def _backward(saved, last_gradient: jax.Array):
     _, gradients = lax.scan(partial(_step_back, kernel.T), start, inputs, reverse=True)
     flat = gradients.reshape(-1, gradients.shape[-1])  # [time * batch, 4 hidden]
     kernel_gradient = hidden.reshape(-1, len(kernel)).T @ flat
-    table_gradient = jnp.zeros_like(table).at[symbols.T.reshape(-1)].add(flat)
+    add = partial(_add_by_symbol, len(table))
+    table_gradient = lax.platform_dependent(
+        symbols.T.reshape(-1), flat, cpu=add, default=partial(_multiply_by_symbol, len(table))
+    )
     return table_gradient, kernel_gradient, None
+
+
+def _add_by_symbol(num_symbols: int, symbols: jax.Array, rows: jax.Array) -> jax.Array:
+    """The sum of each symbol's rows, ``float[num_symbols, n]``: eight times faster on a CPU."""
+    return jnp.zeros((num_symbols, rows.shape[1]), rows.dtype).at[symbols].add(rows)
+
+
+def _multiply_by_symbol(num_symbols: int, symbols: jax.Array, rows: jax.Array) -> jax.Array:
+    """The same as a product: a GPU would add in another order, to other bits, each time."""
+    is_symbol = jnp.arange(num_symbols, dtype=symbols.dtype)[:, None] == symbols[None]
+    return is_symbol.astype(rows.dtype) @ rows
 
 
 def _step_back(kernel_transposed: jax.Array, state, inputs):
