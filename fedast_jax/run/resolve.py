@@ -97,9 +97,13 @@ class _Known(Registries):
     def check_task(self, task: TaskConfig) -> None:
         """Against its kind: who holds the data, and which data it is."""
         kind = get_kind(task.kind)
-        if (kind.dataset is None) != (task.dataset is not None):
-            open_kinds = "for a kind that leaves it open and for no other"
-            raise ValueError(f"dataset is needed {open_kinds}; kind {task.kind!r} is not so")
+        if kind.dataset is None and task.dataset is None:
+            raise ValueError(f"kind {task.kind!r} needs dataset, the name of a data set")
+        if kind.dataset is not None and task.dataset is not None:
+            raise ValueError(
+                f"dataset is for kinds that leave it open; kind {task.kind!r} has "
+                f"{kind.dataset!r}: leave it out"
+            )
         if kind.defaults.samples_per_client is None:
             _check_given_clients(task)
         elif task.samples_per_client is None or task.dirichlet_alpha is None:
