@@ -145,7 +145,7 @@ def data_shapes(kind: Any, shaped: Any) -> tuple[Any, ...]:
 
     from fedast_jax.run.bench import shape_of
 
-    if kind.data == "text":
+    if kind.name == "shakespeare":
         text = {"text": shaped(TEXT[:1], jnp.uint8), "starts": shaped(TEXT[1:], jnp.int32)}
         return text, {**text, "starts": shaped((NUM_TESTS,), jnp.int32)}
     return tuple(

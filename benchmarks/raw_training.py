@@ -103,7 +103,7 @@ def prepare_torch(kind: Kind, num_updates: int) -> Callable[[], float]:
 def torch_inputs(kind: Kind) -> torch.Tensor:
     """Random examples of one client."""
     shape, number = shape_of(kind), work_of(kind).num_samples or 640
-    if kind.data == "text":
+    if kind.name == "shakespeare":
         return torch.randint(0, shape.num_classes, (number, *shape.input_shape))
     height, width, channels = shape.input_shape
     return torch.randn(number, channels, height, width)

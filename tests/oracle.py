@@ -27,7 +27,7 @@ from sklearn.gaussian_process.kernels import Matern
 from fedast_jax.clients.delays import CHUNK, LAWS, Dispatches, Stream, client_delays, generator
 from fedast_jax.config.settings import Config, Fidelity, TaskConfig
 from fedast_jax.config.work import LocalWork
-from fedast_jax.data.task_data import Clients, TaskData, load_task_data
+from fedast_jax.data.task_data import Clients, TaskData
 from fedast_jax.engine.engine import INITIAL_MODEL, request_key
 from fedast_jax.engine.local_train import AUGMENT, batch_samples
 from fedast_jax.tasks import Task, get_kind
@@ -947,7 +947,9 @@ def simulate_one_by_one(config: Config, learner: Learner | None = None) -> list[
 @cache
 def load_data(kind: str) -> TaskData:
     """The data of a kind."""
-    return load_task_data(get_kind(kind), None)
+    found = get_kind(kind)
+    assert found.dataset is not None
+    return found.load(found.dataset, None)
 
 
 @cache

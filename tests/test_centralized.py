@@ -9,7 +9,7 @@ from fedast_jax.algorithms.centralized import Chain, ChainTimeline
 from fedast_jax.algorithms.log import Limits
 from fedast_jax.config.errors import ConfigError
 from fedast_jax.config.work import LocalWork
-from fedast_jax.data.task_data import PooledData, load_task_data
+from fedast_jax.data.pooled_data import PooledData
 from fedast_jax.run.prepare import prepare
 from fedast_jax.run.resolve import make_config, resolve
 from fedast_jax.run.simulate import simulate
@@ -124,7 +124,7 @@ def test_more_clients_than_roles_do_not_matter(tmp_path, monkeypatch):
     (loss,) = result.evaluations.loss
     assert 0 < loss < 6  # ln 80 = 4.4 before training
     (table_,) = result.partition()
-    data = load_task_data(get_kind("shakespeare"), None)
+    data = get_kind("shakespeare").load("shakespeare", None)
     assert len(table_) == len(data.on_device.train["starts"])
 
 

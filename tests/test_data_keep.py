@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import fedast_jax as fx
-from fedast_jax.data import task_data
 from fedast_jax.data.dataset import Dataset
+from fedast_jax.data.image_data import ImageData
 from fedast_jax.data.keep import keep
 from fedast_jax.tasks import TASKS, Defaults, Kind, Normalise, Shape, Task, classification
 
@@ -32,14 +32,15 @@ def build(shape: Shape) -> Task:
 
 @pytest.fixture
 def own_kind(monkeypatch) -> str:
-    monkeypatch.setitem(
-        task_data.LOADERS, "own", lambda kind, name, tests: task_data.ImageData(dataset(), tests)
-    )
     defaults = Defaults(
         client_lr=1.0, weight_decay=0.0, step_time=0.5, server_lr=1.0, batch_size=10,
         samples_per_client=20, dirichlet_alpha=100.0, test_every=1, num_active=4, buffer_size=2,
     )  # fmt: skip
-    monkeypatch.setitem(TASKS, "own", Kind("own", None, build, defaults, data="own"))
+    monkeypatch.setitem(
+        TASKS,
+        "own",
+        Kind("own", "own", build, defaults, load=lambda name, tests: ImageData(dataset(), tests)),
+    )
     return "own"
 
 
@@ -69,7 +70,7 @@ def test_floats_keep_their_values():
 
 
 def test_what_is_on_the_device_is_what_was_announced():
-    data = task_data.ImageData(dataset(np.float64))
+    data = ImageData(dataset(np.float64))
     placed = data.put()
     for name, one in data.train_shapes.items():
         assert (placed.train[name].shape, placed.train[name].dtype) == (one.shape, one.dtype)
@@ -112,4 +113,4 @@ def test_what_cannot_be_kept_is_refused(values, says):
 )
 def test_labels_that_do_not_suit_are_refused(change, says):
     with pytest.raises(fx.DataError, match=says):
-        task_data.ImageData(dataset()._replace(**change))
+        ImageData(dataset()._replace(**change))

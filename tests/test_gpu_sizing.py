@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 
 import fedast_jax as fx
 from fedast_jax.data import Dataset
-from fedast_jax.data.task_data import ImageData
-from fedast_jax.run import prepare as setup
+from fedast_jax.data.image_data import ImageData
 from fedast_jax.run.sizing import Sizing, most_filled
+from fedast_jax.tasks import TASKS, get_kind
 
 
 def cifar10() -> ImageData:
@@ -24,7 +26,8 @@ def cifar10() -> ImageData:
 def test_many_seeds_of_a_large_model_fill_their_batches(monkeypatch):
     """CIFAR-10, 64 seeds, 63 GiB: the widest batch would have left room for one replicate."""
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    monkeypatch.setattr(setup, "load_task_data", lambda *_: cifar10())
+    kind = dataclasses.replace(get_kind("cifar10"), load=lambda *_: cifar10())
+    monkeypatch.setitem(TASKS, "cifar10", kind)
     tasks = {"cifar10": {"target_accuracy": "none"}}
     config = fx.make_config(
         {"memory_gib": 63, "num_seeds": 64, "max_updates": 2000, "tasks": tasks}

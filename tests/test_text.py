@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 
 from fedast_jax.config.errors import ConfigError
 from fedast_jax.data import DataError
-from fedast_jax.data.task_data import TextData, evenly
+from fedast_jax.data.task_data import evenly
 from fedast_jax.data.text import SYMBOLS, Roles, decode, encode, make_text_dataset, split_text
-from fedast_jax.data.text_sources import join_windows, load_shakespeare, parse_play
+from fedast_jax.data.text_data import TextData
+from fedast_jax.data.text_sources import join_windows, load_roles, parse_play
 from fedast_jax.engine.draws import draw_from_span, draw_subsets
 from fedast_jax.run.prepare import prepare
 from fedast_jax.run.resolve import make_config
@@ -110,7 +111,7 @@ def test_the_split_is_leafs():
 def test_clients_are_the_roles_of_160_characters_and_more(folder):
     write_play(folder, "b", speech("LONG", 900) + speech("SHORT", 159) + speech("JUST", 160))
     write_play(folder, "a", speech("LONG", 700))
-    dataset = load_shakespeare()
+    dataset = load_roles()
     assert dataset.clients == ("a/LONG", "b/LONG", "b/JUST")
     assert dataset.num_windows.tolist() == [496, 656, 64]
     assert dataset.first_window.tolist() == [0, 496, 1152]
@@ -123,7 +124,7 @@ def test_clients_are_the_roles_of_160_characters_and_more(folder):
 
 def test_no_test_window_shares_a_character_with_a_training_window(folder):
     write_play(folder, "a", speech("A", 700) + speech("B", 1300))
-    dataset = load_shakespeare()
+    dataset = load_roles()
     seen = np.zeros(len(dataset.text), bool)
     for start in dataset.train_starts:
         seen[start : start + 80] = True
@@ -147,8 +148,8 @@ def test_unknown_characters_become_spaces_and_are_counted(text):
 def test_unknown_characters_are_reported_once(folder, caplog):
     write_play(folder, "a", speech("A", 900) + "A:\n$5, \u00e9t\u00e9\n")
     with caplog.at_level(logging.WARNING, "fedast_jax"):
-        assert load_shakespeare().num_unknown == 3
-        load_shakespeare()
+        assert load_roles().num_unknown == 3
+        load_roles()
     assert [record.getMessage()[:61] for record in caplog.records] == [
         "characters outside the 80 known symbols, read as spaces: 3 (pl"[:61]
     ]
@@ -161,7 +162,7 @@ def test_leafs_files_give_the_same_windows(folder):
     write_leaf(folder, "train", leaf_file(TEXTS, slice(0, 500)))
     write_leaf(folder, "test", leaf_file(TEXTS, slice(579, None)))
     write_play(folder, "ignored", speech("A", 900))
-    dataset = load_shakespeare()
+    dataset = load_roles()
     assert dataset.clients == ("A", "B")
     assert dataset.num_windows.tolist() == [500, 500]
     wanted = [text[i : i + 81] for text in TEXTS.values() for i in range(500)]
@@ -174,7 +175,7 @@ def test_leafs_files_give_the_same_windows(folder):
 def test_leafs_user_who_only_tests_is_no_client(folder):
     write_leaf(folder, "train", leaf_file({"A": TEXTS["A"]}, slice(0, 50)))
     write_leaf(folder, "test", leaf_file(TEXTS, slice(300, 400)))
-    dataset = load_shakespeare()
+    dataset = load_roles()
     assert dataset.clients == ("A",)
     assert len(dataset.test_starts) == 200
 
@@ -224,18 +225,18 @@ def test_a_broken_leaf_file_is_refused(folder, message):
     write_leaf(folder, "train", leaf_file(TEXTS, slice(0, 9)))
     write_leaf(folder, "test", BROKEN_LEAF[message])
     with pytest.raises(DataError, match=message) as error:
-        load_shakespeare()
+        load_roles()
     assert "all_data_test_8.json" in str(error.value)
 
 
 def test_a_leaf_file_that_is_no_json_is_refused(folder):
     write_leaf(folder, "test", leaf_file(TEXTS, slice(0, 9)))
     with pytest.raises(DataError, match=r"only a part of LEAF's files: add train/\*\.json"):
-        load_shakespeare()
+        load_roles()
     (folder / "train").mkdir()
     (folder / "train" / "a.json").write_text("{")
     with pytest.raises(DataError, match=r"a\.json .* is no JSON file"):
-        load_shakespeare()
+        load_roles()
 
 
 @pytest.mark.parametrize(
@@ -251,19 +252,19 @@ def test_a_leaf_file_that_is_no_json_is_refused(folder):
 def test_a_file_without_roles_is_refused(folder, text, message):
     write_play(folder, "a", text)
     with pytest.raises(DataError, match=message):
-        load_shakespeare()
+        load_roles()
 
 
 def test_a_file_that_is_no_text_is_refused(folder):
     write_play(folder, "a", "")
     (folder / "plays" / "a.txt").write_bytes(b"\xff\xfe\xff")
     with pytest.raises(DataError, match=r"a\.txt \(not UTF-8 text\)"):
-        load_shakespeare()
+        load_roles()
 
 
 def test_missing_data_is_answered_with_what_to_do():
     with pytest.raises(DataError, match="set FEDAST_DATA_DIR to a folder"):
-        load_shakespeare()
+        load_roles()
 
 
 def dataset_of(*sizes: int):
@@ -396,7 +397,7 @@ REAL = Path(os.environ.get("FEDAST_DATA_DIR", "")) / "shakespeare" / "plays"
 @pytest.mark.skipif(not any(REAL.glob("*.txt")), reason="needs $FEDAST_DATA_DIR/shakespeare")
 def test_the_plays_have_1054_clients(monkeypatch):
     monkeypatch.setenv("FEDAST_DATA_DIR", str(REAL.parents[1]))
-    dataset = load_shakespeare()
+    dataset = load_roles()
     assert len(dataset.clients) == 1054
     assert dataset.num_windows.min() == 64
     assert len(dataset.train_starts) == 3_374_033
@@ -422,7 +423,7 @@ def test_tfds_tiny_shakespeare_is_one_play_in_three_parts(tmp_path):
 
     tfds.disable_progress_bar()
     Builder(data_dir=tmp_path / "TFDS_DATA_DIR", file_format="array_record").download_and_prepare()
-    dataset = load_shakespeare()
+    dataset = load_roles()
     assert dataset.clients == ("tiny_shakespeare/First Citizen", "tiny_shakespeare/All")
     assert windows(dataset, dataset.train_starts[:1])[0] == speech("X", 900)[3 : 3 + 81]
     assert "TFDS" in dataset.source

@@ -12,7 +12,7 @@ from .errors import DataError
 from .sources import DATASETS, find_source, how_to_get, load_dataset
 from .text import SYMBOLS, WINDOW, TextDataset
 from .text_sources import NAME as TEXT
-from .text_sources import find_shakespeare, how_to_get_text, load_shakespeare
+from .text_sources import find_roles, how_to_get_text, load_roles
 
 CHUNK = 1000  # images summed up at a time
 
@@ -52,7 +52,7 @@ def list_datasets() -> list[DatasetRow]:
 
 def text_row() -> DatasetRow:
     """The line of the text."""
-    source = find_shakespeare()
+    source = find_roles()
     words = source.words if source else how_to_get_text()
     return DatasetRow(TEXT, source is not None, words, None, None, len(SYMBOLS), (WINDOW,))
 
@@ -116,7 +116,7 @@ def check_text() -> TextReport:
     Raises:
         DataError: it is missing or broken.
     """
-    dataset: TextDataset = load_shakespeare()
+    dataset: TextDataset = load_roles()
     windows = np.sort(dataset.num_windows)
     return TextReport(
         name=dataset.name,

@@ -30,27 +30,28 @@ class TextSource(NamedTuple):
     load: Callable[[], TextDataset]
 
 
-def load_shakespeare() -> TextDataset:
-    """Load the text.
+def load_roles(name: str = NAME) -> TextDataset:
+    """Load a text, by default Shakespeare's.
 
     Raises:
         DataError: nothing found, or files that are incomplete or damaged.
     """
-    source = find_shakespeare()
+    source = find_roles(name)
     if source is None:
-        raise DataError(how_to_get_text())
+        raise DataError(how_to_get_text(name))
     return source.load()
 
 
-def find_shakespeare() -> TextSource | None:
+def find_roles(name: str = NAME) -> TextSource | None:
     """The first of these that is there.
 
-    1. LEAF's files ``shakespeare/train/*.json`` and ``shakespeare/test/*.json``;
-    2. plays ``shakespeare/plays/*.txt``: a line ``ROLE:``, the lines of that speech, a blank line;
+    1. LEAF's files ``NAME/train/*.json`` and ``NAME/test/*.json``;
+    2. plays ``NAME/plays/*.txt``: a line ``ROLE:``, the lines of that speech, a blank line;
        both in ``$FEDAST_DATA_DIR``, or among the downloaded files;
-    3. the prepared TFDS set ``tiny_shakespeare`` (roles of different plays are not told apart).
+    3. of Shakespeare the prepared TFDS set ``tiny_shakespeare`` (roles of different plays are not
+       told apart).
     """
-    for folder in file_folders(NAME):
+    for folder in file_folders(name):
         leaf = [sorted((folder / part).glob("*.json")) for part in ("train", "test")]
         if any(leaf):
             return TextSource(f"LEAF files in {folder}", partial(load_leaf, folder, *leaf))
@@ -58,17 +59,18 @@ def find_shakespeare() -> TextSource | None:
         if plays:
             words = f"plays in {folder / 'plays'}"
             return TextSource(words, partial(load_plays, plays, words))
-    prepared = find_prepared(TFDS_NAME)
+    prepared = find_prepared(TFDS_NAME) if name == NAME else None
     if prepared is None:
         return None
     return TextSource(f"texts of TFDS, {prepared}", partial(load_tiny_shakespeare, prepared))
 
 
-def how_to_get_text() -> str:
+def how_to_get_text(name: str = NAME) -> str:
     """One sentence on which files to put where."""
+    tfds = f", or prepare {TFDS_NAME} of TFDS" if name == NAME else ""
     return (
-        f"data set {NAME!r} was not found: set FEDAST_DATA_DIR to a folder whose folder {NAME} "
-        f"holds plays/*.txt or LEAF's train/*.json and test/*.json, or prepare {TFDS_NAME} of TFDS"
+        f"data set {name!r} was not found: set FEDAST_DATA_DIR to a folder whose folder {name} "
+        f"holds plays/*.txt or LEAF's train/*.json and test/*.json{tfds}"
     )
 
 

@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from ..tasks.base import Data, Task
+from ..data.shapes import Data
+from ..tasks.base import Task
 
 
 def matmul_flops(function: Callable[..., Any], *args: Any) -> int:

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from ..config.work import LocalWork
-from ..tasks.base import Data, Params, Task
+from ..data.shapes import Data
+from ..tasks.base import Params, Task
 from .draws import draw_from_span
 
 AUGMENT = 1 << 20  # step keys are folded from here on, clear of the epochs' (and steps') order keys

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from ..config.work import LocalWork
+from ..data.shapes import Data
 from ..data.task_data import TaskData
-from ..tasks.base import Data, Task
+from ..tasks.base import Task
 from .engine import EngineSpec
 from .flops import inner_programs
 

@@ -11,7 +11,7 @@ import pandas as pd
 from ..algorithms import get_algorithm
 from ..clients.holdings import draw_holdings
 from ..config.settings import Config
-from ..data.task_data import PooledData, load_task_data
+from ..data.pooled_data import PooledData
 from ..tasks import get_kind
 from .records import STATUSES, LaneRecord, ReplicateRecord
 
@@ -88,7 +88,7 @@ def partition_tables(config: Config, indices: Sequence[int]) -> Iterator[pd.Data
     pools_data = get_algorithm(config.algorithm).pools_data
     for index in indices:
         for number, (name, task) in enumerate(config.named_tasks):
-            data = load_task_data(get_kind(task.kind), task.dataset, task.test_samples)
+            data = get_kind(task.kind).load_for(task)
             holdings = draw_holdings(
                 PooledData(data) if pools_data else data,
                 task,

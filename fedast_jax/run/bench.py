@@ -14,12 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..config.work import LocalWork
+from ..data.shapes import Data
 from ..engine.engine import Engine, EngineSpec, Pool
 from ..engine.flops import gemm_peak, step_flops
 from ..planning.pack import LaneColumns, Program, Shapes, pack
 from ..planning.schedule import Schedule
 from ..tasks import Kind, Shape, get_kind
-from ..tasks.base import Data
 
 SLOTS = 16  # requests of one batch on one device
 NUM_EXAMPLES = 4000
@@ -170,14 +170,7 @@ def shape_of(kind: Kind) -> Shape:
 
 def random_data(kind: Kind) -> Data:
     """Examples without any meaning, stored as the engine stores real ones."""
-    rng, shape = np.random.default_rng(0), shape_of(kind)
-    if kind.data == "text":
-        size = NUM_EXAMPLES + shape.input_shape[0]
-        text = rng.integers(0, shape.num_classes, size, dtype=np.uint8)
-        return {"text": jnp.asarray(text), "starts": jnp.arange(NUM_EXAMPLES, dtype=jnp.int32)}
-    images = rng.integers(0, 256, (NUM_EXAMPLES, *shape.input_shape), dtype=np.uint8)
-    labels = rng.integers(0, shape.num_classes, NUM_EXAMPLES, dtype=np.int32)
-    return {"images": jnp.asarray(images), "labels": jnp.asarray(labels)}
+    return kind.random_data(shape_of(kind), NUM_EXAMPLES)
 
 
 def random_samples(work: LocalWork, count: int) -> np.ndarray:

@@ -10,7 +10,8 @@ import jax
 
 from ..config.errors import ConfigError
 from ..config.settings import Config
-from ..data.task_data import PooledData, TaskData, load_task_data
+from ..data.pooled_data import PooledData
+from ..data.task_data import TaskData
 from ..engine.engine import EngineSpec
 from ..engine.flops import step_flops
 from ..planning.pool import LanePool
@@ -107,9 +108,9 @@ def load(settings: Sequence[Resolved]) -> list[Loaded]:
 def _data(resolved: Resolved, task: ResolvedTask, shared: dict[tuple, TaskData]) -> TaskData:
     """A task's data as the algorithm sees it."""
     kind, settings = task.kind, task.settings
-    source = kind.data, kind.dataset or settings.dataset, settings.test_samples
+    source = kind.load, kind.dataset or settings.dataset, settings.test_samples
     if source not in shared:
-        shared[source] = load_task_data(kind, settings.dataset, settings.test_samples)
+        shared[source] = kind.load_for(settings)
     if resolved.algorithm.pools_data:
         shared.setdefault(("pooled", *source), PooledData(shared[source]))
         source = ("pooled", *source)

@@ -101,7 +101,7 @@ class _Known(Registries):
             raise ValueError(f"kind {task.kind!r} needs dataset, the name of a data set")
         if kind.dataset is not None and task.dataset is not None:
             raise ValueError(
-                f"dataset is for kinds that leave it open; kind {task.kind!r} has "
+                f"dataset is for kinds that leave it open, as 'tfds' does; kind {task.kind!r} has "
                 f"{kind.dataset!r}: leave it out"
             )
         if kind.defaults.samples_per_client is None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from ..config.closest import did_you_mean
+from ..data.shapes import Data as Data
+from ..data.shapes import Shape as Shape
 from . import cifar10, cifar100, digits, fashion_mnist, mnist, shakespeare, tfds
 from .base import Batch as Batch
-from .base import Data as Data
 from .base import Defaults as Defaults
 from .base import Kind as Kind
 from .base import Params as Params
-from .base import Shape as Shape
 from .base import Task as Task
 from .classification import Normalise as Normalise
 from .classification import classification as classification

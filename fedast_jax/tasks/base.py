@@ -9,9 +9,12 @@ from typing import Any, NamedTuple
 import jax
 
 from ..config.choices import Fidelity
+from ..config.tables import TaskConfig
+from ..data.image_data import load_images, random_images
+from ..data.shapes import Data, Shape
+from ..data.task_data import TaskData
 
 Params = Any  # a tree of float arrays: the model
-Data = Any  # a tree of arrays that stays on the device for the whole run
 Batch = Any  # what one step of training or testing sees
 
 
@@ -57,13 +60,6 @@ class Defaults:
         object.__setattr__(self, "synchronous", {**SYNCHRONOUS, **self.synchronous})
 
 
-class Shape(NamedTuple):
-    """What a model must know of its data before it is built."""
-
-    input_shape: tuple[int, ...]  # (height, width, channels) as stored; of text: (window,)
-    num_classes: int
-
-
 @dataclass(frozen=True)
 class Kind:
     """A registry entry: the task as a function of the shape of its data, and its defaults."""
@@ -75,9 +71,22 @@ class Kind:
     micro_batch: Mapping[str, int] = field(default_factory=dict)
     """Clients trained side by side, by backend ("cpu", "gpu", "tpu"); absent: the whole batch."""
     test_chunk: int = 1000  # examples of the test set scored at once
-    data: str = "images"  # what its data is: a key of ``task_data.LOADERS``
+    load: Callable[[str, int | None], TaskData] = load_images
+    """``(name of the data set, test_samples) -> data``."""
+    random_data: Callable[[Shape, int], Data] = random_images
+    """``(shape, number of examples) -> training data`` without any meaning, for measurements."""
     authors_build: Callable[[Shape], Task] | None = None
     """Instead of ``build`` with ``fidelity = "authors"``, where the authors' model differs."""
+
+    def load_for(self, settings: TaskConfig) -> TaskData:
+        """The data of a task of this kind.
+
+        Raises:
+            DataError: it is missing or broken.
+        """
+        name = self.dataset or settings.dataset
+        assert name is not None, "the kind leaves its data set open, and the task names none"
+        return self.load(name, settings.test_samples)
 
     def following(self, fidelity: Fidelity) -> Kind:
         """The kind whose ``build`` is that of the paper, or of the authors' code."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .base import Defaults, Kind, Shape, Task
+from ..data.shapes import Shape
+from .base import Defaults, Kind, Task
 from .classification import Normalise, classification
 from .nn.augment import crop_and_flip
 from .nn.resnet import ResNet18

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .base import Data, Params, Shape, Task
+from ..data.shapes import Data, Shape
+from .base import Params, Task
 from .nn.layers import default_float
 
 

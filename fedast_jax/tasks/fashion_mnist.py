@@ -5,7 +5,8 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 
-from .base import Defaults, Kind, Shape, Task
+from ..data.shapes import Shape
+from .base import Defaults, Kind, Task
 from .classification import Normalise, classification
 from .nn.layers import Conv, Dense, flatten, max_pool, to_batch_innermost
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax
 
-from .base import Defaults, Kind, Shape, Task
+from ..data.shapes import Shape
+from .base import Defaults, Kind, Task
 from .classification import Normalise, classification
 from .nn.layers import Dense
 

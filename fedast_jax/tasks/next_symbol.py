@@ -8,7 +8,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from .base import Data, Params, Shape, Task
+from ..data.shapes import Data, Shape
+from .base import Params, Task
 from .classification import score_logits
 
 

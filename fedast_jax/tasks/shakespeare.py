@@ -9,7 +9,9 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 
-from .base import Defaults, Kind, Shape, Task
+from ..data.shapes import Shape
+from ..data.text_data import load_text, random_text
+from .base import Defaults, Kind, Task
 from .next_symbol import next_symbol
 from .nn.layers import Dense
 from .nn.lstm import SymbolLSTM
@@ -33,7 +35,8 @@ def build(shape: Shape) -> Task:
 KIND = Kind(
     name="shakespeare",
     dataset="shakespeare",
-    data="text",
+    load=load_text,
+    random_data=random_text,
     build=build,
     defaults=Defaults(
         synchronous={"sync_weight": 68.0},

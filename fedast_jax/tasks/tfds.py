@@ -5,7 +5,9 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 
-from .base import Defaults, Kind, Shape, Task
+from ..data.image_data import load_tfds_images
+from ..data.shapes import Shape
+from .base import Defaults, Kind, Task
 from .classification import Normalise, classification
 from .mnist import MLP
 from .nn.layers import Conv, Dense, flatten, max_pool, to_batch_innermost
@@ -41,6 +43,7 @@ def build(shape: Shape) -> Task:
 KIND = Kind(
     name="tfds",
     dataset=None,
+    load=load_tfds_images,
     build=build,
     defaults=Defaults(client_lr=0.05, weight_decay=3e-4, step_time=0.1),
     micro_batch={"cpu": 1, "gpu": 64, "tpu": 64},
