@@ -75,7 +75,7 @@ def _score_group(
         batch: Batch = task.take(data, jnp.where(is_real, places, 0), None)
 
         def score(one: Params) -> jax.Array:
-            return jnp.where(is_real, jnp.stack(task.score(one, batch)), 0).sum(-1)
+            return jnp.where(is_real[None], jnp.stack(task.score(one, batch)), 0).sum(-1)
 
         return totals + side_by_side(score, shape.side_by_side)(params), None
 

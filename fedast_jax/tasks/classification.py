@@ -75,7 +75,7 @@ def classification(
 def score_logits(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
     """``(float[batch, classes], int32[batch])`` to ``(correct[batch], cross entropy[batch])``."""
     # of the label by a mask: the gradient of picking it out would be a scatter
-    is_label = labels[:, None] == jnp.arange(logits.shape[-1], dtype=labels.dtype)
+    is_label = labels[:, None] == jnp.arange(logits.shape[-1], dtype=labels.dtype)[None]
     of_label = jnp.where(is_label, logits, 0).sum(-1)
     each_loss = jax.nn.logsumexp(logits, axis=-1) - of_label
     correct = (first_largest(logits) == labels).astype(each_loss.dtype)
