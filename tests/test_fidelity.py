@@ -529,7 +529,7 @@ def test_the_paper_is_the_default():
     timeline = ALGORITHMS["fedast"].make_timeline(plain, 0)
     assert isinstance(timeline, Timeline)
     assert timeline._rules == Rules()
-    with pytest.raises(ConfigError, match=r"fidelity: must be 'paper' or 'authors', got 'author'"):
+    with pytest.raises(ConfigError, match=r"fidelity must be 'paper' or 'authors', got 'author'"):
         config_of("author")
 
 

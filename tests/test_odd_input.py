@@ -65,7 +65,7 @@ def test_a_deep_run_json_or_manifest_is_refused(said):
     folder = Path("a.partial/checkpoints")
     folder.mkdir(parents=True)
     (folder / "run.json").write_text(DEEP)
-    assert "run.json' cannot be read" in said("resume", "a")
+    assert "it is not JSON" in said("resume", "a")
     Path("b").mkdir()
     Path("b/manifest.json").write_text(DEEP)
     assert "is not the folder of a run" in said("resume", "b")

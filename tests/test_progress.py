@@ -3,41 +3,32 @@
 from __future__ import annotations
 
 from io import StringIO
-from types import SimpleNamespace
-from typing import Any
 
 from rich.console import Console
 
 from fedast_jax.results import progress
 from fedast_jax.results.progress import Pace, Reporter
+from fedast_jax.results.records import Progress
 
 
-def driver(share: float, updates: int = 0, compiled: float = 0.0) -> Any:
-    """One replicate of which so much is over."""
-    config = SimpleNamespace(max_updates=1000, time_limit=None)
-    timeline = SimpleNamespace(num_arrivals=1000 * share, time=100 * share)
-    one = SimpleNamespace(config=config, timeline=timeline, lanes=[None], evaluations=[])
-    one.lanes = [SimpleNamespace(settings=SimpleNamespace(max_rounds=None), task=0)]
-    seconds = SimpleNamespace(compile=compiled)
-    return SimpleNamespace(
-        done=[], resident=[one], waiting=[], counts=SimpleNamespace(updates=updates),
-        executor=SimpleNamespace(seconds=seconds),
-    )  # fmt: skip
+def state(share: float, updates: int = 0, compiled: float = 0.0) -> Progress:
+    """A run of which so much is over."""
+    return Progress(share, 100 * share, updates, 1.0, 0, 0, compiled, {})
 
 
 def test_no_estimate_while_compiling_and_none_that_counts_it():
     """A minute of compiling, then 10% in 5 s, and half of the rest would take 25 s more."""
     pace = Pace(0.0)
-    assert pace.words(driver(0.0, 0, compiled=60.0), 60.0) == []
-    assert pace.words(driver(0.1, 100, compiled=60.0), 65.0) == ["20.0 updates/s", "0:45 left"]
-    assert pace.words(driver(0.2, 200, compiled=90.0), 100.0) == []  # compiled again
-    assert pace.words(driver(0.6, 600, compiled=90.0), 110.0) == ["40.0 updates/s", "0:10 left"]
+    assert pace.words(state(0.0, 0, compiled=60.0), 60.0) == []
+    assert pace.words(state(0.1, 100, compiled=60.0), 65.0) == ["20.0 updates/s", "0:45 left"]
+    assert pace.words(state(0.2, 200, compiled=90.0), 100.0) == []  # compiled again
+    assert pace.words(state(0.6, 600, compiled=90.0), 110.0) == ["40.0 updates/s", "0:10 left"]
 
 
 def test_a_resumed_run_estimates_from_what_it_has_done_itself():
     pace = Pace(0.0)
-    assert pace.words(driver(0.8, 800), 1.0) == []
-    assert pace.words(driver(0.9, 900), 11.0)[1] == "0:10 left"
+    assert pace.words(state(0.8, 800), 1.0) == []
+    assert pace.words(state(0.9, 900), 11.0)[1] == "0:10 left"
 
 
 def lines(shares: list[float], clock: list[float], monkeypatch) -> list[str]:
@@ -47,7 +38,7 @@ def lines(shares: list[float], clock: list[float], monkeypatch) -> list[str]:
     console = Console(file=StringIO(), width=200)
     with Reporter(console) as reporter:
         for share in shares:
-            reporter.update(driver(share))
+            reporter.update(state(share))
     return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
 
 
@@ -64,7 +55,7 @@ def test_a_line_every_ten_seconds(monkeypatch):
 
 def test_progress_goes_to_standard_error(capsys):
     with Reporter() as reporter:
-        reporter.update(driver(0.5))
+        reporter.update(state(0.5))
     said = capsys.readouterr()
     assert said.out == ""
     assert "50%" in said.err

@@ -22,6 +22,7 @@ DATA = {
     "config.toml",
     "evaluations.parquet",
     "allocations.parquet",
+    "lanes.parquet",
     "summary.json",
     "manifest.json",
 }
@@ -30,7 +31,7 @@ DATA = {
 @pytest.fixture(scope="module")
 def result() -> Result:
     table = {"max_updates": 6, "num_clients": 10, "batch_width": 4, "tasks": {"softmax": {}}}
-    return fx.simulate(fx.make_config(table))
+    return fx.simulate(fx.make_config(table), keep_models=True)
 
 
 def renamed(result: Result, name: str) -> Result:
@@ -62,8 +63,8 @@ def test_a_figure_that_cannot_be_written_is_named(monkeypatch, tmp_path, result,
 
     monkeypatch.setattr(Figure, "savefig", fail)
     folder = run_folder.save(result, tmp_path / "out")
-    assert names(folder / "figures") == set()
-    assert "cannot draw accuracy.png (ValueError: no picture)" in capsys.readouterr().err
+    assert names(folder) == DATA
+    assert "cannot draw accuracy (ValueError: no picture)" in capsys.readouterr().err
 
 
 def test_figures_are_drawn_into_a_folder_that_is_complete(monkeypatch, tmp_path, result):
@@ -88,7 +89,7 @@ def test_where_not_all_has_room_the_rest_is_saved(monkeypatch, tmp_path, result)
         raise OSError(28, "No space left on device")
 
     (tmp_path / "rescue").mkdir()
-    monkeypatch.setattr(run_folder, "_write_models", fail)
+    monkeypatch.setattr(run_folder, "write_models", fail)
     monkeypatch.setattr(run_folder.tempfile, "gettempdir", lambda: str(tmp_path / "rescue"))
     with pytest.raises(run_folder.OutputError, match=r"the results are in .*, without models.npz$"):
         run_folder.save(result, tmp_path / "out", ["models"])
@@ -103,8 +104,8 @@ def test_where_nothing_has_room(monkeypatch, tmp_path, result):
         raise OSError(27, "File too large")
 
     (tmp_path / "rescue").mkdir()
-    monkeypatch.setattr(run_folder, "_write_text", fail)
-    monkeypatch.setattr(run_folder, "_write_table", fail)
+    monkeypatch.setattr(run_folder, "write_text", fail)
+    monkeypatch.setattr(run_folder, "write_table", fail)
     monkeypatch.setattr(run_folder.tempfile, "gettempdir", lambda: str(tmp_path / "rescue"))
     with pytest.raises(run_folder.OutputError, match="File too large; the results are lost"):
         run_folder.save(result, tmp_path / "out")

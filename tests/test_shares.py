@@ -58,7 +58,6 @@ def assert_same(ours: list[fx.Result], theirs: list[fx.Result]) -> None:
         for part, expected in zip(one.partition(), other.partition(), strict=True):
             assert part.equals(expected)
         assert one.manifest()["counts"]["arrivals"] == other.manifest()["counts"]["arrivals"]
-        assert one.manifest()["counts"]["updates"] == other.counts.updates
 
 
 @pytest.mark.parametrize("num_shares", [1, 2, 4])

@@ -16,6 +16,7 @@ from rich.console import Console
 import fedast_jax as fx
 from fedast_jax.cli.show import show
 from fedast_jax.config.errors import RecordError
+from fedast_jax.config.sheet import Row, Sheet
 from fedast_jax.results import run_folder
 from fedast_jax.results.console import show_costs, show_summary
 from fedast_jax.study.beside import side_by_side
@@ -93,6 +94,7 @@ def test_figures_are_the_same_bytes_and_the_table_the_same_words(
             show_costs(manifest, console)
         else:
             show_tables(compared if name == "study" else swept, console)
+            show_costs(manifest, console)
 
     assert words.splitlines()[:-1] == printed(at_the_end_of_the_run).splitlines()[:-1]
 
@@ -235,5 +237,7 @@ def test_what_a_prompt_shows_is_one_line(compared, of):
 
 
 def test_notebooks_show_names_as_they_are():
-    table = TABLE | {"name": "<b>&"}
-    assert "&lt;b&gt;&amp;" in fx.make_config(table)._repr_html_()
+    """No configuration allows such a name; a sheet takes any."""
+    sheet = Sheet("<b>&", ["task"], [], [Row(["<i>"])])
+    assert "<caption>&lt;b&gt;&amp;</caption>" in sheet.to_html()
+    assert "&lt;i&gt;" in sheet.to_html()

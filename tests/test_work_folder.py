@@ -34,7 +34,7 @@ def run_job() -> Job:
 def study_job() -> Job:
     from fedast_jax.study.variants import make_variants
 
-    return Job("study", [one.config for one in make_variants(TABLE)], table=TABLE)
+    return Job("study", [one.config for one in make_variants(TABLE)], {"save": []}, TABLE)
 
 
 def begun(target: Path, job: Job | None = None) -> Path:
@@ -94,11 +94,13 @@ EDITS = {
     "save of another type": (change("options", {"save": "models"}), "got 'models'"),
     "ray without options": (
         lambda one: one.update(command="ray", table={}),
-        "the options of 'ray' are address, num_cpus, num_gpus, got ['save']",
+        "the options of 'ray' are save, tasks, got ['save']",
     ),
     "ray with another type": (
         lambda one: one.update(
-            command="ray", table={}, options={"address": 1, "num_cpus": 1, "num_gpus": 0}
+            command="ray",
+            table={},
+            options={"save": [], "tasks": {"address": 1, "num_cpus": 1, "num_gpus": 0}},
         ),
         "the option address cannot be 1",
     ),

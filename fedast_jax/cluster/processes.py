@@ -84,6 +84,7 @@ class Place(NamedTuple):
         self.check(configs)
         facts = {**_versions(), "configuration": _digest(configs, how.keeps)}
         with call_roll(self.coordinator, self.num_processes, Card(self.process_id, facts)) as all_:
+            print(f"{self.num_processes} processes are there", file=sys.stderr, flush=True)
             said = _run(configs, self.process_id, self.num_processes, how)
             shares = self._exchange(all_, to_bytes(said))
         return merge(configs, shares, time.perf_counter() - start) if self.process_id == 0 else []

@@ -13,6 +13,8 @@ from .settings import Config
 from .toml import apply_override, load_table
 from .words import show
 
+LONGEST_PATH = 200  # characters of it in a message
+
 Source = str | Path | Mapping[str, Any] | Config
 """The name of a shipped configuration, a TOML file, a nested table of settings, or a Config."""
 
@@ -79,7 +81,7 @@ def find_config(name_or_path: str | Path) -> Path:
     if str(name_or_path) and _is(Path.is_dir, path):
         reason = f"{str(name_or_path)!r} is a folder"
     else:
-        reason = f"there is no configuration file {show(str(name_or_path))}"
+        reason = f"there is no configuration file {show(str(name_or_path), LONGEST_PATH)}"
     near = closest(str(name_or_path).removesuffix(".toml"), shipped)
     hint = f"did you mean {near!r}? " if near else ""
     plain = [name for name in shipped if "/" not in name]

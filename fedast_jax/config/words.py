@@ -78,7 +78,7 @@ def dotted(where: Iterable[str]) -> str:
     return ".".join(where).replace(".[", "[")
 
 
-def show(value: object) -> str:
+def show(value: object, most: int = SHOWN) -> str:
     """A value as it was written, in one line, cut short."""
     if isinstance(value, int) and value.bit_length() > 8 * SHOWN:
         return f"a number of over {value.bit_length() * 3 // 10:,} digits"
@@ -86,7 +86,7 @@ def show(value: object) -> str:
         return str(value)
     text = f"{value:,}" if isinstance(value, int) and abs(value) > 10**5 else repr(value)
     text = " ".join(text.split())
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def few(words: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,11 +18,22 @@ METADATA = {
 
 def write_pictures(figures: Mapping[str, Figure | None], folder: Path) -> list[Path]:
     """Write each figure as PNG, to look at, and as PDF, to print; what is None is left out."""
-    folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, figure in figures.items():
         for suffix in METADATA if figure is not None else ():
             assert figure is not None
             paths.append(folder / f"{name}.{suffix}")
-            figure.savefig(paths[-1], dpi=150, metadata=METADATA[suffix])
+            _write(figure, paths[-1], METADATA[suffix])
     return paths
+
+
+def _write(figure: Figure, path: Path, metadata: Mapping[str, None]) -> None:
+    """A file that is whole or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        figure.savefig(path, dpi=150, metadata=dict(metadata))
+    except BaseException:
+        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.parent.rmdir()  # unless another one is in it
+        raise
