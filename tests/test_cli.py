@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 import tomllib
-import tomllib
 from pathlib import Path
 
 import numpy as np

@@ -122,9 +122,7 @@ def test_what_one_algorithm_cannot_run_names_it():
 
 
 def test_an_algorithm_beside_compare_is_refused():
-    with pytest.raises(
-        ConfigError, match=r"'sync_st' says nothing beside study\.compare"
-    ):
+    with pytest.raises(ConfigError, match=r"'sync_st' says nothing beside study\.compare"):
         fx.compare(table(algorithm="sync_st"), ["fedast", "sync_st"])
 
 
