@@ -48,7 +48,7 @@ def rate(kind: str, num_devices: int) -> float:
     """Updates a second of training, of one seed without a target."""
     config = fx.make_config(
         {
-            "num_devices": num_devices,
+            "machine": {"num_devices": num_devices},
             "max_updates": UPDATES[kind],
             "tasks": {kind: {"target_accuracy": "none", "test_every": 1000}},
         }

@@ -154,8 +154,7 @@ def table(kind: str, replicates: int, width: int, precision: str, args: argparse
     return {
         "num_clients": 100 if args.tiny else 1000,
         "num_seeds": replicates,
-        "batch_width": width,
-        "precision": precision,
+        "machine": {"batch_width": width, "precision": precision},
         "max_updates": 200 if args.tiny else 1_000_000,
         "tasks": {kind: task},
     }
@@ -284,7 +283,8 @@ def digest(args: argparse.Namespace) -> str:
     from fedast_jax.run.checkpoint import Checkpoints
 
     config = table("fashion_mnist", 2, 8 if args.tiny else 64, "float32", args)
-    config |= {"max_updates": 60 if args.tiny else 400, "checkpoint_seconds": 0}
+    config["max_updates"] = 60 if args.tiny else 400
+    config["machine"]["checkpoint_seconds"] = 0
     segments: list[int] = []
     result = fx.simulate(
         fx.make_config(config),

@@ -54,7 +54,7 @@ def measure(num_clients: int, events: int, num_seeds: int, task: dict[str, int],
         "num_clients": num_clients,
         "num_seeds": num_seeds,
         "max_updates": events,  # of each seed
-        "batch_width": width,
+        "machine": {"batch_width": width},
         "tasks": {"digits": {**task, "target_accuracy": "none"}},
     }
     command = [sys.executable, __file__, "--plan", json.dumps(config)]

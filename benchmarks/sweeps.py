@@ -165,7 +165,7 @@ def checkpoints(repeats: int) -> None:
     for _ in range(repeats):
         times: list[float] = []
         with tempfile.TemporaryDirectory() as folder, timed(checkpoint.Keeper, "write", times):
-            config = mnist(num_seeds=16, max_updates=100, checkpoint_seconds=0)
+            config = mnist(num_seeds=16, max_updates=100, machine={"checkpoint_seconds": 0})
             result = simulate(config, checkpoints=Checkpoints(folder), keep_requests=False)
         cost, wall = statistics.mean(times), result.wall_seconds
         each = f"{cost:.3f} s each (mean), {max(times):.3f} s (most)"
@@ -207,7 +207,7 @@ def resume(repeats: int) -> None:
 
 def begin_and_kill(out: Path) -> None:
     """Start MNIST with 16 seeds; SIGKILL when it has written a checkpoint."""
-    options = ["--seeds", "16", "--set", "checkpoint_seconds=5", "--out", str(out)]
+    options = ["--seeds", "16", "--set", "machine.checkpoint_seconds=5", "--out", str(out)]
     command = [sys.executable, "-m", "fedast_jax.cli", "run", "mnist", *options]
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     folder = out.with_name(out.name + ".partial")
@@ -237,7 +237,8 @@ def resumed(folder: Path) -> None:
 def growth(repeats: int) -> None:
     """Resident memory after each hundred of runs; what they compile is kept on disk."""
     task = {"num_active": 4, "local_epochs": None, "local_steps": 1, "target_accuracy": "none"}
-    config = {"num_clients": 20, "batch_width": 4, "max_updates": 20, "tasks": {"digits": task}}
+    config = {"num_clients": 20, "max_updates": 20, "tasks": {"digits": task}}
+    config["machine"] = {"batch_width": 4}
     with tempfile.TemporaryDirectory() as folder:
         jax.config.update("jax_compilation_cache_dir", folder)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

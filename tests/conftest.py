@@ -158,7 +158,7 @@ def run_driver(
     """Run a configuration over pools of a chosen size.
 
     Args:
-        config: with ``batch_width``; one kind has one set of shapes.
+        config: with ``machine.batch_width``; one kind has one set of shapes.
         executor: what trains.
         capacity: rows of each pool at the start (versions, updates).
         num_resident, window: as of ``Driver.run``.
@@ -166,7 +166,7 @@ def run_driver(
         change: called with the driver when its first replicates have been admitted.
     """
     num_resident = num_resident or config.num_seeds
-    with jax.enable_x64(config.precision == "float64"):
+    with jax.enable_x64(config.machine.precision == "float64"):
         pools, setting = pools_of(config)
         for pool in pools:
             pool.grow(*capacity)
@@ -196,17 +196,17 @@ def pools_of(config: Config) -> tuple[list[LanePool], Setting]:
 
 def engine_spec(config: Config, task: ResolvedTask, steps: int = 3) -> EngineSpec:
     """The spec of a task's pool on this machine."""
-    assert config.batch_width is not None
+    assert config.machine.batch_width is not None
     return EngineSpec(
         kind=task.kind,
         shape=load_data(task.kind.name).shape,
         work=task.work,
         server_optimizer=task.settings.server_optimizer,
-        width=config.batch_width,
+        width=config.machine.batch_width,
         steps=steps,
-        precision=config.precision,
+        precision=config.machine.precision,
         backend=jax.default_backend(),
-        num_devices=config.num_devices,
+        num_devices=config.machine.num_devices,
     )
 
 
@@ -470,6 +470,7 @@ def scenarios(
     num_updates: tuple[int, int] = (1, 120),
     num_tasks: tuple[int, int] = (1, 4),
     granule: int = 1,
+    precision: str = "float32",
     **top: Any,
 ) -> Scenario:
     """Small runs in which much happens: ties, caps, stops, few rows, tiny windows.
@@ -487,7 +488,7 @@ def scenarios(
         "num_seeds": draw(st.integers(1, 3)),
         "num_clients": num_clients,
         "max_updates": draw(st.integers(*num_updates)),
-        "batch_width": draw(st.sampled_from(widths)),
+        "machine": {"batch_width": draw(st.sampled_from(widths)), "precision": precision},
         "delays": draw(st.sampled_from(DELAYS)),
     }
     for name, value in top.items():

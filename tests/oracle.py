@@ -939,7 +939,7 @@ def simulate_one_by_one(config: Config, learner: Learner | None = None) -> list[
     """Every replicate of a configuration, one after another: what its algorithm's oracle says."""
     asynchronous = AuthorsOracle if config.fidelity == "authors" else Oracle
     make = ORACLES.get(config.algorithm, asynchronous)
-    with jax.enable_x64(config.precision == "float64"):
+    with jax.enable_x64(config.machine.precision == "float64"):
         learner = learner or RealLearner(config)
         return [make(config, seed, learner).run() for seed in config.seeds]
 

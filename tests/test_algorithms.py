@@ -20,7 +20,12 @@ def two_rounds(algorithm: str, kind: str):
     task = {**SIZES, "max_rounds": 2, "num_active": 4, "test_every": 1, "target_accuracy": "none"}
     if not get_algorithm(algorithm).defaults:
         task["buffer_size"] = 2
-    top = {"num_clients": 6, "max_active_clients": 4, "keep_first": 3, "batch_width": 2}
+    top = {
+        "num_clients": 6,
+        "max_active_clients": 4,
+        "keep_first": 3,
+        "machine": {"batch_width": 2},
+    }
     return make_config({"algorithm": algorithm, **top, "tasks": {kind: task}})
 
 

@@ -90,7 +90,9 @@ UPDATES = [(1.0, 0.0), (3.0, 0.0), (2.0, 3.0)]
 @pytest.mark.parametrize("rows", [[0, 1, 2], [5, 3, 7]])
 def test_spread_by_hand(rows):
     """Whichever rows the updates lie in, and whatever the other rows hold."""
-    config = make_config({"tasks": {"softmax": {}}, "max_updates": 1, "batch_width": 1})
+    config = make_config(
+        {"tasks": {"softmax": {}}, "max_updates": 1, "machine": {"batch_width": 1}}
+    )
     engine = Engine(engine_spec(config, resolve(config).tasks[0]))
     updates = np.full((9, engine.num_params), 1e6, np.float32)
     updates[rows] = 0.0
@@ -101,7 +103,9 @@ def test_spread_by_hand(rows):
 
 
 def test_the_device_asks_for_the_updates_of_its_rows():
-    config = make_config({"tasks": {"softmax": {}}, "max_updates": 1, "batch_width": 1})
+    config = make_config(
+        {"tasks": {"softmax": {}}, "max_updates": 1, "machine": {"batch_width": 1}}
+    )
     (pool,), _ = pools_of(config)
     pool.grow(1, 8)
     device = Device()
@@ -441,7 +445,7 @@ def test_no_reallocation_with_option_s_or_a_single_task():
 
 @pytest.mark.parametrize("algorithm", ["async_fl", "fedbuff"])
 def test_algorithms_of_a_single_task(algorithm):
-    table = {"tasks": {"softmax": {}}, "max_updates": 50, "batch_width": 2}
+    table = {"tasks": {"softmax": {}}, "max_updates": 50, "machine": {"batch_width": 2}}
     several = {"tasks": {"softmax": {"copies": 2}}}
     with pytest.raises(ConfigError, match=f"{algorithm}' trains one task, got 2; choose 'fedast'"):
         make_config({**table, **several, "algorithm": algorithm})
@@ -465,7 +469,12 @@ def planned(table: dict) -> Timeline:
 
 def test_without_buffers_every_arrival_is_a_round():
     tasks = {"softmax": {"num_active": 6, "buffer_size": 3, "max_rounds": 9}, "tanh": {}}
-    table = {"tasks": tasks, "max_updates": 60, "batch_width": 2, "algorithm": "fedast_nobuffer"}
+    table = {
+        "tasks": tasks,
+        "max_updates": 60,
+        "machine": {"batch_width": 2},
+        "algorithm": "fedast_nobuffer",
+    }
     timeline = planned(table)
     for rounds in timeline.rounds:
         assert rounds.end.tolist() == list(range(1, len(rounds.arrived) + 1))

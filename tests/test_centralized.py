@@ -86,7 +86,11 @@ def test_the_pooled_data_is_all_there_is():
 
 def table(**task) -> dict:
     task = {"max_rounds": 2, **task}
-    return {"algorithm": "centralized", "batch_width": 2, "tasks": {"softmax": task}}
+    return {
+        "algorithm": "centralized",
+        "machine": {"batch_width": 2},
+        "tasks": {"softmax": task},
+    }
 
 
 def test_a_request_is_as_many_steps_on_batches_of_everything():
@@ -119,7 +123,7 @@ def test_more_clients_than_roles_do_not_matter(tmp_path, monkeypatch):
     text = "".join(f"R{role}:\n{'abcdefgh ' * 90}\n\n" for role in range(3))
     (plays / "a.txt").write_text(text)
     task = {"max_rounds": 1, "local_steps": 2, "batch_size": 8, "test_every": 1}
-    config = {"algorithm": "centralized", "num_clients": 1000, "batch_width": 1}
+    config = {"algorithm": "centralized", "num_clients": 1000, "machine": {"batch_width": 1}}
     result = simulate(make_config({**config, "tasks": {"shakespeare": task}}))
     (loss,) = result.evaluations.loss
     assert 0 < loss < 6  # ln 80 = 4.4 before training

@@ -155,7 +155,7 @@ def test_two_rounds_on_random_images():
         "batch_size": 4, "samples_per_client": 20,
     }  # fmt: skip
     result = simulate(
-        make_config({"num_clients": 4, "batch_width": 1, "tasks": {"cifar100": task}})
+        make_config({"num_clients": 4, "machine": {"batch_width": 1}, "tasks": {"cifar100": task}})
     )
     assert result.status == "finished"
     assert len(result.evaluations) == 2

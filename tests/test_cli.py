@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -227,8 +228,29 @@ def test_studies_save_requests_and_models(monkeypatch, tmp_path, config, capsys,
     assert "requests, models, partition" in capsys.readouterr().err
 
 
+def test_an_algorithm_given_is_run_alone(monkeypatch, tmp_path, config, capsys):
+    """Its folder is that of a run; a comparison then has nothing to compare."""
+    config.write_text(config.read_text() + '[study]\ncompare = ["fedast", "sync_st"]\n')
+    options = ["--set", "algorithm=fedbuff", "--out", tmp_path / "out"]
+    assert run(monkeypatch, "run", config, *options) == 0
+    assert not (tmp_path / "out" / "configs").exists()
+    written = tomllib.loads((tmp_path / "out" / "config.toml").read_text())
+    assert (written["algorithm"], written["study"]) == ("fedbuff", {"paired_seeds": True})
+    assert run(monkeypatch, "compare", config, "--set", "algorithm=fedbuff") == 2
+    assert "nothing to compare" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["run", "compare", "sweep", "plan"])
+def test_old_names_at_the_top_are_one_sentence(monkeypatch, config, capsys, command):
+    """Also where nothing else would be asked of them."""
+    for key, home in (("compare", "study"), ("sweep", "study"), ("num_devices", "machine")):
+        assert run(monkeypatch, command, config, "--set", f"{key}=2") == 2
+        said = capsys.readouterr().err
+        assert said == f"error: {key} has moved: write {home}.{key}, in the table [{home}]\n"
+
+
 def test_plan_lays_a_comparison_out_together(monkeypatch, config, capsys):
-    options = ["--set", 'compare=["fedast", "sync_st"]', "--set", "keep_first=3", "--json"]
+    options = ["--set", 'study.compare=["fedast", "sync_st"]', "--set", "keep_first=3", "--json"]
     assert run(monkeypatch, "plan", config, *options) == 0
     assert json.loads(capsys.readouterr().out)["events"] == 2 * 2 * 24
 
@@ -267,7 +289,7 @@ def test_version(monkeypatch, capsys):
         (["--seeds", "0"], ["num_seeds", "got 0"]),
         (["--save", "everything"], ["requests, models, partition", "'everything'"]),
         (["--set", "name=../../evil"], ["name: a name has 1 to 64 letters", "'../../evil'"]),
-        (["--set", "memory_gib=0.001"], ["GiB", "num_active=6", "memory_gib"]),
+        (["--set", "machine.memory_gib=0.001"], ["GiB", "num_active=6", "memory_gib"]),
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_nothing(

@@ -33,8 +33,8 @@ def compilations() -> Iterator[Callable[[], int]]:
 def config(num_seeds: int, top: dict[str, Any], **task: Any):
     """A short run of one small task."""
     tasks = {"one": {**TASK, **task}}
-    common = {"num_clients": 30, "batch_width": 4, "max_updates": 60, "num_seeds": num_seeds}
-    return make_config({**common, **top, "tasks": tasks})
+    common = {"num_clients": 30, "max_updates": 60, "num_seeds": num_seeds}
+    return make_config({**common, **top, "machine": {"batch_width": 4}, "tasks": tasks})
 
 
 def test_more_replicates_and_other_numbers_compile_nothing(compilations):

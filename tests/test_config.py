@@ -16,9 +16,11 @@ import fedast_jax as fx
 from fedast_jax.algorithms import ALGORITHMS
 from fedast_jax.clients.delays import LAWS
 from fedast_jax.config.errors import ConfigError
-from fedast_jax.config.settings import NAME, PRECISIONS, Config, DelayConfig
+from fedast_jax.config.settings import NAME, PRECISIONS, Config, DelayConfig, MachineConfig
+from fedast_jax.config.shipped import read_table
 from fedast_jax.engine.server import OPTIMIZERS
 from fedast_jax.run.resolve import load_config, make_config
+from fedast_jax.study.variants import make_variants
 from fedast_jax.tasks import TASKS
 
 
@@ -32,6 +34,11 @@ WHOLE = "must be a whole number, "
 BAD_TOP = {  # what is wrong: settings, and what the message must say
     "misspelt key": ({"num_client": 5}, ["'num_client'", "did you mean 'num_clients'?"]),
     "unknown key": ({"zzz": 5}, ["'zzz'", "known here are", "num_clients"]),
+    "misspelt key of machine": (
+        {"machine": {"batch_widht": 8}},
+        ["'machine.batch_widht'", "did you mean 'batch_width'?"],
+    ),
+    "misspelt key of study": ({"study": {"compere": []}}, ["'study.compere'", "'compare'"]),
     "misspelt key of delays": ({"delays": {"lav": "constant"}}, ["'delays.lav'", "'law'"]),
     "N < 1": ({"num_clients": 0}, ["num_clients", "1", "got 0"]),
     "no seeds": ({"num_seeds": 0}, ["num_seeds", "got 0"]),
@@ -48,7 +55,10 @@ BAD_TOP = {  # what is wrong: settings, and what the message must say
     "number for text": ({"algorithm": 3}, ["algorithm must be a text, got 3"]),
     "list for a table": ({"delays": [1]}, ["delays must be a table of settings, got [1]"]),
     "unknown algorithm": ({"algorithm": "fedasst"}, ["'fedasst'", "did you mean 'fedast'?"]),
-    "unknown precision": ({"precision": "float16"}, ["precision", "'float64'", "got 'float16'"]),
+    "unknown precision": (
+        {"machine": {"precision": "float16"}},
+        ["machine.precision must be", "'float64'", "got 'float16'"],
+    ),
     "unknown law": ({"delays": {"law": "half_norml"}}, ["'half_norml'", "'half_normal'"]),
     "law unlike any": ({"delays": {"law": "zzz"}}, ["'zzz'", "choose from", "lognormal"]),
     "negative speed": (
@@ -74,8 +84,8 @@ BAD_TOP = {  # what is wrong: settings, and what the message must say
     "negative time": ({"time_limit": -3.0}, ["time_limit", "got -3.0"]),
     "time that is no number": ({"time_limit": math.nan}, ["time_limit", "got nan"]),
     "no updates": ({"max_updates": 0}, ["max_updates", "got 0"]),
-    "no batch": ({"batch_width": 0}, ["batch_width", "got 0"]),
-    "no memory": ({"memory_gib": 0.0}, ["memory_gib", "got 0.0"]),
+    "no batch": ({"machine": {"batch_width": 0}}, ["machine.batch_width", "got 0"]),
+    "no memory": ({"machine": {"memory_gib": 0.0}}, ["machine.memory_gib", "got 0.0"]),
 }
 
 BAD_TASK = {
@@ -243,11 +253,58 @@ def test_bad_overrides_are_refused(file, override, says):
         load_config(file, [override])
 
 
+MOVED = {
+    "machine": ("precision", "batch_width", "memory_gib", "num_devices", "checkpoint_seconds"),
+    "study": ("compare", "sweep", "paired_seeds"),
+}
+
+
+@pytest.mark.parametrize(
+    ("home", "key"), [(home, key) for home, keys in MOVED.items() for key in keys]
+)
+def test_settings_that_stood_at_the_top_say_where_they_are(home, key, file):
+    says = f"^{key} has moved: write {home}\\.{key}, in the table \\[{home}\\]$"
+    for value in (8, {"num_clients": [8]}, ["fedast", "sync_st"]):
+        with pytest.raises(ConfigError, match=says):
+            make_config(table({key: value}))
+    with pytest.raises(ConfigError, match=says):
+        load_config(file, [f"{key}=8"])
+    file.write_text(f"{key} = 8\n{file.read_text()}")
+    with pytest.raises(ConfigError, match=says):
+        load_config(file)
+
+
+def test_settings_of_machine_and_study_by_overrides(file):
+    given = ["machine.batch_width=8", "machine.num_devices=2", 'study.compare=["fedast","sync_st"]']
+    config = load_config(file, [*given, "study.sweep.num_clients=[40, 50]", "keep_first=2"])
+    assert config.machine == MachineConfig(batch_width=8, num_devices=2)
+    assert config.study.compare == ("fedast", "sync_st")
+    assert config.study.sweep == {"num_clients": [40, 50]}
+    assert config.given()["machine"] == {"batch_width": 8, "num_devices": 2}
+    assert make_config(config.to_dict()) == config
+
+
+def test_an_algorithm_among_the_overrides_takes_the_place_of_compare(file):
+    file.write_text(file.read_text() + '[study]\ncompare = ["fedast", "sync_st"]\n')
+    source = load_config(file)
+    for one in (file, source, source.given()):
+        config = load_config(one, [" algorithm = fedbuff"])
+        assert (config.algorithm, config.study.is_wanted) == ("fedbuff", False)
+    assert source.study.compare == ("fedast", "sync_st")
+    config = load_config(file, ["algorithm=fedbuff", "study.sweep.num_clients=[40, 50]"])
+    assert config.study.sweep == {"num_clients": [40, 50]}
+    both = ["algorithm=fedast", 'study.compare=["fedast", "sync_st"]']
+    with pytest.raises(ConfigError, match=r"algorithm='fedast' says nothing beside study\.compare"):
+        make_variants(read_table(file, both))
+
+
 def test_memory_that_does_not_suffice_says_what_to_lower():
     with pytest.raises(ConfigError) as caught:
-        fx.simulate(make_config(table({"memory_gib": 1e-3, "batch_width": 2})))
+        fx.simulate(make_config(table({"machine": {"memory_gib": 1e-3, "batch_width": 2}})))
     message = str(caught.value)
-    assert all(part in message for part in ["GiB", "num_active=6", "batch_width", "memory_gib"])
+    assert all(
+        part in message for part in ["num_active=6", "machine.batch_width", "machine.memory_gib"]
+    )
     assert "\n" not in message
 
 
@@ -312,7 +369,9 @@ def test_toml_holds_every_setting():
     config = make_config(table({"time_limit": 3.0}))
     written = tomllib.loads(config.to_toml())
     for part, model, left_out in [
-        (written, config, {"compare", "sweep"}),
+        (written, config, set()),
+        (written["study"], config.study, {"compare", "sweep"}),
+        (written["machine"], config.machine, set()),
         (written["tasks"]["a"], config.tasks["a"], set()),
         (written["delays"], config.delays, set()),
     ]:
@@ -349,7 +408,8 @@ def test_toml_round_trip_of_awkward_values(
     task = {"client_lr": rate, "server_optimizer": optimizer, "batch_size": "all"}
     if steps:
         task["local_steps"] = steps
-    top = {"name": name, "precision": precision, "time_limit": rate, "delays": {"law": law}}
+    top = {"name": name, "time_limit": rate, "delays": {"law": law}}
+    top |= {"machine": {"precision": precision, "memory_gib": rate}}
     config = make_config(table(top, **task))
     assert round_trip(config, tmp_path_factory.getbasetemp() / "awkward.toml") == config
 

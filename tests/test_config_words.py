@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import fedast_jax as fx
-from fedast_jax.config.settings import Config, TaskConfig
+from fedast_jax.config.settings import Config, MachineConfig, TaskConfig
 from fedast_jax.config.words import show
 
 TASK = {"kind": "softmax"}
@@ -37,16 +37,20 @@ def refusal(top: dict[str, Any], **task: Any) -> str:
         ({"time_limit": 0.0}, "time_limit must be greater than 0, got 0.0"),
         ({"name": 3}, "name must be a text, got 3"),
         ({"name": date(2020, 1, 2)}, "name must be a text, got 2020-01-02"),
-        ({"paired_seeds": "yes"}, "paired_seeds must be true or false, got 'yes'"),
+        ({"study": {"paired_seeds": "yes"}}, "study.paired_seeds must be true or false, got 'yes'"),
         ({"allocation": "x"}, "allocation must be 'static' or 'dynamic', got 'x'"),
         ({"keep_first": "x"}, "keep_first must be a whole number or 'all', got 'x'"),
-        ({"compare": "fedast"}, "compare must be a list, got 'fedast'"),
-        ({"compare": [1]}, "compare[0] must be a text, got 1"),
+        ({"study": {"compare": "fedast"}}, "study.compare must be a list, got 'fedast'"),
+        ({"study": {"compare": [1]}}, "study.compare[0] must be a text, got 1"),
         ({"delays": {"speeds": 3}}, "delays.speeds must be a list, got 3"),
         ({"delays": [1]}, "delays must be a table of settings, got [1]"),
         ({"delays": {"speeds": [1.0] * 1001}}, "delays.speeds must be a list of at most 1000"),
-        ({"sweep": 3}, "sweep must be a table of settings, got 3"),
-        ({"sweep": {"num_clients": 3}}, "sweep.num_clients must be a list of values, got 3"),
+        ({"study": {"sweep": 3}}, "study.sweep must be a table of settings, got 3"),
+        (
+            {"study": {"sweep": {"num_clients": 3}}},
+            "study.sweep.num_clients must be a list of values, got 3",
+        ),
+        ({"machine": 3}, "machine must be a table of settings, got 3"),
         ({"tasks": 3}, "tasks must be a table of settings, got 3"),
         ({3: 4}, "[3] must be a table whose keys are texts"),
         ({"tasks": {3: {}}}, "tasks.3.kind must be a text, got 3"),
@@ -79,9 +83,12 @@ def test_a_number_of_thousands_of_digits_is_not_written_out():
 
 
 LARGE = {
-    "num_clients": 10**10, "num_seeds": 10**8, "batch_width": 10**9, "seed": 2**31,
+    "num_clients": 10**10, "num_seeds": 10**8, "seed": 2**31,
     "max_active_clients": 10**10, "keep_first": 10**10, "max_updates": 10**12,
-    "num_devices": 10**6, "checkpoint_seconds": 1e300, "time_limit": 1e300, "memory_gib": 1e300,
+    "time_limit": 1e300,
+}  # fmt: skip
+LARGE_MACHINE = {
+    "batch_width": 10**9, "num_devices": 10**6, "checkpoint_seconds": 1e300, "memory_gib": 1e300,
 }  # fmt: skip
 LARGE_TASK = {
     "copies": 10**7, "num_active": 10**9, "buffer_size": 10**9, "samples_per_client": 10**9,
@@ -96,6 +103,12 @@ def test_every_number_has_an_upper_bound(key):
     assert refusal({key: LARGE[key]}).startswith(f"{key} must be at most ")
 
 
+@pytest.mark.parametrize("key", LARGE_MACHINE)
+def test_every_number_of_the_machine_has_an_upper_bound(key):
+    said = refusal({"machine": {key: LARGE_MACHINE[key]}})
+    assert said.startswith(f"machine.{key} must be at most ")
+
+
 @pytest.mark.parametrize("key", LARGE_TASK)
 def test_every_number_of_a_task_has_an_upper_bound(key):
     assert refusal({}, **{key: LARGE_TASK[key]}).startswith(f"tasks.a.{key} must be at most ")
@@ -104,7 +117,8 @@ def test_every_number_of_a_task_has_an_upper_bound(key):
 def test_no_number_was_forgotten():
     """All others are between 0 and 1, or none."""
     others = {"target_accuracy", "precision"}
-    for model, bounded in ((Config, LARGE), (TaskConfig, LARGE_TASK)):
+    models = ((Config, LARGE), (MachineConfig, LARGE_MACHINE), (TaskConfig, LARGE_TASK))
+    for model, bounded in models:
         kinds = {name: str(field.annotation) for name, field in model.model_fields.items()}
         numbers = {name for name, kind in kinds.items() if "int" in kind or "float" in kind}
         assert numbers - others == set(bounded)
@@ -116,8 +130,16 @@ def test_no_number_was_forgotten():
         ({}, {"copies": 100, "num_active": 10**6}, "add up to at most 10,000,000, got 100,000,000"),
         ({}, {"samples_per_client": 10**7, "local_epochs": 10**3}, "10,000,000 local steps, got"),
         ({"seed": 2**31 - 1, "num_seeds": 2}, {}, "the last would be 2,147,483,648; lower seed"),
-        ({"sweep": {"num_clients": [*range(2, 2000)]}}, {}, "at most 1,000 settings, got 1,998"),
-        ({"sweep": {"num_clients": [5, 6]}, "num_seeds": 600_000}, {}, "1,000,000 runs, got 1,200"),
+        (
+            {"study": {"sweep": {"num_clients": [*range(2, 2000)]}}},
+            {},
+            "at most 1,000 settings, got 1,998",
+        ),
+        (
+            {"study": {"sweep": {"num_clients": [5, 6]}}, "num_seeds": 600_000},
+            {},
+            "1,000,000 runs, got 1,200",
+        ),
     ],
 )
 def test_what_numbers_make_together_has_bounds_too(top, task, says):

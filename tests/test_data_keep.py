@@ -45,7 +45,12 @@ def own_kind(monkeypatch) -> str:
 
 
 def test_a_kind_learns_from_features_between_0_and_1(own_kind):
-    table = {"num_clients": 8, "max_updates": 24, "batch_width": 4, "tasks": {own_kind: {}}}
+    table = {
+        "num_clients": 8,
+        "max_updates": 24,
+        "machine": {"batch_width": 4},
+        "tasks": {own_kind: {}},
+    }
     assert fx.simulate(table).evaluations.accuracy.iloc[-1] > 0.8
 
 

@@ -40,7 +40,10 @@ def test_models_equal_the_oracle(num_devices):
     """Batches that are not full, rounds of every size, a target met in the middle of a batch."""
     tasks = {**TASKS, "tanh": {**TASKS["tanh"], "target_accuracy": 0.2}}
     scenario = fixed_scenario(
-        tasks=tasks, num_devices=num_devices, batch_width=8, num_seeds=2, max_updates=90
+        machine={"num_devices": num_devices, "batch_width": 8},
+        tasks=tasks,
+        num_seeds=2,
+        max_updates=90,
     )
     check_for_real(scenario)
 
@@ -48,7 +51,7 @@ def test_models_equal_the_oracle(num_devices):
 @pytest.mark.parametrize("num_devices", [2, 4])
 def test_what_is_asked_of_updates_is_the_same_on_every_device(num_devices):
     """Option D's spreads and UCB's losses."""
-    more = {"num_devices": num_devices, "batch_width": 4, "tasks": TASKS}
+    more = {"machine": {"num_devices": num_devices}, "tasks": TASKS}
     check_for_real(fixed_scenario(allocation="dynamic", max_updates=120, window=20, **more))
     rounds = {"algorithm": "sync_ucb_st", "keep_first": 3, "max_updates": 90}
     check_for_real(fixed_scenario(**rounds, **more))
@@ -56,7 +59,8 @@ def test_what_is_asked_of_updates_is_the_same_on_every_device(num_devices):
 
 def test_every_device_trains_its_part():
     """Fewer slots side by side on each; a copy of every row."""
-    config = make_config({"num_devices": 4, "batch_width": 4, "max_updates": 9, "tasks": TASKS})
+    machine = {"num_devices": 4, "batch_width": 4}
+    config = make_config({"machine": machine, "max_updates": 9, "tasks": TASKS})
     spec = engine_spec(config, resolve(config).tasks[0])
     assert spec.micro_batch == 1
     assert replace(spec, num_devices=2).micro_batch == 2
@@ -68,8 +72,9 @@ def test_every_device_trains_its_part():
 
 def test_a_run_is_resumed_on_several_devices(tmp_path: Path):
     """Rows are read from all devices and written to all; replicates take turns."""
-    table = {"num_devices": 2, "batch_width": 4, "num_seeds": 4, "max_updates": 300}
-    config = make_config({**table, "num_clients": 30, "checkpoint_seconds": 0.0, "tasks": DIGITS})
+    machine = {"num_devices": 2, "batch_width": 4, "checkpoint_seconds": 0.0}
+    table = {"num_seeds": 4, "max_updates": 300, "num_clients": 30, "tasks": DIGITS}
+    config = make_config({**table, "machine": machine})
     whole = fx.simulate(config, keep_models=True)
     calls, checkpoints = count(), Checkpoints(tmp_path)
     first = fx.simulate(
@@ -85,23 +90,26 @@ def test_a_run_is_resumed_on_several_devices(tmp_path: Path):
 
 def test_the_width_is_a_multiple_of_the_devices():
     table = {"max_updates": 9, "tasks": TASKS}
-    assert batch_width([make_config({**table, "num_devices": 3})]) == 48
+    assert batch_width([make_config({**table, "machine": {"num_devices": 3}})]) == 48
     with pytest.raises(ConfigError, match="batch_width must be a multiple of num_devices=4, got 6"):
-        make_config({**table, "num_devices": 4, "batch_width": 6})
+        make_config({**table, "machine": {"num_devices": 4, "batch_width": 6}})
 
 
 @pytest.mark.parametrize(
     ("num_devices", "widths"), [(1, [16]), (3, [48, 24, 12]), (4, [64, 32, 16])]
 )
 def test_narrower_widths_are_multiples_too(num_devices, widths):
-    table = {"max_updates": 9, "tasks": TASKS, "num_devices": num_devices}
-    assert list(narrower([make_config(table)])) == widths
-    assert list(narrower([make_config({**table, "batch_width": 12})])) == [12]
+    table = {"max_updates": 9, "tasks": TASKS}
+    machine = {"num_devices": num_devices}
+    assert list(narrower([make_config({**table, "machine": machine})])) == widths
+    machine["batch_width"] = 12
+    assert list(narrower([make_config({**table, "machine": machine})])) == [12]
 
 
 def test_the_widest_batch_that_fits_is_taken(monkeypatch):
     """Where no sizing of a wider one does, the width is halved, and at the end refused."""
-    config = make_config({"max_updates": 9, "tasks": DIGITS, "num_devices": 4, "num_clients": 30})
+    table = {"max_updates": 9, "tasks": DIGITS, "num_clients": 30}
+    config = make_config({**table, "machine": {"num_devices": 4}})
 
     def fits(limit: int, sizings: Iterable[Sizing], *rest: Any) -> Sizing:
         sizing = next(iter(sizings))
@@ -118,8 +126,10 @@ def test_the_widest_batch_that_fits_is_taken(monkeypatch):
 
 def test_memory_of_devices_that_share_a_host():
     """Rows, workspace and data are there once a device; the host's own part is there once."""
-    table = {"max_updates": 9, "tasks": DIGITS, "num_clients": 30, "batch_width": 16}
-    one, two = (prepare([make_config({**table, "num_devices": n})]).sizing.needs[0] for n in (1, 2))
+    table = {"max_updates": 9, "tasks": DIGITS, "num_clients": 30}
+    machines = [{"batch_width": 16, "num_devices": number} for number in (1, 2)]
+    configs = [make_config({**table, "machine": machine}) for machine in machines]
+    one, two = (prepare([config]).sizing.needs[0] for config in configs)
     assert two.version_bytes == 2 * one.version_bytes
     assert two.update_bytes == 2 * one.update_bytes
     assert one.fixed_bytes < two.fixed_bytes < 2 * one.fixed_bytes
@@ -127,9 +137,9 @@ def test_memory_of_devices_that_share_a_host():
 
 
 def test_more_devices_than_there_are():
-    config = make_config({"num_devices": 400, "max_updates": 9, "tasks": TASKS})
+    config = make_config({"machine": {"num_devices": 400}, "max_updates": 9, "tasks": TASKS})
     found = jax.local_device_count()
-    with pytest.raises(ConfigError, match=f"num_devices=400, but JAX has {found}; lower"):
+    with pytest.raises(ConfigError, match=rf"machine\.num_devices=400, but JAX has {found}; lower"):
         fx.simulate(config)
 
 
@@ -144,4 +154,4 @@ def test_command_line(monkeypatch, tmp_path: Path):
     for exact in ("replicate", "seed", "task", "round", "time", "arrivals"):
         assert one[exact].tolist() == two[exact].tolist()
     np.testing.assert_allclose(one.loss, two.loss, rtol=1e-4)
-    assert fx.load_config(tmp_path / "2" / "config.toml").num_devices == 2
+    assert fx.load_config(tmp_path / "2" / "config.toml").machine.num_devices == 2

@@ -29,9 +29,9 @@ from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Device
 from fedast_jax.run.resolve import make_config, resolve
 
+FLOAT64 = {"precision": "float64"}
 BASE: dict[str, Any] = {
     "num_clients": 20,
-    "batch_width": 4,
     "max_updates": 40,
     "seed": 5,
     "tasks": {
@@ -41,8 +41,8 @@ BASE: dict[str, Any] = {
 }
 
 
-def base(**changes) -> Config:
-    return make_config({**BASE, **changes})
+def base(machine: dict | None = None, **changes) -> Config:
+    return make_config({**BASE, "machine": {"batch_width": 4, **(machine or {})}, **changes})
 
 
 def run(config: Config, **how) -> Ran:
@@ -89,7 +89,7 @@ def alone() -> Ran:
 @pytest.fixture(scope="module")
 def alone64() -> Ran:
     """The same in float64."""
-    return run(base(precision="float64"))
+    return run(base(FLOAT64))
 
 
 def test_the_base_run_does_what_the_tests_need(alone):
@@ -144,7 +144,7 @@ def test_lane_order_changes_no_bit(alone):
 
 @pytest.mark.parametrize("width", [1, 3, 16])
 def test_the_width_changes_only_rounding(width, alone64):
-    other = run(base(batch_width=width, precision="float64"))
+    other = run(base({**FLOAT64, "batch_width": width}))
     exact = partial(pd.testing.assert_frame_equal, check_exact=True)
     exact(other.requests, alone64.requests)
     exact(other.evaluations.drop(columns="loss"), alone64.evaluations.drop(columns="loss"))
@@ -164,7 +164,7 @@ def accelerated(monkeypatch):
 @pytest.mark.usefixtures("accelerated")
 def test_the_form_for_an_accelerator_changes_only_rounding(alone64):
     """Fixed loops, several rounds and tests side by side, groups that start past the last one."""
-    ran = run(base(precision="float64"))
+    ran = run(base(FLOAT64))
     spec = ran.driver.pools[0].spec
     assert (spec.groups_at_once, spec.ticks, spec.tests(360).side_by_side) == (2, 2, 1)
     exact = partial(pd.testing.assert_frame_equal, check_exact=True)
@@ -200,7 +200,7 @@ def test_one_trace_for_all_segments():
 # From here on one engine of the smaller kind, by itself.
 
 CONFIG = make_config(
-    {"num_clients": 20, "batch_width": 4, "max_updates": 40, "tasks": {"softmax": {}}}
+    {"num_clients": 20, "machine": {"batch_width": 4}, "max_updates": 40, "tasks": {"softmax": {}}}
 )
 SETTINGS = CONFIG.named_tasks[0].settings
 
@@ -380,7 +380,9 @@ def test_a_replicate_that_diverges_stops_alone():
 
 def test_all_replicates_may_diverge():
     tasks = {"tanh": {"client_lr": 1e30, "max_rounds": 30}}
-    result = fx.simulate(make_config({"num_seeds": 2, "batch_width": 4, "tasks": tasks}))
+    result = fx.simulate(
+        make_config({"num_seeds": 2, "machine": {"batch_width": 4}, "tasks": tasks})
+    )
     assert result.status == "finished"
     assert [one.task for one in result.diverged] == ["tanh", "tanh"]
     assert result.summary()["num_diverged"] == 2

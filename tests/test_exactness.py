@@ -357,10 +357,10 @@ def test_models_equal_the_oracle_on_one_machine_a_task(scenario):
     note(oracles)
 
 
-def fixed_scenario(window: int = 50, **top) -> Scenario:
+def fixed_scenario(window: int = 50, machine: dict | None = None, **top) -> Scenario:
     """All rows that could be needed, all replicates at once."""
-    table = {"num_clients": 20, "batch_width": 4, "precision": "float64", **top}
-    config = make_config(table)
+    machine = {"batch_width": 4, "precision": "float64", **(machine or {})}
+    config = make_config({"num_clients": 20, "machine": machine, **top})
     return Scenario(config, (300, 300), config.num_seeds, window)
 
 
@@ -443,7 +443,7 @@ def test_server_optimizers(name):
 def test_float32_to_rounding():
     """Smooth units: rounding stays rounding."""
     tasks = {"tanh": {"num_active": 7, "copies": 2}, "softmax": {"buffer_size": 1}}
-    scenario = fixed_scenario(tasks=tasks, precision="float32", max_updates=80)
+    scenario = fixed_scenario(tasks=tasks, machine={"precision": "float32"}, max_updates=80)
     ran = scenario.run(Device())
     oracles = simulate_one_by_one(scenario.config)
     assert_same_events(ran, scenario.config, oracles)

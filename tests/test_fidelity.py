@@ -391,7 +391,9 @@ def test_b_follows_what_is_in_flight(drawn):
 
 def test_spreads_leave_biases_out():
     """Two updates of a kernel, (1, 0) and (3, 2): mean (2, 1), distances 2 and 2: 2 / 5."""
-    config = make_config({"tasks": {"softmax": {}}, "max_updates": 1, "batch_width": 1})
+    config = make_config(
+        {"tasks": {"softmax": {}}, "max_updates": 1, "machine": {"batch_width": 1}}
+    )
     engine = Engine(engine_spec(config, resolve(config).tasks[0]))
     model = engine.task.init(jax.random.key(0))["Dense_0"]
     is_kernel = engine.is_no_bias
@@ -410,7 +412,7 @@ def test_spreads_leave_biases_out():
 
 def test_a_device_estimates_any_number_of_windows():
     """Also more than one call takes; each as if it were alone."""
-    config = make_config({"tasks": {"tanh": {}}, "max_updates": 1, "batch_width": 1})
+    config = make_config({"tasks": {"tanh": {}}, "max_updates": 1, "machine": {"batch_width": 1}})
     (pool,), _ = pools_of(config)
     pool.grow(1, 20)
     device = Device()
@@ -437,7 +439,9 @@ def test_a_device_estimates_any_number_of_windows():
 )
 def test_what_counts_as_a_bias(name, shape, num_biases):
     """Not the scales of norms, which PyTorch calls weights."""
-    config = make_config({"tasks": {"softmax": {}}, "max_updates": 1, "batch_width": 1})
+    config = make_config(
+        {"tasks": {"softmax": {}}, "max_updates": 1, "machine": {"batch_width": 1}}
+    )
     spec = engine_spec(config, resolve(config).tasks[0])
     engine = Engine(replace(spec, kind=get_kind(name), shape=shape))
     assert (~engine.is_no_bias).sum() == num_biases
@@ -490,7 +494,12 @@ def test_other_models_are_the_papers(name):
 def config_of(fidelity_name: str, **top) -> Config:
     """Two equal tasks and another."""
     tasks = {"softmax": {"copies": 2}, "tanh": {}}
-    table = {"tasks": tasks, "max_updates": 30, "batch_width": 2, "fidelity": fidelity_name}
+    table = {
+        "tasks": tasks,
+        "max_updates": 30,
+        "machine": {"batch_width": 2},
+        "fidelity": fidelity_name,
+    }
     return make_config({**table, **top})
 
 

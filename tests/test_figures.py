@@ -72,7 +72,7 @@ def swept(axes: dict[str, list], results: list[Recorded]) -> RecordedStudy:
     from fedast_jax.config.grid import points
 
     variants = [RecordedVariant("fedast", point) for point in points(axes)]
-    return RecordedStudy({"sweep": axes}, variants, results)
+    return RecordedStudy({"study": {"sweep": axes}}, variants, results)
 
 
 RISE = [0.0, 1.0, 2.0, 10.0], [0.1, 0.5, 0.88, 0.93]

@@ -17,10 +17,10 @@ from fedast_jax.run.resolve import resolve
 TASK = {"num_active": 4, "buffer_size": 2, "samples_per_client": 32}
 
 
-def table(top: dict | None = None, **task) -> dict:
+def table(top: dict | None = None, machine: dict | None = None, **task) -> dict:
     return {
-        "max_updates": 4, "batch_width": 4, "memory_gib": 4.0, "num_clients": 20,
-        **(top or {}), "tasks": {"softmax": {**TASK, **task}},
+        "max_updates": 4, "machine": {"batch_width": 4, "memory_gib": 4.0, **(machine or {})},
+        "num_clients": 20, **(top or {}), "tasks": {"softmax": {**TASK, **task}},
     }  # fmt: skip
 
 
@@ -37,14 +37,14 @@ TOO_MUCH = {
         table({"num_clients": 10**7, "max_active_clients": 5 * 10**6, "algorithm": "sync_st"}),
         "max_active_clients=5000000",
     ),
-    "samples": (table({"batch_width": 64}, samples_per_client=10**7), "samples"),
+    "samples": (table(machine={"batch_width": 64}, samples_per_client=10**7), "samples"),
     "steps": (table(samples_per_client=10**5, batch_size=10**5, local_epochs=10**5), "num_active"),
     "a batch": (
-        table({"memory_gib": 0.5}, samples_per_client=10**6, batch_size=10**6),
+        table(machine={"memory_gib": 0.5}, samples_per_client=10**6, batch_size=10**6),
         "num_active",
     ),
     "rows": (
-        table({"memory_gib": 0.15, "max_updates": 10**6}, num_active=10**4, buffer_size=1),
+        table({"max_updates": 10**6}, {"memory_gib": 0.15}, num_active=10**4, buffer_size=1),
         "num_active",
     ),
 }
@@ -56,7 +56,9 @@ def test_what_does_not_fit_is_refused_at_once(name):
     start = time.perf_counter()
     tracemalloc.start()
     try:
-        with pytest.raises(fx.ConfigError, match=r"GiB may be used; lower .*memory_gib") as caught:
+        with pytest.raises(
+            fx.ConfigError, match=r"GiB may be used; lower .*machine\.memory_gib"
+        ) as caught:
             fx.plan(config)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
@@ -93,7 +95,7 @@ def test_the_windows_of_many_requests_are_longer():
 
 
 def test_lanes_are_never_more_than_can_be_told_apart():
-    config = fx.make_config(table({"num_seeds": 10**6, "batch_width": 2**16}, copies=100))
+    config = fx.make_config(table({"num_seeds": 10**6}, {"batch_width": 2**16}, copies=100))
     pools, settings = prepare.make_pools(prepare.load([resolve(config)]), 2**16)
     first = next(probe.sizings(settings, pools, 10**6, 2**50))
     assert 1 < first.num_resident * 100 <= 2**20

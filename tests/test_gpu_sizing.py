@@ -30,7 +30,7 @@ def test_many_seeds_of_a_large_model_fill_their_batches(monkeypatch):
     monkeypatch.setitem(TASKS, "cifar10", kind)
     tasks = {"cifar10": {"target_accuracy": "none"}}
     config = fx.make_config(
-        {"memory_gib": 63, "num_seeds": 64, "max_updates": 2000, "tasks": tasks}
+        {"machine": {"memory_gib": 63}, "num_seeds": 64, "max_updates": 2000, "tasks": tasks}
     )
     report = fx.plan(config)
     assert report.fill >= 0.95

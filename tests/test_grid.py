@@ -73,26 +73,29 @@ def test_bad_options_are_refused(options, says):
         ({"tasks.softmax.buffer_size": [1, "x"]}, ["tasks.softmax.buffer_size", "got 'x'"]),
         ({"tasks.softmax.buffer_size": [1, 9]}, ["tasks.softmax", "num_active=6", "got 9"]),
         ({"num_clients": []}, ["'num_clients' has no values"]),
-        ({"num_clients": 3}, ["sweep.num_clients", "list", "got 3"]),
+        ({"num_clients": 3}, ["study.sweep.num_clients", "list", "got 3"]),
         ({"num_clients": [10, 10]}, ["value 10 twice"]),
         ({"a.b, c": [[1, 2], [3]]}, ["lists of 2 values", "got [3]"]),
         ({"num_clients": [1], "num_clients, seed": [[1, 2]]}, ["'num_clients'", "once"]),
-        ({"algorithm": ["fedast", "sync_st"]}, ["'algorithm' cannot be swept", "compare"]),
+        ({"algorithm": ["fedast", "sync_st"]}, ["'algorithm' cannot be swept", "study.compare"]),
         ({"seed": [1, 2]}, ["'seed' cannot be swept", "num_seeds"]),
-        ({"sweep": [1]}, ["'sweep' cannot be swept"]),
+        ({"study.sweep": [1]}, ["'study.sweep' cannot be swept"]),
+        ({"machine.batch_width": [4, 8]}, ["'machine.batch_width' cannot be swept", "every"]),
+        ({"machine": [{}]}, ["'machine' cannot be swept"]),
+        ({"batch_width": [4, 8]}, ["batch_width has moved"]),
     ],
 )
 def test_bad_sweeps_are_refused(sweep, says):
     with pytest.raises(ConfigError) as caught:
-        make_variants(BASE | {"sweep": sweep})
+        make_variants(BASE | {"study": {"sweep": sweep}})
     assert all(part in str(caught.value) for part in says), str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_dotted_keys_need_no_quotes_in_toml():
     nested = {"tasks": {"softmax": {"buffer_size": [1, 2]}}}
-    config = make_config(BASE | {"sweep": nested})
-    assert config.sweep == {"tasks.softmax.buffer_size": [1, 2]}
+    config = make_config(BASE | {"study": {"sweep": nested}})
+    assert config.study.sweep == {"tasks.softmax.buffer_size": [1, 2]}
 
 
 @pytest.mark.parametrize(
@@ -104,13 +107,14 @@ def test_dotted_keys_need_no_quotes_in_toml():
     ],
 )
 def test_seeds_of_the_settings(paired, seeds):
-    table = BASE | {"sweep": {"num_clients": [10, 20, 30]}} | paired
+    table = BASE | {"study": {"sweep": {"num_clients": [10, 20, 30]}} | paired}
     assert [tuple(one.config.seeds) for one in make_variants(table)] == seeds
 
 
 def test_algorithms_share_the_seeds_of_a_setting():
-    table = BASE | {"compare": ["fedast", "sync_st"], "keep_first": 2, "paired_seeds": False}
-    variants = make_variants(table | {"sweep": {"num_clients": [10, 20]}})
+    study = {"compare": ["fedast", "sync_st"], "paired_seeds": False}
+    study["sweep"] = {"num_clients": [10, 20]}
+    variants = make_variants(BASE | {"keep_first": 2, "study": study})
     assert [(one.method, one.point["num_clients"], one.config.seed) for one in variants] == [
         ("fedast", 10, 5), ("sync_st", 10, 5), ("fedast", 20, 7), ("sync_st", 20, 7),
     ]  # fmt: skip
@@ -119,7 +123,7 @@ def test_algorithms_share_the_seeds_of_a_setting():
 def test_a_kind_can_be_swept_and_brings_its_defaults():
     table = {"max_updates": 10, "tasks": {"model": {"kind": "mnist"}}}
     axis = re.sub(" ", "", "tasks.model.kind, tasks.model.copies")
-    table["sweep"] = {axis: [["mnist", 2], ["cifar10", 1]]}
+    table["study"] = {"sweep": {axis: [["mnist", 2], ["cifar10", 1]]}}
     first, second = (one.config for one in make_variants(table))
     assert [len(one.named_tasks) for one in (first, second)] == [2, 1]
     assert [one.tasks["model"].target for one in (first, second)] == [0.93, 0.63]

@@ -128,7 +128,7 @@ TASKS = {
 
 
 def test_divergence_is_told_with_task_and_time(tmp_path):
-    config = make_config({"num_seeds": 2, "batch_width": 4, "tasks": TASKS})
+    config = make_config({"num_seeds": 2, "machine": {"batch_width": 4}, "tasks": TASKS})
     result = fx.simulate(config)
     folder = run_folder.save(result, tmp_path / "out")
     told = json.loads((folder / "summary.json").read_text())
@@ -158,7 +158,9 @@ def mark_diverged(result: fx.Result, task: str) -> None:
 
 def test_means_and_figures_leave_out_what_diverged():
     """One of three: the numbers are those of the other two, and say so."""
-    config = make_config({"num_seeds": 3, "batch_width": 4, "tasks": {"good": TASKS["good"]}})
+    config = make_config(
+        {"num_seeds": 3, "machine": {"batch_width": 4}, "tasks": {"good": TASKS["good"]}}
+    )
     result = fx.simulate(config)
     two = result.lanes[result.lanes.replicate != 1]
     mark_diverged(result, "good")

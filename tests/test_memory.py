@@ -19,7 +19,7 @@ from fedast_jax.engine.engine import Engine
 from fedast_jax.run.resolve import make_config
 
 TINY = {
-    "batch_width": 4,
+    "machine": {"batch_width": 4},
     "max_updates": 20,
     "num_clients": 2000,
     "tasks": {"softmax": {"num_active": 4}},
@@ -54,7 +54,7 @@ def test_a_thousand_replicates():
         if progress.num_ended >= 100 * (len(sizes) + 1):
             sizes.append(resident_bytes())
 
-    config = make_config({**TINY, "num_seeds": 1000, "batch_width": 16})
+    config = make_config({**TINY, "num_seeds": 1000, "machine": {"batch_width": 16}})
     fx.simulate(config, on_progress=note, keep_requests=False)
     assert len(sizes) >= 9
     assert (sizes[-1] - sizes[0]) / 900 < 30e3, np.diff(sizes)
@@ -74,9 +74,9 @@ def test_one_run_after_another():
     assert (sizes[-1][2] - sizes[9][2]) / 40 < 5, sizes  # some are counters, caches that fill up
 
 
-def measured(**config) -> dict[str, int]:
+def measured(machine: dict[str, int] | None = None, **config) -> dict[str, int]:
     """Bytes of a run in a new process."""
-    table = {"num_clients": 200, "checkpoint_seconds": 0, **config}
+    table = {"num_clients": 200, "machine": {"checkpoint_seconds": 0, **(machine or {})}, **config}
     script = Path(__file__).with_name("measured_run.py")
     command = [sys.executable, str(script), json.dumps(table)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -93,14 +93,19 @@ MNIST = {"target_accuracy": "none", "local_epochs": 1}
 
 def test_the_estimate_is_what_a_process_takes():
     """Rows of 17 MB, nearly all of the memory."""
-    assert_within_a_quarter(measured(max_updates=40, batch_width=8, tasks={"wide": WIDE}))
+    assert_within_a_quarter(measured({"batch_width": 8}, max_updates=40, tasks={"wide": WIDE}))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "config",
     [
-        {"num_seeds": 3, "max_updates": 40, "batch_width": 16, "tasks": {"wide": WIDE}},
+        {
+            "num_seeds": 3,
+            "max_updates": 40,
+            "machine": {"batch_width": 16},
+            "tasks": {"wide": WIDE},
+        },
         {"num_clients": 2_000_000, "max_updates": 40, "tasks": {"digits": {}}},
         {"max_updates": 300, "tasks": {"mnist": MNIST}},
         {"num_seeds": 16, "max_updates": 150, "tasks": {"mnist": MNIST}},

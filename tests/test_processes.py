@@ -109,7 +109,7 @@ def test_an_interrupted_process_leaves_what_was_measured(tmp_path, config, place
 
 @pytest.mark.slow
 def test_what_stops_one_stops_all(tmp_path, config, place):
-    given = ["run", config, "--out", tmp_path / "out", "--set", "memory_gib=1e-6"]
+    given = ["run", config, "--out", tmp_path / "out", "--set", "machine.memory_gib=1e-6"]
     said = end([start(place, 2, number, *given) for number in range(2)], 2, 2)
     for one in said:
         assert "error: process 0: one replicate needs about" in one

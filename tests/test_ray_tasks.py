@@ -26,6 +26,7 @@ CONFIG = """
 num_clients = 20
 max_updates = 400
 num_seeds = 4
+[machine]
 batch_width = 1
 checkpoint_seconds = 0
 [tasks.digits]
@@ -119,7 +120,12 @@ def test_blocks_hold_every_replicate_once():
 
 
 def test_a_block_fills_batches():
-    table = {"max_updates": 1, "tasks": {"mnist": {}}, "num_seeds": 64, "batch_width": 128}
+    table = {
+        "max_updates": 1,
+        "tasks": {"mnist": {}},
+        "num_seeds": 64,
+        "machine": {"batch_width": 128},
+    }
     blocks = make_blocks([fx.make_config(table)], 4)
     assert len(blocks[0]) * 96 / 3 >= 128
 

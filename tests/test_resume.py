@@ -29,8 +29,9 @@ CONFIG = """
 num_clients = 20
 max_updates = {max_updates}
 num_seeds = 2
-checkpoint_seconds = 0
 time_limit = 1e6
+[machine]
+checkpoint_seconds = 0
 [tasks.digits]
 num_active = 6
 buffer_size = 2
@@ -104,7 +105,7 @@ def test_killed_while_a_checkpoint_is_written(monkeypatch, tmp_path, config, num
 def test_interrupted_twice_and_resumed(monkeypatch, tmp_path, config, capsys):
     """Ctrl-C leaves results and a checkpoint; the folder moves out of the way and comes back."""
     out, whole = tmp_path / "out", tmp_path / "whole"
-    wanted = ["--save", EVERYTHING, "--set", "checkpoint_seconds=1000"]
+    wanted = ["--save", EVERYTHING, "--set", "machine.checkpoint_seconds=1000"]
     assert run(monkeypatch, "run", config, "--out", whole, *wanted) == 0
     interrupt_after(monkeypatch, 1)
     assert run(monkeypatch, "run", config, "--out", out, *wanted) == 130
@@ -255,7 +256,16 @@ def test_a_run_in_progress_is_left_alone(monkeypatch, tmp_path, config, capsys):
 
 def test_a_run_that_cannot_begin_leaves_nothing(monkeypatch, tmp_path, config):
     assert (
-        run(monkeypatch, "run", config, "--out", tmp_path / "out", "--set", "memory_gib=1e-6") == 2
+        run(
+            monkeypatch,
+            "run",
+            config,
+            "--out",
+            tmp_path / "out",
+            "--set",
+            "machine.memory_gib=1e-6",
+        )
+        == 2
     )
     assert [path.name for path in tmp_path.iterdir()] == ["small.toml"]
 
@@ -343,8 +353,7 @@ def test_another_trace_is_refused(tmp_path):
     config = fx.make_config(
         {
             "max_updates": 60,
-            "batch_width": 4,
-            "checkpoint_seconds": 0.0,
+            "machine": {"batch_width": 4, "checkpoint_seconds": 0.0},
             "delays": {"law": "trace", "trace": str(trace)},
             "tasks": {"digits": {"num_active": 4, "buffer_size": 2}},
         }

@@ -16,6 +16,7 @@ max_active_clients = 12
 keep_first = 3
 max_updates = 600
 num_seeds = 2
+[machine]
 checkpoint_seconds = 0
 batch_width = 8
 [tasks.digits]
@@ -78,7 +79,7 @@ def test_a_sweep_interrupted_twice(monkeypatch, tmp_path, config, capsys):
 
 def test_a_run_of_a_study_of_one_configuration(monkeypatch, tmp_path, config, capsys):
     """Its ``config.toml`` is what was asked for, not the one configuration that this comes to."""
-    config.write_text(CONFIG + "[sweep]\n'tasks.digits.buffer_size' = [3]\n")
+    config.write_text(CONFIG + "[study.sweep]\n'tasks.digits.buffer_size' = [3]\n")
     out, whole = tmp_path / "out", tmp_path / "whole"
     assert run(monkeypatch, "run", config, "--out", whole) == 0
     interrupt_after(monkeypatch, 1)

@@ -30,7 +30,12 @@ DATA = {
 
 @pytest.fixture(scope="module")
 def result() -> Result:
-    table = {"max_updates": 6, "num_clients": 10, "batch_width": 4, "tasks": {"softmax": {}}}
+    table = {
+        "max_updates": 6,
+        "num_clients": 10,
+        "machine": {"batch_width": 4},
+        "tasks": {"softmax": {}},
+    }
     return fx.simulate(fx.make_config(table), keep_models=True)
 
 

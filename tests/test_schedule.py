@@ -198,7 +198,7 @@ def test_batches_are_full(num_seeds, width, events):
         {
             "num_seeds": num_seeds,
             "max_updates": events,
-            "batch_width": width,
+            "machine": {"batch_width": width},
             "tasks": {"softmax": {"num_active": 96, "buffer_size": 3, "step_time": 0.074}},
         }
     )

@@ -108,7 +108,7 @@ def test_the_next_task_starts_when_a_target_is_met(hand_timeline, monkeypatch):
 def table(**top) -> dict:
     tasks = {"softmax": {"copies": 3, "max_rounds": 4}}
     base = {"algorithm": "sequential", "num_clients": 20, "max_active_clients": 9, "keep_first": 5}
-    return base | {"batch_width": 2, "tasks": tasks} | top
+    return base | {"machine": {"batch_width": 2}, "tasks": tasks} | top
 
 
 @pytest.mark.parametrize(("keep_first", "kept"), [(5, 5), (9, 9), ("all", 9)])

@@ -148,9 +148,12 @@ def small_text(tmp_path, monkeypatch):
     (plays / "a.txt").write_text("".join(speech(f"R{i}", 700 + i) for i in range(5)))
 
 
-def small_run(**top):
+def small_run(precision="float32", **top):
+    machine = {"batch_width": 2, "precision": precision}
     task = {"num_active": 3, "buffer_size": 2, "max_rounds": 2, "local_steps": 2, "batch_size": 8}
-    return make_config({"num_clients": 4, "batch_width": 2, "tasks": {"shakespeare": task}, **top})
+    return make_config(
+        {"num_clients": 4, "machine": machine, "tasks": {"shakespeare": task}, **top}
+    )
 
 
 @pytest.mark.usefixtures("small_text")

@@ -32,7 +32,7 @@ TABLE = {
     "keep_first": 3,
     "max_updates": 24,
     "num_seeds": 3,
-    "batch_width": 8,
+    "machine": {"batch_width": 8},
     "tasks": {"softmax": {"target_accuracy": 0.2, "copies": 2}},
 }
 GRID = {"keep_first": [2, 3], "delays.law": ["constant", "half_normal"]}

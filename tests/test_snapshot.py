@@ -84,7 +84,7 @@ class Parted:
 
     def run(self) -> KeepingDriver:
         """All parts; the last one's driver."""
-        with jax.enable_x64(self.scenario.config.precision == "float64"):
+        with jax.enable_x64(self.scenario.config.machine.precision == "float64"):
             while True:
                 device = self.make_device()
                 driver = new_driver(self.scenario, device, self.step_updates)
@@ -220,7 +220,13 @@ REAL: list[dict[str, Any]] = [
 @pytest.mark.parametrize("settings_", REAL)
 def test_trained_models_are_equal_in_every_bit(settings_):
     """In float32, with a row that moves from one device to the next."""
-    table = {"num_clients": 20, "batch_width": 4, "max_updates": 90, "num_seeds": 2, "tasks": TASKS}
+    table = {
+        "num_clients": 20,
+        "machine": {"batch_width": 4},
+        "max_updates": 90,
+        "num_seeds": 2,
+        "tasks": TASKS,
+    }
     config = make_config({**table, **settings_})
     scenario = Scenario(config, (60, 60), num_resident=2, window=20)
     whole = scenario.run(Device(), step_updates=16).driver
@@ -233,7 +239,13 @@ def test_trained_models_are_equal_in_every_bit(settings_):
 @pytest.mark.usefixtures("shared_engines")
 def test_models_do_not_depend_on_where_segments_end():
     """Other windows put requests into other batches, slots and rows; in float32, to the bit."""
-    table = {"num_clients": 20, "batch_width": 4, "max_updates": 90, "num_seeds": 2, "tasks": TASKS}
+    table = {
+        "num_clients": 20,
+        "machine": {"batch_width": 4},
+        "max_updates": 90,
+        "num_seeds": 2,
+        "tasks": TASKS,
+    }
     config = make_config(table)
     found = []
     for window in (90, 20, 7):

@@ -38,7 +38,7 @@ def table(**top: Any) -> dict[str, Any]:
         "keep_first": 3,
         "max_updates": 60,
         "num_seeds": 3,
-        "batch_width": 8,
+        "machine": {"batch_width": 8},
         **top,
         "tasks": {"softmax": {"target_accuracy": 0.2}, "tanh": {}},
     }
@@ -69,7 +69,7 @@ def test_a_comparison_is_each_algorithm_alone(study):
 
 def test_each_algorithm_gets_its_own_defaults():
     _, tasks = table().pop("tasks"), {"mnist": {}}
-    variants = make_variants(table(compare=["fedast", "sync_st"]) | {"tasks": tasks})
+    variants = make_variants(table(study={"compare": ["fedast", "sync_st"]}) | {"tasks": tasks})
     ours, theirs = (one.config.tasks["mnist"] for one in variants)
     assert (ours.client_lr, ours.server_lr, ours.test_every) == (0.1, 0.1, 4)
     assert (theirs.client_lr, theirs.server_lr, theirs.test_every) == (0.2, 1.0, 1)
@@ -77,12 +77,16 @@ def test_each_algorithm_gets_its_own_defaults():
 
 def test_given_settings_hold_for_all():
     tasks = {"mnist": {"client_lr": 0.05}}
-    for variant in make_variants(table(compare=["fedast", "sync_st"]) | {"tasks": tasks}):
+    for variant in make_variants(
+        table(study={"compare": ["fedast", "sync_st"]}) | {"tasks": tasks}
+    ):
         assert variant.config.tasks["mnist"].client_lr == 0.05
 
 
 def test_labels_set_the_allocation():
-    variants = make_variants(table(compare=["fedast:static", "fedast:dynamic", "sync_st"]))
+    variants = make_variants(
+        table(study={"compare": ["fedast:static", "fedast:dynamic", "sync_st"]})
+    )
     assert [one.method for one in variants] == ["fedast:static", "fedast:dynamic", "sync_st"]
     assert [one.config.allocation for one in variants[:2]] == ["static", "dynamic"]
 
@@ -102,13 +106,13 @@ def test_labels_set_the_allocation():
 def test_bad_comparisons_are_refused(labels, says):
     with pytest.raises(ConfigError) as caught:
         fx.compare(table(), labels)
-    assert all(part in str(caught.value) for part in ["compare", *says]), str(caught.value)
+    assert all(part in str(caught.value) for part in ["study.compare: ", *says]), str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_labels_that_differ_by_the_allocation_given_are_not_the_same():
     labels = ["fedast", "fedast:static"]
-    variants = make_variants(table(compare=labels, allocation="dynamic"))
+    variants = make_variants(table(study={"compare": labels}, allocation="dynamic"))
     assert [one.config.allocation for one in variants] == ["dynamic", "static"]
 
 
@@ -118,14 +122,14 @@ def test_what_one_algorithm_cannot_run_names_it():
 
 
 def test_an_algorithm_beside_compare_is_refused():
-    with pytest.raises(ConfigError, match="algorithm='sync_st' says nothing beside compare"):
+    with pytest.raises(ConfigError, match=r"'sync_st' says nothing beside study\.compare"):
         fx.compare(table(algorithm="sync_st"), ["fedast", "sync_st"])
 
 
 @pytest.mark.parametrize("function", [fx.simulate, fx.plan])
 def test_a_comparison_is_not_run_as_one_configuration(function):
     with pytest.raises(ConfigError, match=r"fedast_jax\.compare"):
-        function(fx.make_config(table(compare=["fedast", "sync_st"])))
+        function(fx.make_config(table(study={"compare": ["fedast", "sync_st"]})))
 
 
 def test_overall_times_are_the_last_tasks(study):
@@ -310,7 +314,7 @@ def test_a_sweeps_table_says_which_seeds_its_settings_have(paired, says):
     show_tables(fx.sweep(table(), {"num_clients": [20, 30]}, paired=paired), console)
     shown = " ".join(console.export_text().split())
     assert says in shown
-    assert "paired_seeds = " in shown
+    assert "study.paired_seeds = " in shown
 
 
 AXES = {
@@ -378,7 +382,7 @@ def test_without_targets_met_the_best_accuracy_wins():
 
 @pytest.mark.parametrize("num_axes", [1, 2, 3])
 def test_a_picture_for_any_number_of_axes(num_axes):
-    small = table(max_updates=12, num_seeds=1, compare=["fedast", "sync_st"])
+    small = table(max_updates=12, num_seeds=1, study={"compare": ["fedast", "sync_st"]})
     figure = fx.sweep(small, dict([*AXES.items()][:num_axes])).figures()["sweep"]
     assert "1 seed" in figure.get_suptitle()
     shown = {panel.get_title() for panel in figure.axes}
@@ -387,7 +391,7 @@ def test_a_picture_for_any_number_of_axes(num_axes):
 
 
 def test_a_forecast_counts_what_a_run_does():
-    small = table(num_seeds=2, sweep={"num_clients": [20, 30]})
+    small = table(num_seeds=2, study={"sweep": {"num_clients": [20, 30]}})
     found = forecast([one.config for one in make_variants(small)])
     assert (found.configurations, found.runs, found.updates) == (2, 4, 4 * 60)
     assert found.bytes > 0

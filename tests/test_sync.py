@@ -240,7 +240,9 @@ def test_clients_and_durations_follow_their_laws():
 def table(**top) -> dict:
     tasks = {"softmax": {"sync_weight": 3.0}, "tanh": {"sync_weight": 1.0}}
     base = {"algorithm": "sync_st", "tasks": tasks, "max_updates": 90, "keep_first": 5}
-    return base | {"num_clients": 100, "max_active_clients": 20, "batch_width": 2} | top
+    return (
+        base | {"num_clients": 100, "max_active_clients": 20, "machine": {"batch_width": 2}} | top
+    )
 
 
 WRONG = {

@@ -221,11 +221,15 @@ def test_a_task_that_ends_leaves_the_clients_to_the_other(hand_timeline):
 def table(**top) -> dict:
     base = {"algorithm": "sync_ucb_st", "num_clients": 12, "max_active_clients": 6}
     tasks = {"softmax": {"copies": 2, "target_accuracy": "none"}}
-    return base | {"keep_first": 2, "max_updates": 60, "batch_width": 4, "tasks": tasks} | top
+    return (
+        base
+        | {"keep_first": 2, "max_updates": 60, "machine": {"batch_width": 4}, "tasks": tasks}
+        | top
+    )
 
 
 def test_a_step_has_room_for_the_first_round():
-    pools, setting = pools_of(make_config(table(num_clients=50, batch_width=1)))
+    pools, setting = pools_of(make_config(table(num_clients=50, machine={"batch_width": 1})))
     assert Driver([setting], pools, PlanOnly()).step_updates >= 50
 
 

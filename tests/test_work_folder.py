@@ -21,7 +21,7 @@ from fedast_jax.config.errors import OutputError
 TABLE = {
     "name": "study",
     "max_updates": 4,
-    "compare": ["fedast", "fedbuff"],
+    "study": {"compare": ["fedast", "fedbuff"]},
     "tasks": {"digits": {}},
 }
 RUN = {"name": "run", "max_updates": 4, "tasks": {"digits": {}}}

@@ -88,7 +88,7 @@ def run(
     table = _read(config, overrides, seeds, devices)
     settings, wanted = make_config(table), _extras(extras)
     place = _place(coordinator, num_processes, process_id)
-    if settings.compare or settings.sweep:
+    if settings.study.is_wanted:
         _begin(_study_job(table, wanted), out, place)
     else:
         _begin(Job("run", [settings], {"save": wanted}), out, place)
@@ -121,10 +121,13 @@ def compare(
     process_id: ProcessId = None,
 ) -> None:
     """Run algorithms against each other on the same seeds; the first is measured against each."""
+    from ..config.toml import set_value
+    from ..run.resolve import make_config
+
     table = _read(config, overrides, seeds, devices)
     if algorithms is not None:
-        table["compare"] = [name.strip() for name in algorithms.split(",")]
-    if not table.get("compare"):
+        set_value(table, "study.compare", [name.strip() for name in algorithms.split(",")])
+    if not make_config(table).study.compare:
         raise ConfigError("nothing to compare: name algorithms, --algorithms fedast,sync_st")
     place = _place(coordinator, num_processes, process_id)
     _begin(_study_job(table, _extras(extras)), out, place)
@@ -160,15 +163,17 @@ def sweep(
     ray_gpus: Annotated[float, typer.Option(help="GPUs for each block of replicates.")] = 0.0,
 ) -> None:
     """Run every combination of some settings, and name the best."""
+    from ..config.toml import set_value
+    from ..run.resolve import make_config
     from ..study.study import parse_grid
 
     table = _read(config, overrides, seeds, devices)
     if grid:
-        table["sweep"] = parse_grid(grid)
-    if not table.get("sweep"):
-        raise ConfigError("nothing to sweep: give a grid, --grid tasks.mnist.buffer_size=1,3,5")
+        set_value(table, "study.sweep", parse_grid(grid))
     if paired is not None:
-        table["paired_seeds"] = paired
+        set_value(table, "study.paired_seeds", paired)
+    if not make_config(table).study.sweep:
+        raise ConfigError("nothing to sweep: give a grid, --grid tasks.mnist.buffer_size=1,3,5")
     if dry_run:
         _forecast(table)
         return
@@ -298,7 +303,7 @@ def _read(
     """The settings of a file with those of the options, which win."""
     from ..config.shipped import read_table
 
-    options = {"num_seeds": seeds, "num_devices": devices}
+    options = {"num_seeds": seeds, "machine.num_devices": devices}
     given = [f"{key}={value}" for key, value in options.items() if value is not None]
     changes = [*(overrides or []), *given]
     return read_table(config, changes)

@@ -114,8 +114,8 @@ def _config(number: int, table: Any) -> Config:
 def _check_configs(job: Job) -> None:
     """Raise ValueError where the configurations are not those that the command stands for."""
     if job.table is None:
-        if len(job.configs) > 1 or job.configs[0].compare or job.configs[0].sweep:
-            raise ValueError("a run has one configuration, without compare and sweep")
+        if len(job.configs) > 1 or job.configs[0].study.is_wanted:
+            raise ValueError("a run has one configuration, without study.compare and study.sweep")
         return
     if [one.config for one in make_variants(job.table)] != list(job.configs):
         raise ValueError("configs are not those that its table stands for")

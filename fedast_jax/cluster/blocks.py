@@ -34,7 +34,7 @@ def make_blocks(configs: Sequence[Config], num_workers: int) -> list[list[Job]]:
 def enough_to_fill(configs: Sequence[Config]) -> int:
     """Replicates of any of the settings that fill a batch together, about."""
     fewest = min(task.settings.num_active for config in configs for task in config.named_tasks)
-    width = configs[0].batch_width or LIKELY_WIDTH
+    width = configs[0].machine.batch_width or LIKELY_WIDTH
     return enough_resident(width, SIDE_BY_SIDE * fewest)
 
 

@@ -67,7 +67,7 @@ class RayTasks(NamedTuple):
         how = RunOptions(**options)
         tables = [config.to_dict() for config in configs]
         progress = Progress.find(how.checkpoints, tables, how.keeps)
-        every = min(config.checkpoint_seconds for config in configs)
+        every = min(config.machine.checkpoint_seconds for config in configs)
         with ray_cluster(self.address) as ray:
             progress.blocks = progress.blocks or make_blocks(
                 configs, count_workers(ray, self.needs)

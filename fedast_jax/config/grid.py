@@ -18,15 +18,14 @@ Point = dict[str, Any]  # dotted key -> value
 
 NOT_SWEPT = {
     "name": "it names the whole sweep",
-    "algorithm": "use compare",
-    "allocation": 'use compare = ["fedast:static", "fedast:dynamic"]',
-    "compare": "it holds for every setting",
-    "sweep": "it is the sweep",
+    "algorithm": "use study.compare",
+    "allocation": 'use study.compare = ["fedast:static", "fedast:dynamic"]',
     "seed": "use num_seeds",
     "num_seeds": "it holds for every setting",
-    "paired_seeds": "it holds for every setting",
-    "num_devices": "it holds for every setting",
+    "study": "it holds for every setting",
+    "machine": "it holds for every setting, for all run together",
 }
+"""Why not, by a key or the table that it is in."""
 
 
 def axis_keys(axis: str) -> list[str]:
@@ -68,8 +67,9 @@ def check_grid(grid: Mapping[str, Sequence[Any]]) -> None:
     for axis, values in grid.items():
         keys = axis_keys(axis)
         for key in keys:
-            if key in NOT_SWEPT:
-                raise ValueError(f"{key!r} cannot be swept: {NOT_SWEPT[key]}")
+            reason = NOT_SWEPT.get(key.partition(".")[0])
+            if reason is not None:
+                raise ValueError(f"{key!r} cannot be swept: {reason}")
             if key in seen or not key:
                 raise ValueError(f"each key must be there once, got {key!r} in {axis!r} again")
             seen.add(key)

@@ -6,11 +6,10 @@ import re
 from collections.abc import Iterable, Mapping
 from html import escape
 from math import prod
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 import tomli_w
 from pydantic import (
-    Field,
     ModelWrapValidatorHandler,
     ValidationError,
     ValidationInfo,
@@ -24,19 +23,25 @@ from .bounds import (
     MOST_SEED,
     MOST_TASKS,
     Clients,
-    Devices,
     Events,
     Rate,
     Replicates,
     Seed,
-    Wait,
-    Width,
 )
 from .choices import Allocation, Fidelity, Precision
 from .errors import ConfigError
-from .grid import check_grid, flat_keys, points
+from .grid import flat_keys, points
 from .sheet import Row, Sheet
-from .tables import LIST, DelayConfig, NamedTask, Registries, Table, TaskConfig, registries
+from .tables import (
+    DelayConfig,
+    MachineConfig,
+    NamedTask,
+    Registries,
+    StudyConfig,
+    Table,
+    TaskConfig,
+    registries,
+)
 from .words import explain, few, show
 
 DEEPEST = 16  # tables and lists inside each other
@@ -53,11 +58,6 @@ class Config(Table):
     algorithm: str = "fedast"
     allocation: Allocation = "static"  # options S and D
     fidelity: Fidelity = "paper"  # whom to follow where the paper and its authors' code differ
-    compare: Annotated[tuple[str, ...], LIST] = ()  # algorithms, on the same seeds
-    sweep: dict[str, list[Any]] = Field(
-        default_factory=dict
-    )  # values of other settings, by dotted key
-    paired_seeds: bool = True  # sweep: the same seeds for every setting
     keep_first: Clients | Literal["all"] = 30  # k: arrivals a synchronous round keeps of a task
     seed: Seed = 0
     num_seeds: Replicates = 1
@@ -65,11 +65,8 @@ class Config(Table):
     max_active_clients: Clients | None = None
     time_limit: Rate | None = None  # simulated time
     max_updates: Events | None = None  # arrivals of a replicate, all tasks together
-    precision: Precision = "float32"
-    batch_width: Width | None = None  # W; None: from the device
-    memory_gib: Rate | None = None  # budget for all a run takes; None: from the device
-    num_devices: Devices = 1  # that share the slots of every batch
-    checkpoint_seconds: Wait = 60.0  # of wall time; 0: after every segment
+    study: StudyConfig = StudyConfig()
+    machine: MachineConfig = MachineConfig()
     delays: DelayConfig = DelayConfig()
     tasks: dict[str, TaskConfig]
 
@@ -100,39 +97,17 @@ class Config(Table):
         _check_copies(tasks)
         return tasks
 
-    @field_validator("compare", mode="after")
-    @classmethod
-    def _check_methods(cls, labels: tuple[str, ...], known: ValidationInfo) -> tuple[str, ...]:
-        registries(known).check_methods(labels, known.data.get("allocation", "static"))
-        return labels
-
-    @field_validator("sweep", mode="before")
-    @classmethod
-    def _dotted(cls, table: Any) -> Any:
-        """TOML reads ``a.b = [1, 2]`` as a table in a table."""
-        return dict(flat_keys(table)) if isinstance(table, Mapping) else table
-
-    @field_validator("sweep", mode="after")
-    @classmethod
-    def _check_values(cls, grid: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        check_grid(grid)
-        return grid
-
     @model_validator(mode="after")
     def _check(self, known: ValidationInfo) -> Self:
         if not self.tasks:
             raise ValueError("at least one [tasks.NAME] table is needed")
         self._check_totals()
+        self._check_methods(registries(known))
         registries(known).check_algorithm(self)
         if self.max_active_clients and self.max_active_clients > self.num_clients:
             raise ValueError(
                 f"max_active_clients must be at most num_clients={self.num_clients}, "
                 f"got {self.max_active_clients}"
-            )
-        if self.batch_width and self.batch_width % self.num_devices:
-            raise ValueError(
-                f"batch_width must be a multiple of num_devices={self.num_devices}, "
-                f"got {self.batch_width}"
             )
         endless = [name for name, task in self.tasks.items() if task.max_rounds is None]
         if endless and self.time_limit is None and self.max_updates is None:
@@ -141,6 +116,13 @@ class Config(Table):
                 f"or tasks.{endless[0]}.max_rounds"
             )
         return self
+
+    def _check_methods(self, known: Registries) -> None:
+        """Here, not in ``StudyConfig``: what are the same depends on the allocation."""
+        try:
+            known.check_methods(self.study.compare, self.allocation)
+        except ValueError as error:
+            raise ValueError(f"study.compare: {error}") from None
 
     def _check_totals(self) -> None:
         """What every number allows, and all together do not."""
@@ -154,14 +136,14 @@ class Config(Table):
                 f"the num_active of all tasks add up to at most {MOST_REQUESTS:,}, got "
                 f"{in_flight:,}"
             )
-        num_points = prod(map(len, self.sweep.values()))
-        num_runs = num_points * max(len(self.compare), 1) * self.num_seeds
+        num_points = prod(map(len, self.study.sweep.values()))
+        num_runs = num_points * max(len(self.study.compare), 1) * self.num_seeds
         if num_runs > MOST_REPLICATES:
             raise ValueError(
                 f"all settings together have at most {MOST_REPLICATES:,} runs, got {num_runs:,}; "
                 f"lower num_seeds={self.num_seeds}"
             )
-        last = self.seed + self.num_seeds * (1 if self.paired_seeds else num_points) - 1
+        last = self.seed + self.num_seeds * (1 if self.study.paired_seeds else num_points) - 1
         if last > MOST_SEED:
             raise ValueError(
                 f"seeds go up to {MOST_SEED:,}, but from seed={self.seed} on the last would be "
@@ -185,9 +167,9 @@ class Config(Table):
     @property
     def in_words(self) -> str:
         """What is run, in a few words."""
-        methods = few(self.compare or (self.algorithm,))
+        methods = few(self.study.compare or (self.algorithm,))
         seeds = "1 seed" if self.num_seeds == 1 else f"{self.num_seeds} seeds"
-        swept = f", {len(points(self.sweep))} settings" if self.sweep else ""
+        swept = f", {len(points(self.study.sweep))} settings" if self.study.sweep else ""
         tasks = few(task.name for task in self.named_tasks)
         return f"{self.name!r}: {methods} on {tasks}, {self.num_clients} clients{swept}, {seeds}"
 
@@ -212,8 +194,8 @@ class Config(Table):
 
     def to_dict(self) -> dict[str, Any]:
         """Every setting, defaults included; what is None or an empty study is left out."""
-        empty = {name for name in ("compare", "sweep") if not getattr(self, name)}
-        return self.model_dump(mode="json", exclude_none=True, exclude=empty)
+        empty = {name for name in ("compare", "sweep") if not getattr(self.study, name)}
+        return self.model_dump(mode="json", exclude_none=True, exclude={"study": empty})
 
     def to_toml(self) -> str:
         """The complete configuration as TOML; loading it gives an equal configuration."""
@@ -258,8 +240,7 @@ def check_config(table: Mapping[str, Any], known: Registries) -> Config:
     try:
         return Config.model_validate(dict(table), context=known)
     except ValidationError as error:
-        tables = {"": Config, "delays": DelayConfig, "tasks": TaskConfig}
-        raise ConfigError(explain(error, tables)) from None
+        raise ConfigError(explain(error, TABLES)) from None
 
 
 def check_depth(table: Mapping[str, Any]) -> None:
@@ -276,4 +257,11 @@ def check_depth(table: Mapping[str, Any]) -> None:
         raise ConfigError(f"settings lie at most {DEEPEST} tables or lists deep; these are deeper")
 
 
+TABLES: dict[str, type[Table]] = {
+    "": Config,
+    "study": StudyConfig,
+    "machine": MachineConfig,
+    "delays": DelayConfig,
+    "tasks": TaskConfig,
+}
 PRECISIONS: tuple[str, ...] = get_args(Precision)

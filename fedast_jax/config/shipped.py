@@ -10,7 +10,7 @@ from typing import Any
 from .closest import closest
 from .errors import ConfigError
 from .settings import Config
-from .toml import apply_override, load_table
+from .toml import apply_overrides, load_table
 from .words import show
 
 LONGEST_PATH = 200  # characters of it in a message
@@ -21,6 +21,8 @@ Source = str | Path | Mapping[str, Any] | Config
 
 def read_table(source: Source, overrides: Iterable[str] = ()) -> dict[str, Any]:
     """The settings as they were given, unchecked and without defaults; a copy.
+
+    An ``algorithm`` among the overrides beats the source's ``study.compare``: it is run alone.
 
     Raises:
         ConfigError: as ``load_config``.
@@ -34,8 +36,7 @@ def read_table(source: Source, overrides: Iterable[str] = ()) -> dict[str, Any]:
             f"settings or a Config, got {show(source)}"
         )
     table = source.given() if isinstance(source, Config) else deepcopy(dict(source))
-    for override in overrides:
-        apply_override(table, override)
+    apply_overrides(table, overrides)
     return table
 
 

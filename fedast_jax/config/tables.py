@@ -1,4 +1,4 @@
-"""The tables inside a configuration: how long requests take, and what one task is."""
+"""The tables inside a configuration: the delays, the machine, the study, one task."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from .bounds import (
     MOST_CLASSES,
     MOST_STEPS,
     BatchSize,
+    Devices,
     Events,
     Examples,
     Local,
@@ -22,8 +23,11 @@ from .bounds import (
     Share,
     Tasks,
     Time,
+    Wait,
+    Width,
 )
-from .choices import ServerOptimizer
+from .choices import Precision, ServerOptimizer
+from .grid import check_grid, flat_keys
 from .work import LocalWork
 
 TRACE = "trace"  # the duration law of what was recorded on real devices
@@ -83,6 +87,52 @@ class DelayConfig(Table):
     def _check(self, known: ValidationInfo) -> Self:
         registries(known).check_delays(self)
         return self
+
+
+class MachineConfig(Table):
+    """What computes, and how: its memory, its devices, the precision of products."""
+
+    precision: Precision = "float32"
+    batch_width: Width | None = None  # W; None: from the device
+    memory_gib: Rate | None = None  # budget for all a run takes; None: from the device
+    num_devices: Devices = 1  # that share the slots of every batch
+    checkpoint_seconds: Wait = 60.0  # of wall time; 0: after every segment
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.batch_width and self.batch_width % self.num_devices:
+            raise ValueError(
+                f"batch_width must be a multiple of num_devices={self.num_devices}, "
+                f"got {self.batch_width}"
+            )
+        return self
+
+
+class StudyConfig(Table):
+    """Which algorithms and settings are run side by side."""
+
+    compare: Annotated[tuple[str, ...], LIST] = ()  # algorithms, on the same seeds
+    sweep: dict[str, list[Any]] = Field(
+        default_factory=dict
+    )  # values of other settings, by dotted key
+    paired_seeds: bool = True  # sweep: the same seeds for every setting
+
+    @field_validator("sweep", mode="before")
+    @classmethod
+    def _dotted(cls, table: Any) -> Any:
+        """TOML reads ``a.b = [1, 2]`` as a table in a table."""
+        return dict(flat_keys(table)) if isinstance(table, Mapping) else table
+
+    @field_validator("sweep", mode="after")
+    @classmethod
+    def _check_values(cls, grid: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        check_grid(grid)
+        return grid
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether there are algorithms to compare or settings to sweep."""
+        return bool(self.compare or self.sweep)
 
 
 class TaskConfig(Table):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,7 @@ def load_table(path: str | Path, overrides: Iterable[str] = ()) -> dict[str, Any
     table = _parse_toml(_read_text(path), str(path))
     table.setdefault("name", _name_of(Path(path)))
     _place_trace(table, Path(path).parent)
-    for override in overrides:
-        apply_override(table, override)
+    apply_overrides(table, list(overrides))
     _place_trace(table, Path())
     return table
 
@@ -66,7 +65,21 @@ def _place_trace(table: dict[str, Any], folder: Path) -> None:
         delays["trace"] = str(folder.absolute() / delays["trace"])
 
 
-def apply_override(table: dict[str, Any], override: str) -> None:
+def apply_overrides(table: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Set every ``key=value``, in place; an ``algorithm`` takes the place of ``study.compare``.
+
+    Raises:
+        ConfigError: one does not read so.
+    """
+    study = table.get("study")
+    names = [one.partition("=")[0].strip() for one in overrides if isinstance(one, str)]
+    if "algorithm" in names and isinstance(study, dict):
+        study.pop("compare", None)
+    for override in overrides:
+        _apply_override(table, override)
+
+
+def _apply_override(table: dict[str, Any], override: str) -> None:
     """Set one ``key=value`` in nested tables, in place.
 
     Raises:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from .closest import did_you_mean
 
 FEW = 4  # words of a kind in one line
+MOVED = ("machine", "study")  # tables whose settings stood at the top
 SHOWN = 80  # characters of a wrong value that a message shows
 
 EXPECTED: dict[str, Callable[[Mapping[str, Any]], str]] = {
@@ -40,7 +41,7 @@ def explain(error: ValidationError, tables: Mapping[str, type[BaseModel]]) -> st
 
     Args:
         error: what pydantic says.
-        tables: the classes of the top table (``""``), and of ``delays`` and each of ``tasks``.
+        tables: the classes of the top table (``""``), of those in it, and of each of ``tasks``.
     """
     details = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     first = details[0]
@@ -101,11 +102,15 @@ def number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
+def _home(key: str, tables: Mapping[str, type[BaseModel]]) -> str | None:
+    """The table that holds what once stood at the top."""
+    return next((name for name in MOVED if key in tables[name].model_fields), None)
+
+
 def _unknown_key(where: list[str], tables: Mapping[str, type[BaseModel]]) -> str:
-    table = tables[""]
-    if where[0] == "delays" and len(where) > 1:
-        table = tables["delays"]
-    elif where[0] == "tasks" and len(where) > 2:
-        table = tables["tasks"]
+    depth = 2 if where[0] == "tasks" else 1
+    table = tables[where[0] if len(where) > depth else ""]
+    if len(where) == 1 and (home := _home(where[0], tables)):
+        return f"{where[0]} has moved: write {home}.{where[0]}, in the table [{home}]"
     hint = did_you_mean(where[-1], table.model_fields, "known here are")
     return f"unknown key {show(dotted(where))}; {hint}"

@@ -28,13 +28,13 @@ def provide(num_devices: int) -> None:
     found = jax.local_device_count()
     if found >= num_devices:
         return
-    way = "lower num_devices"
+    way = "lower machine.num_devices"
     if jax.default_backend() == "cpu":
         way += (
             ", or ask for them before JAX first computes: "
             f'jax.config.update("jax_num_cpu_devices", {num_devices})'
         )
-    raise ValueError(f"num_devices={num_devices}, but JAX has {found}; {way}")
+    raise ValueError(f"machine.num_devices={num_devices}, but JAX has {found}; {way}")
 
 
 def make_mesh(num_devices: int) -> Mesh:

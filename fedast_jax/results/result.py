@@ -175,7 +175,7 @@ def _manifest(config: Config, mine: list[ReplicateRecord], run: RunRecord) -> di
         "status": run.status,
         "versions": machine.get("versions"),
         "device": machine.get("device"),
-        "precision": config.precision,
+        "precision": config.machine.precision,
         "fidelity": config.fidelity,
         "seconds": asdict(run.seconds) | {"wall": run.wall_seconds},
         "counts": {

@@ -28,7 +28,7 @@ def check_footprint(config: Config, data: Mapping[str, TaskData]) -> None:
     parts = footprint(config, data)
     total, budget = sum(parts.values()), host_budget(config)
     if total > budget:
-        way = ", or raise memory_gib" if jax.default_backend() == "cpu" else ""
+        way = ", or raise machine.memory_gib" if jax.default_backend() == "cpu" else ""
         raise ConfigError(
             f"planning one replicate takes about {total / 2**30:.2g} GiB of the host's memory, but "
             f"{budget / 2**30:.2g} GiB may be used; lower {max(parts, key=parts.__getitem__)}{way}"

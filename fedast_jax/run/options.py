@@ -27,8 +27,9 @@ class RunOptions:
         on_progress: told how far the run is, after each segment.
         is_stopped: asked between calls of the device; True ends the run in order, with the results
             so far.
-        checkpoints: where the run's state is kept now and then (``config.checkpoint_seconds``);
-            where there is one already, the run goes on from it.
+        checkpoints: where the run's state is kept now and then, every
+            ``config.machine.checkpoint_seconds``; where there is one already, the run goes on from
+            it.
     """
 
     keep_models: bool = False

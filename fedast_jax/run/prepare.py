@@ -179,7 +179,7 @@ def _spec(config: Config, task: ResolvedTask, data: TaskData, width: int) -> Eng
         server_optimizer=task.settings.server_optimizer,
         width=width,
         steps=min(max(steps, 1), MOST_STEPS),
-        precision=config.precision,
+        precision=config.machine.precision,
         backend=backend,
-        num_devices=config.num_devices,
+        num_devices=config.machine.num_devices,
     )

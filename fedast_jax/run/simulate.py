@@ -56,7 +56,7 @@ def simulate_together(configs: Sequence[Config], **options: Any) -> list[Result]
     the methods dispatch alike.
 
     Args:
-        configs: with the same ``precision``, ``batch_width``, ``memory_gib`` and ``num_devices``.
+        configs: with the same ``machine``, but for its ``checkpoint_seconds``: the least one holds.
         options: of ``RunOptions``, by name.
     Returns:
         A result for each configuration, in order; counts and seconds are those of the whole run.
@@ -87,7 +87,7 @@ def run_jobs(
         keeper = Keeper(
             options.checkpoints,
             lambda: Saved.content(driver, prepared.sizing, time.perf_counter() - start),
-            min(config.checkpoint_seconds for config in configs),
+            min(config.machine.checkpoint_seconds for config in configs),
         )
         driver.on_segment = _after_segment(options, keeper)
         try:
@@ -133,18 +133,20 @@ def precision(configs: Sequence[Config]) -> Iterator[None]:
     Raises:
         ConfigError: they cannot run together.
     """
-    if any(config.compare or config.sweep for config in configs):
+    if any(config.study.is_wanted for config in configs):
         raise ConfigError(
-            "compare and sweep stand for several configurations: call fedast_jax.compare or "
-            "fedast_jax.sweep, or leave them out"
+            "study.compare and study.sweep stand for several configurations: call "
+            "fedast_jax.compare or fedast_jax.sweep, or leave them out"
         )
     for key in ("precision", "batch_width", "memory_gib", "num_devices"):
-        values = {getattr(config, key) for config in configs}
+        values = {getattr(config.machine, key) for config in configs}
         if len(values) > 1:
-            raise ConfigError(f"{key} must be the same for all that runs together, got {values}")
+            raise ConfigError(
+                f"machine.{key} must be the same for all that runs together, got {values}"
+            )
     try:
-        provide(configs[0].num_devices)
+        provide(configs[0].machine.num_devices)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    with jax.enable_x64(configs[0].precision == "float64"):
+    with jax.enable_x64(configs[0].machine.precision == "float64"):
         yield

@@ -68,8 +68,8 @@ class Sizing(NamedTuple):
 
 def memory_budget(config: Config) -> int:
     """Bytes that a run may take on each device; on a CPU, on all of its devices together."""
-    if config.memory_gib is not None:
-        return int(config.memory_gib * 2**30)
+    if config.machine.memory_gib is not None:
+        return int(config.machine.memory_gib * 2**30)
     stats = jax.local_devices()[0].memory_stats() or {}
     total = stats.get("bytes_limit", psutil.virtual_memory().available)
     return int(BUDGET_SHARE * total)
@@ -77,9 +77,10 @@ def memory_budget(config: Config) -> int:
 
 def batch_width(configs: Sequence[Config]) -> int:
     """W: the configured width, or what suits the device and the number of lanes."""
-    if configs[0].batch_width is not None:
-        return configs[0].batch_width
-    num_devices = configs[0].num_devices
+    machine = configs[0].machine
+    if machine.batch_width is not None:
+        return machine.batch_width
+    num_devices = machine.num_devices
     if jax.default_backend() == "cpu":
         return 16 * num_devices
     lanes = sum(config.num_seeds * len(config.named_tasks) for config in configs)
@@ -91,8 +92,9 @@ def narrower(configs: Sequence[Config]) -> Iterator[int]:
     """The batch widths to try: the first that fits is taken; a configured one is the only one."""
     width = batch_width(configs)
     yield width
-    num_devices = configs[0].num_devices
-    while configs[0].batch_width is None and width > max(NARROWEST, num_devices):
+    machine = configs[0].machine
+    num_devices = machine.num_devices
+    while machine.batch_width is None and width > max(NARROWEST, num_devices):
         width = max(width // 2 // num_devices, 1) * num_devices
         yield width
 
@@ -141,7 +143,7 @@ def too_large(smallest: Sizing, budget: int, configs: Sequence[Config]) -> Confi
     return ConfigError(
         f"one replicate needs at least {smallest.bytes / 2**30:.2g} GiB, but "
         f"{budget / 2**30:.2g} GiB may be used; lower {_main_number(smallest, configs)} or "
-        f"batch_width, or raise memory_gib"
+        f"machine.batch_width, or raise machine.memory_gib"
     )
 
 

@@ -53,7 +53,7 @@ def side_by_side(folders: Sequence[Folder]) -> RecordedStudy:
             variants.append(variant._replace(method=method))
             results.append(replace(result, config=replace(result.config, name=name)))
     order = _by_point(variants)
-    table = {"name": name, "sweep": folders[0].study.table.get("sweep", {})}
+    table = {"name": name, "study": {"sweep": folders[0].study.axes}}
     return SideBySide(table, [variants[one] for one in order], [results[one] for one in order])
 
 

@@ -174,8 +174,9 @@ def _read_configs(folder: Path) -> list[Path]:
 def _variants(path: Path, table: Mapping[str, Any], num_configs: int) -> list[RecordedVariant]:
     """What a study runs; one without name of a run."""
     with _reading(path / "config.toml"):
-        labels = list(table.get("compare") or [table.get("algorithm", "fedast")])
-        grid = dict(flat_keys(table.get("sweep", {})))
+        study = table.get("study", {})
+        labels = list(study.get("compare") or [table.get("algorithm", "fedast")])
+        grid = dict(flat_keys(study.get("sweep", {})))
         found = [RecordedVariant(label, point) for point in points(grid) for label in labels]
         if len(found) != num_configs:
             raise ValueError(f"it names {len(found)} configurations, and there are {num_configs}")

@@ -101,15 +101,15 @@ def _percent(spread: dict[str, float | None]) -> str:
 
 
 def _caption(study: StudyTables) -> str:
-    """Of a sweep: what settings have in common, and what ``paired_seeds`` would change."""
+    """Of a sweep: what settings have in common, and what ``study.paired_seeds`` would change."""
     if not study.axes:
         return ""
-    if study.table.get("paired_seeds", True):
+    if study.table.get("study", {}).get("paired_seeds", True):
         return (
             "Every setting has the same seeds: the same clients, data and first models, so that "
-            "what differs comes from the setting. With paired_seeds = false each has its own."
+            "what differs comes from the setting. With study.paired_seeds = false each has its own."
         )
     return (
         "Each setting has seeds of its own: settings are independent, and what differs holds the "
-        "luck of the draw as well. With paired_seeds = true all have the same."
+        "luck of the draw as well. With study.paired_seeds = true all have the same."
     )

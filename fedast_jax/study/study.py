@@ -13,6 +13,7 @@ import pandas as pd
 from ..config.errors import ConfigError
 from ..config.grid import Point, parse_axis
 from ..config.shipped import Source, read_table
+from ..config.toml import set_value
 from ..config.words import show
 from ..results.extras import check_extras
 from ..results.result import Result
@@ -99,7 +100,8 @@ def compare(
     """
     table = read_table(config, overrides)
     if algorithms:
-        table["compare"] = _list_of("algorithms", algorithms, '["fedast", "sync_st"]')
+        labels = _list_of("algorithms", algorithms, '["fedast", "sync_st"]')
+        set_value(table, "study.compare", labels)
     return run_study(table, **options)
 
 
@@ -130,9 +132,10 @@ def sweep(
     """
     table = read_table(config, overrides)
     if grid is not None:
-        table["sweep"] = _axes(grid)
-    given = {"num_seeds": seeds, "paired_seeds": paired}
-    table |= {key: value for key, value in given.items() if value is not None}
+        set_value(table, "study.sweep", _axes(grid))
+    for key, value in {"num_seeds": seeds, "study.paired_seeds": paired}.items():
+        if value is not None:
+            set_value(table, key, value)
     return run_study(table, **options)
 
 
@@ -142,7 +145,7 @@ def run_study(
     simulate: Callable[..., list[Result]] = simulate_together,
     **options: Any,
 ) -> Study:
-    """Run a table of settings with ``compare``, ``sweep`` or both, in the way of ``simulate``."""
+    """Run what a table of settings has in its ``study``, in the way of ``simulate``."""
     variants = make_variants(table)
     results = simulate([one.config for one in variants], **options)
     return Study(dict(table), variants, results)

@@ -98,7 +98,8 @@ class StudyTables:
     @cached_property
     def axes(self) -> dict[str, list[Any]]:
         """What the sweep goes through: keys joined by a comma, and their values."""
-        return {axis: list(values) for axis, values in flat_keys(self.table.get("sweep", {}))}
+        grid = self.table.get("study", {}).get("sweep", {})
+        return {axis: list(values) for axis, values in flat_keys(grid)}
 
     def result(self, method: str, point: Point | None = None) -> Measured:
         """The result of one algorithm at one point of the sweep.

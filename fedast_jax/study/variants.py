@@ -23,7 +23,7 @@ class Variant(NamedTuple):
 
 
 def make_variants(table: Mapping[str, Any]) -> list[Variant]:
-    """The configurations of a table with ``compare``, ``sweep`` or both.
+    """The configurations of a table whose ``study`` has ``compare``, ``sweep`` or both.
 
     Each is made from the table anew, since a kind's defaults differ by algorithm.
 
@@ -31,17 +31,18 @@ def make_variants(table: Mapping[str, Any]) -> list[Variant]:
         ConfigError: one of them cannot be run, or a swept setting does not exist.
     """
     base = make_config(table)
-    if base.compare and "algorithm" in table:
+    study = base.study
+    if study.compare and "algorithm" in table:
         raise ConfigError(
-            f"algorithm={base.algorithm!r} says nothing beside compare={list(base.compare)}; "
-            f"leave one of them out"
+            f"algorithm={base.algorithm!r} says nothing beside "
+            f"study.compare={list(study.compare)}; leave one of them out"
         )
     check_keys(base)
-    common = {key: value for key, value in table.items() if key not in ("compare", "sweep")}
-    methods = [parse_method(label) for label in base.compare]
+    common = {**table, "study": {"paired_seeds": study.paired_seeds}}
+    methods = [parse_method(label) for label in study.compare]
     return [
         _variant(common, base, method, number, point)
-        for number, point in enumerate(points(base.sweep))
+        for number, point in enumerate(points(study.sweep))
         for method in methods or [Method(base.algorithm, base.algorithm, None)]
     ]
 
@@ -49,7 +50,7 @@ def make_variants(table: Mapping[str, Any]) -> list[Variant]:
 def check_keys(base: Config) -> None:
     """Raise ConfigError where a sweep would set something in a table that is not there."""
     known = {"delays", *(f"tasks.{name}" for name in base.tasks)}
-    for key in [key for axis in base.sweep for key in axis_keys(axis)]:
+    for key in [key for axis in base.study.sweep for key in axis_keys(axis)]:
         parent = key.rpartition(".")[0]
         if parent and parent not in known:
             raise ConfigError(
@@ -64,9 +65,10 @@ def _variant(
     table = deepcopy(dict(common)) | method.settings
     for key, value in point.items():
         set_value(table, key, value)
-    if not base.paired_seeds:
+    if not base.study.paired_seeds:
         table["seed"] = base.seed + number * base.num_seeds
     try:
         return Variant(method.label, point, make_config(table))
     except ConfigError as error:
-        raise ConfigError(f"{method.label}: {error}" if base.compare else str(error)) from None
+        place = f"{method.label}: " if base.study.compare else ""
+        raise ConfigError(f"{place}{error}") from None
