@@ -1,6 +1,6 @@
 """The authors' code where it departs from the paper: by hand, against the oracle, and nowhere else.
 
-The spec's section 5 lists the departures. A granule of 32 requests would make small runs dull, so
+docs/differences.md lists the departures. A granule of 32 requests would make small runs dull, so
 most tests lower the authors' numbers, for the engine and for the oracle alike.
 """
 

@@ -1,4 +1,4 @@
-"""The paper or the authors' program: what differs where the two do not agree (spec section 5).
+"""The paper or the authors' program: what differs where the two do not agree.
 
 The authors' public code departs from the paper in a number of places; with
 ``fidelity = "authors"`` this program does the same, so that published curves can be met.

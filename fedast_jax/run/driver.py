@@ -282,7 +282,7 @@ class _Measure:
         return self._driver.executor.losses(self._driver.pool(lane), rows)
 
     def spreads(self, task: int, windows: Sequence[Sequence[int]]) -> list[float]:
-        """The same for each of several equally long lists of requests, biases left out."""
+        """``spread`` of each of several equally long lists of requests, without the biases."""
         lane = self._replicate.lanes[task]
         updates = lane.rows.updates
         rows = [[updates[request] for request in window] for window in windows]

@@ -36,7 +36,7 @@ SYNCHRONOUS = {"server_lr": 1.0, "test_every": 1}  # with a round's many clients
 
 @dataclass(frozen=True)
 class Defaults:
-    """Hyperparameters of a kind where the user names none (spec: the paper's Appendix C)."""
+    """Hyperparameters of a kind where the user names none: Askin et al., UAI 2024, Appendix C."""
 
     client_lr: float  # eta_c
     weight_decay: float
