@@ -968,7 +968,9 @@ def load_data(kind: str) -> TaskData:
 @cache
 def built_task(kind: str, fidelity: Fidelity = "paper") -> Task:
     """The functions of a kind."""
-    return get_kind(kind).following(fidelity).build(load_data(kind).shape)
+    found = get_kind(kind)
+    build = (fidelity == "authors" and found.authors_build) or found.build
+    return build(load_data(kind).shape)
 
 
 @cache

@@ -201,7 +201,7 @@ class Driver:
 
     def new_replicate(self, number: int, setting: int, index: int) -> Replicate:
         """A replicate at time 0, without rows."""
-        config, algorithm, pool_of = self.settings[setting]
+        config, algorithm, pool_of, rules = self.settings[setting]
         seed = config.seeds[index]
         timeline = algorithm.make_timeline(config, seed)
         lanes = [
@@ -215,7 +215,7 @@ class Driver:
                 num_clients=config.num_clients,
                 data=self.pools[pool].data,
                 timeline=timeline,
-                fidelity=config.fidelity,
+                one_mix=rules.one_mix,
             )
             for place, (task, pool) in enumerate(zip(config.named_tasks, pool_of, strict=True))
         ]
