@@ -63,6 +63,12 @@ def test_the_package_needs_no_module_that_windows_lacks():
     assert done.returncode == 0, done.stderr
 
 
+def test_who_only_loads_data_waits_for_no_downloader():
+    code = "import sys, fedast_jax.data.prepare; assert not {'pooch', 'requests'} & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_every_name_is_found_in_any_order():
     """A name that is a module's too stays what it is once that module is imported."""
     done = subprocess.run(
