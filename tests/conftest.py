@@ -191,7 +191,7 @@ def pools_of(config: Config) -> tuple[list[LanePool], Setting]:
             data = PooledData(data) if resolved.algorithm.pools_data else data
             pools[task.kind.name] = LanePool(engine_spec(config, task), data)
     pool_of = [list(pools).index(task.kind.name) for task in resolved.tasks]
-    return list(pools.values()), Setting(config, resolved.algorithm, pool_of)
+    return list(pools.values()), Setting(config, resolved.algorithm, pool_of, resolved.rules)
 
 
 def engine_spec(config: Config, task: ResolvedTask, steps: int = 3) -> EngineSpec:

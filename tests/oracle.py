@@ -1,7 +1,7 @@
 """The algorithms one event at a time: slow, plain, and sharing no code with the engine.
 
-Written from the specification (spec sections 1 and 2): Algorithm 2 with options S and D, the
-synchronous methods, sequential and centralized training. It has its own heap, its own loops and its
+Written from Askin et al. (UAI 2024): Algorithm 2 with options S and D, the synchronous methods of
+Section 5, sequential and centralized training; docs/differences.md has what they leave open. It has its own heap, its own loops and its
 own bookkeeping; only the random draws, the data and the functions of a task are the package's.
 """
 
@@ -21,8 +21,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy import stats
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import Matern
 
 from fedast_jax.clients.delays import CHUNK, LAWS, Dispatches, Stream, client_delays, generator
 from fedast_jax.config.settings import Config, Fidelity, TaskConfig
@@ -390,7 +388,7 @@ class Oracle(OneReplicate):
 
 
 class AuthorsOracle(Oracle):
-    """Where the authors' code departs from the paper and is followed (spec section 5)."""
+    """Where the authors' code departs from the paper and is followed (see docs/differences.md)."""
 
     def __init__(self, config: Config, seed: int, learner: Learner) -> None:
         super().__init__(config, seed, learner)
@@ -641,17 +639,26 @@ class BayesOracle(SyncOracle):
         return chosen.ravel()
 
     def expected_gains(self, vectors: list[np.ndarray], total: int) -> list[float]:
-        """Expected improvement over the last 50 rounds' cheapest."""
+        """Expected improvement over the last 50 rounds' cheapest.
+
+        Rasmussen, Williams, Gaussian Processes for Machine Learning (2006), equations 2.25 and 2.26
+        with the covariance of 4.17 (nu = 3/2); Jones et al. (1998), equation 15.
+        """
         past = self.rounds[-50:]
-        kernel = Matern(math.sqrt(2 * total), "fixed", nu=1.5)
-        process = GaussianProcessRegressor(kernel, alpha=0.1, normalize_y=True)
-        process.fit([vector for vector, _ in past], [cost for _, cost in past])
-        found: Any = process.predict(vectors, return_std=True)
-        mean, std = found
-        gain = min(cost for _, cost in past) - mean
-        below = stats.norm.cdf(gain / std)
-        density = np.exp(-((gain / std) ** 2) / 2) / np.sqrt(2 * np.pi)
-        return (gain * below + std * density).tolist()
+        seen, costs = [vector for vector, _ in past], np.array([cost for _, cost in past])
+        spread = costs.std() or 1.0
+        relative = (costs - costs.mean()) / spread
+        noisy = np.array([[like(a, b, total) for b in seen] for a in seen]) + 0.1 * np.eye(len(seen))
+        gains = []
+        for vector in vectors:
+            near = np.array([like(vector, other, total) for other in seen])
+            weights = np.linalg.solve(noisy, near)
+            std = spread * math.sqrt(1 - weights @ near)
+            gain = costs.min() - costs.mean() - spread * (weights @ relative)
+            below = math.erfc(-gain / std / math.sqrt(2)) / 2
+            density = math.exp(-((gain / std) ** 2) / 2) / math.sqrt(2 * math.pi)
+            gains.append(gain * below + std * density)
+        return gains
 
     def end_round(self, sent: list[Request]) -> None:
         """What the round has cost."""
@@ -666,6 +673,12 @@ class BayesOracle(SyncOracle):
             total += 0.25 * longest + 0.75 * sum((one - mean) ** 2 for one in used) / len(used)
         self.rounds.append((vector, total))
         super().end_round(sent)
+
+
+def like(one: np.ndarray, other: np.ndarray, total: int) -> float:
+    """Covariance of the costs of two selections of ``total`` pairs: Matern, nu = 3/2."""
+    distance = math.sqrt(3 * (np.sum((one - other) ** 2)) / (2 * total))
+    return (1 + distance) * math.exp(-distance)
 
 
 def is_like(one: float, largest: float) -> bool:
@@ -955,7 +968,9 @@ def load_data(kind: str) -> TaskData:
 @cache
 def built_task(kind: str, fidelity: Fidelity = "paper") -> Task:
     """The functions of a kind."""
-    return get_kind(kind).following(fidelity).build(load_data(kind).shape)
+    found = get_kind(kind)
+    build = (fidelity == "authors" and found.authors_build) or found.build
+    return build(load_data(kind).shape)
 
 
 @cache

@@ -446,8 +446,12 @@ def test_ctrl_c_ends_the_run_in_order(tmp_path, config, arguments):
 def test_a_killed_run_leaves_no_folder(tmp_path, config):
     out = tmp_path / "out"
     command = [sys.executable, "-m", "fedast_jax.cli", "run", str(config), "--out", str(out)]
-    process = subprocess.Popen([*command, "--set", "max_updates=10000000"], env={**os.environ})
-    time.sleep(3)
+    settings = ["--set", "max_updates=10000000", "--set", "tasks.digits.target_accuracy=none"]
+    process = subprocess.Popen(command + settings, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    said = process.stderr.readline()  # the first line of progress: the run has begun
     process.kill()
-    process.wait()
+    said += process.communicate()[1]
+    assert process.returncode == -signal.SIGKILL, said
     assert not out.exists()
+    assert (tmp_path / "out.partial" / "config.toml").exists()

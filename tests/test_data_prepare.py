@@ -147,6 +147,18 @@ def test_slow_download_is_given_up(server, monkeypatch):
         prepare("mnist", open_url=server)
 
 
+def test_what_is_fetched_may_be_read_by_others(server):
+    (first, *_) = prepare("mnist", open_url=server)
+    ours = first.with_name("ours")
+    ours.touch()
+    assert first.stat().st_mode == ours.stat().st_mode
+
+
+def test_nothing_is_said_on_the_way(server, capfd):
+    prepare("mnist", open_url=server)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_progress_ends_at_the_whole(server):
     told = []
     prepare("mnist", open_url=server, progress=lambda *state: told.append(state))

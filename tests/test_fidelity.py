@@ -1,6 +1,6 @@
 """The authors' code where it departs from the paper: by hand, against the oracle, and nowhere else.
 
-The spec's section 5 lists the departures. A granule of 32 requests would make small runs dull, so
+docs/differences.md lists the departures. A granule of 32 requests would make small runs dull, so
 most tests lower the authors' numbers, for the engine and for the oracle alike.
 """
 
@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
-from conftest import KeepingDriver, Ran, engine_spec, pools_of, scenarios
+from conftest import KeepingDriver, Ran, build_tanh, engine_spec, pools_of, scenarios
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import shared_out_by_granules
@@ -458,8 +458,7 @@ def test_lenet_has_a_relu_on_its_logits():
     assert (logits < 0).any()
     np.testing.assert_array_equal(other.apply(model, images), np.maximum(logits, 0))
     kind = get_kind("fashion_mnist")
-    assert kind.following("paper") is kind
-    assert kind.following("authors").build is kind.authors_build
+    assert kind.with_authors_model().build is kind.authors_build
 
 
 def test_resnet_pools_three_rows_and_columns_of_four():
@@ -480,12 +479,12 @@ def test_resnet_pools_three_rows_and_columns_of_four():
     wanted = pooled.T @ np.asarray(head["kernel"]) + np.asarray(head["bias"])
     np.testing.assert_allclose(logits, wanted, rtol=1e-4, atol=1e-5)
     kind = get_kind("cifar100")
-    assert kind.following("authors").build is kind.authors_build
+    assert kind.with_authors_model().build is kind.authors_build
 
 
 @pytest.mark.parametrize("name", ["mnist", "cifar10", "shakespeare"])
 def test_other_models_are_the_papers(name):
-    assert get_kind(name).following("authors") is get_kind(name)
+    assert get_kind(name).with_authors_model() is get_kind(name)
 
 
 # In a run.
@@ -530,6 +529,14 @@ def test_models_of_both_fidelities_share_no_program():
     assert [one.spec.kind.name for one in pools] == ["softmax", "tanh", "tanh"]
     assert [list(one.pool_of) for one in found] == [[0, 0, 1], [0, 0, 2]]
     assert pools[1].spec.kind.build is not pools[2].spec.kind.build
+
+
+def test_whom_to_follow_is_resolved_once():
+    for name, is_authors in (("authors", True), ("paper", False)):
+        resolved = resolve(config_of(name))
+        assert resolved.rules.one_mix == resolved.rules.authors_models == is_authors
+        kind = resolved.tasks[2].kind
+        assert kind.build is (kind.authors_build if is_authors else build_tanh)
 
 
 def test_the_paper_is_the_default():

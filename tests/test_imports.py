@@ -42,6 +42,33 @@ def test_nothing_heavy_before_it_is_needed(code):
     assert heavy_after(code) == set()
 
 
+ALL_WITHOUT_UNIX = """
+import sys, psutil  # on Unix it needs resource itself
+sys.modules |= dict.fromkeys(["fcntl", "resource", "grp", "pwd", "termios"])
+import pkgutil, fedast_jax
+from importlib import import_module
+names = [found.name for found in pkgutil.walk_packages(fedast_jax.__path__, "fedast_jax.")]
+for name in names:
+    if not name.endswith("__main__"):
+        import_module(name)
+from fedast_jax.run.machine import peak_bytes
+assert len(names) > 90 and peak_bytes() is None
+"""
+
+
+def test_the_package_needs_no_module_that_windows_lacks():
+    done = subprocess.run(
+        [sys.executable, "-c", ALL_WITHOUT_UNIX], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_who_only_loads_data_waits_for_no_downloader():
+    code = "import sys, fedast_jax.data.prepare; assert not {'pooch', 'requests'} & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_every_name_is_found_in_any_order():
     """A name that is a module's too stays what it is once that module is imported."""
     done = subprocess.run(

@@ -193,7 +193,7 @@ def first_after_a_target(oracle: Oracle) -> float:
 
 @pytest.mark.parametrize(("num_seeds", "width", "events"), [(1, 16, 3000), (16, 256, 800)])
 def test_batches_are_full(num_seeds, width, events):
-    """The design's table: R = 96, b = 3, N = 1000."""
+    """At the paper's size: R = 96, b = 3, N = 1000."""
     config = make_config(
         {
             "num_seeds": num_seeds,

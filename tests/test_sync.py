@@ -1,4 +1,4 @@
-"""Sync-ST: rounds worked by hand, what always holds, and its settings (spec section 1)."""
+"""Sync-ST: rounds worked by hand, what always holds, and its settings (Askin et al., Section 5)."""
 
 from __future__ import annotations
 

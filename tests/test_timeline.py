@@ -1,4 +1,4 @@
-"""The order of events: worked by hand, its invariants, its random draws (spec sections 2, 6)."""
+"""The order of events: worked by hand, its invariants, its random draws (Askin et al., Algorithm 2)."""
 
 from __future__ import annotations
 

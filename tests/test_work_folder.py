@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,17 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
     assert f"{str(path / 'lock')!r} is a symbolic link" in refused(tmp_path / "out")
     with pytest.raises(OSError, match="symbolic links"):
         work_folder.Lock(path)
+    assert mine.read_text() == "mine"
+
+
+def test_a_lock_is_held_once_and_its_file_is_never_emptied(tmp_path):
+    mine = tmp_path / "lock"
+    mine.write_text("mine")
+    with closing(work_folder.Lock(tmp_path)):
+        with pytest.raises(fx.ResumeError, match="is in use"):
+            work_folder.Lock(tmp_path)
+    with closing(work_folder.Lock(tmp_path)):
+        assert mine.read_text() == "mine"
     assert mine.read_text() == "mine"
 
 

@@ -115,7 +115,10 @@ def neediest(owed: Sequence[int], num_active: Sequence[int]) -> int | None:
 
 @dataclass(frozen=True)
 class Rules:
-    """How requests are shared out, and what the first ones train from; the paper's by default."""
+    """What the paper and its authors' code do differently; the paper's by default.
+
+    How requests are shared out, what the first ones train from, whose models, how data are divided.
+    """
 
     variance_scale: Callable[[float, float, int], float] = lambda eta_c, eta_s, tau: (
         eta_c * eta_s * tau
@@ -132,3 +135,5 @@ class Rules:
     flight_granule: int | None = None  # with option D b_m = ceil(A_m / this) after every arrival
     starts_late: bool = False  # the first requests train from the version current at their arrival
     at_once: bool = False  # a new b holds for the round that is open, too
+    authors_models: bool = False  # of kinds that have the authors' beside the paper's
+    one_mix: bool = False  # a client draws its class proportions once, for all of its tasks

@@ -1,4 +1,4 @@
-"""The paper or the authors' program: what differs where the two do not agree (spec section 5).
+"""The paper or the authors' program: what differs where the two do not agree.
 
 The authors' public code departs from the paper in a number of places; with
 ``fidelity = "authors"`` this program does the same, so that published curves can be met.
@@ -12,6 +12,7 @@ from fractions import Fraction
 from functools import partial
 from math import floor, isfinite
 
+from ..config.settings import Config
 from .allocation import Rules
 
 GRANULE = 32  # R_m in multiples of this; b_m is one for each begun one in flight
@@ -57,18 +58,25 @@ def authors() -> Rules:
         flight_granule=GRANULE,
         starts_late=True,
         at_once=True,
+        authors_models=True,
+        one_mix=True,
     )
 
 
 RULES: dict[str, Callable[[], Rules]] = {"paper": Rules, "authors": authors}
 
 
-def check_granules(num_active: Sequence[int]) -> None:
+def rules_of(config: Config) -> Rules:
+    """Whom a configuration follows: the one place that asks."""
+    return RULES[config.fidelity]()
+
+
+def check_granules(num_active: Sequence[int], granule: int) -> None:
     """Raise ValueError where the sum of R cannot be shared out among the tasks in granules."""
     total = sum(num_active)
-    if total % GRANULE or total < GRANULE * len(num_active):
+    if total % granule or total < granule * len(num_active):
         raise ValueError(
-            f'with fidelity "authors" option D shares requests out in multiples of {GRANULE}, at '
+            f'with fidelity "authors" option D shares requests out in multiples of {granule}, at '
             f"least one for each task: the num_active of {len(num_active)} tasks must add up to "
             f"such a multiple, got {total}"
         )

@@ -8,7 +8,7 @@ from ..clients.delays import Dispatches, client_delays, duration_scale
 from ..config.settings import Config
 from .allocation import PERIOD
 from .asynchronous import TaskPlan, Timeline
-from .authors import RULES, check_granules
+from .authors import check_granules, rules_of
 from .log import Limits
 
 
@@ -27,15 +27,15 @@ def largest_round(config: Config) -> int:
     tasks = [task.settings for task in config.named_tasks]
     ratio = min(task.num_active / task.buffer_size for task in tasks)
     total = sum(task.num_active for task in tasks)
-    granule = RULES[config.fidelity]().flight_granule or total
+    granule = rules_of(config).flight_granule or total
     return max(math.ceil(total / ratio) + 1, math.ceil(total / granule))
 
 
 def check(config: Config) -> None:
     """Raise ValueError where the requests cannot be shared out as they must be."""
-    tasks = config.named_tasks
-    if config.fidelity == "authors" and config.allocation == "dynamic" and len(tasks) > 1:
-        check_granules([task.settings.num_active for task in tasks])
+    tasks, granule = config.named_tasks, rules_of(config).flight_granule
+    if granule and config.allocation == "dynamic" and len(tasks) > 1:
+        check_granules([task.settings.num_active for task in tasks], granule)
 
 
 def check_single_task(config: Config) -> None:
@@ -48,7 +48,7 @@ def check_single_task(config: Config) -> None:
 
 
 def _make_timeline(config: Config, seed: int, *, has_buffer: bool) -> Timeline:
-    rules = RULES[config.fidelity]()
+    rules = rules_of(config)
     delays = client_delays(config.delays, seed, config.num_clients)
     dispatches = Dispatches(seed, config.num_clients, *delays)
     plans = [

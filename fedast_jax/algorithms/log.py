@@ -132,7 +132,7 @@ class Measure(Protocol):
         ...
 
     def spreads(self, task: int, windows: Sequence[Sequence[int]]) -> list[float]:
-        """The same for each of several equally long lists of requests, biases left out."""
+        """``spread`` of each of several equally long lists of requests, without the biases."""
         ...
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from ..config.errors import ResumeError
 
@@ -20,19 +21,17 @@ class Lock:
             ResumeError: another process holds it.
             OSError: it cannot be made, or is a link.
         """
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        self._number = os.open(folder / "lock", flags, 0o644)
+        self._lock = FileLock(folder / "lock", timeout=0, fallback_to_soft=False)
         try:
-            fcntl.flock(self._number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self.close()
+            self._lock.acquire()
+        except Timeout:
             raise ResumeError(
                 f"{str(folder)!r} is in use: another process works on this run"
             ) from None
 
     def close(self) -> None:
         """Let go."""
-        os.close(self._number)
+        self._lock.release(force=True)
 
 
 def write_new(path: Path, text: str) -> None:

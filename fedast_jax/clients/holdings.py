@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..config.choices import Fidelity
 from ..config.settings import TaskConfig
 from ..data.task_data import Clients, TaskData
 from .delays import Stream
@@ -15,18 +14,16 @@ def draw_holdings(
     *,
     seed: int,
     task: int,
-    fidelity: Fidelity = "paper",
+    one_mix: bool = False,
 ) -> Clients:
     """Divide a task's data over the clients of one replicate; a function of the arguments alone.
-
-    The authors' clients draw class proportions once, for all their tasks.
 
     Args:
         data, settings, num_clients: what is divided, how, and over how many.
         seed: of the replicate.
         task: its number in the configuration.
-        fidelity: whom to follow.
+        one_mix: whether a client draws its class proportions once, for all of its tasks.
     """
     key = (seed, Stream.PARTITION, task)
-    shares_key = key[:2] if fidelity == "authors" else key
+    shares_key = key[:2] if one_mix else key
     return data.partition(settings, num_clients, key, shares_key)

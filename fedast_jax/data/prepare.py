@@ -5,7 +5,6 @@ Addresses, sizes and check sums are those that the installed tensorflow-datasets
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import time
 import urllib.request
@@ -14,7 +13,6 @@ from importlib import resources
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from .cache import atomic_write, file_sha256
 from .errors import DataError
 from .paths import download_folder
 from .sources import get_entry
@@ -111,42 +109,36 @@ def fetch(remote: RemoteFile, path: Path, open_url: OpenUrl, progress: Progress)
         DataError: what came is not the file.
         OSError, http.client.HTTPException: nothing came, or not all of it.
     """
-    if is_verified(remote, path):
-        progress(remote.file_name, remote.num_bytes, remote.num_bytes)
-        return path
-    with open_url(remote.url) as source, atomic_write(path) as target:
-        copy_verified(remote, source, target, progress)
+    import pooch  # with its own: only who prepares waits for them
+
+    def download(url: str, file: str, _: object) -> None:
+        Path(file).unlink()  # made by pooch for its owner alone
+        with open_url(url) as source, open(file, "xb") as target:
+            copy(remote, source, target, progress)
+
+    pooch.get_logger().setLevel("WARNING")
+    known = f"sha256:{remote.sha256}"
+    try:
+        pooch.retrieve(remote.url, known, path.name, path.parent, downloader=download)
+    except ValueError as error:  # the check sum
+        raise DataError(
+            f"{remote.url} is not the expected file of {remote.num_bytes:,} bytes with SHA-256 "
+            f"{remote.sha256}, and is not kept; try again, or put {remote.file_name} from "
+            f"elsewhere in a folder under FEDAST_DATA_DIR"
+        ) from error
+    progress(remote.file_name, remote.num_bytes, remote.num_bytes)
     return path
 
 
-def is_verified(remote: RemoteFile, path: Path) -> bool:
-    """Whether the right file is at ``path``."""
-    return (
-        path.is_file()
-        and path.stat().st_size == remote.num_bytes
-        and file_sha256(path).hex() == remote.sha256
-    )
-
-
-def copy_verified(
-    remote: RemoteFile, source: IO[bytes], target: IO[bytes], progress: Progress
-) -> None:
-    """Copy a download; DataError if it is not the file expected, TimeoutError if it drags on."""
-    digest, num_bytes = hashlib.sha256(), 0
+def copy(remote: RemoteFile, source: IO[bytes], target: IO[bytes], progress: Progress) -> None:
+    """Copy a download, no further than one block beyond its size; TimeoutError if it drags on."""
     stop_time = time.monotonic() + DEADLINE
-    while num_bytes <= remote.num_bytes and (block := source.read(BLOCK)):
+    while target.tell() <= remote.num_bytes and (block := source.read(BLOCK)):
         target.write(block)
-        digest.update(block)
-        num_bytes += len(block)
-        progress(remote.file_name, num_bytes, remote.num_bytes)
+        if target.tell() < remote.num_bytes:  # its end is told when it has been verified
+            progress(remote.file_name, target.tell(), remote.num_bytes)
         if time.monotonic() > stop_time:
             raise TimeoutError(f"not done after {DEADLINE:.0f} seconds")
-    if num_bytes != remote.num_bytes or digest.hexdigest() != remote.sha256:
-        raise DataError(
-            f"{remote.url} is not the expected file: expected {remote.num_bytes:,} bytes with "
-            f"SHA-256 {remote.sha256}, found {num_bytes:,} with {digest.hexdigest()}; try again, "
-            f"or put {remote.file_name} from elsewhere in a folder under FEDAST_DATA_DIR"
-        )
 
 
 def open_remote(url: str) -> IO[bytes]:

@@ -11,7 +11,6 @@ import numpy as np
 
 from ..algorithms.log import EventLog
 from ..clients.holdings import draw_holdings
-from ..config.choices import Fidelity
 from ..config.settings import TaskConfig
 from ..data.task_data import Clients, TaskData
 from ..engine.engine import EngineSpec
@@ -32,7 +31,7 @@ class Lane:
     num_clients: int
     data: TaskData
     timeline: EventLog
-    fidelity: Fidelity = "paper"
+    one_mix: bool = False  # as of ``draw_holdings``
     pending: list[int] = field(default_factory=list)  # as of the last ``work``
     rows: LaneRows = field(default_factory=lambda: LaneRows(0, {}, {}))
 
@@ -45,7 +44,7 @@ class Lane:
             self.num_clients,
             seed=self.seed,
             task=self.task,
-            fidelity=self.fidelity,
+            one_mix=self.one_mix,
         )
 
     def work(self, start: LaneRows) -> LaneWork:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..algorithms import get_algorithm
+from ..algorithms.authors import rules_of
 from ..clients.holdings import draw_holdings
 from ..config.settings import Config
 from ..data.pooled_data import PooledData
@@ -95,7 +96,7 @@ def partition_tables(config: Config, indices: Sequence[int]) -> Iterator[pd.Data
                 config.num_clients,
                 seed=config.seeds[index],
                 task=number,
-                fidelity=config.fidelity,
+                one_mix=rules_of(config).one_mix,
             )
             first = 0
             for samples in holdings.all_samples():

@@ -201,7 +201,7 @@ class Driver:
 
     def new_replicate(self, number: int, setting: int, index: int) -> Replicate:
         """A replicate at time 0, without rows."""
-        config, algorithm, pool_of = self.settings[setting]
+        config, algorithm, pool_of, rules = self.settings[setting]
         seed = config.seeds[index]
         timeline = algorithm.make_timeline(config, seed)
         lanes = [
@@ -215,7 +215,7 @@ class Driver:
                 num_clients=config.num_clients,
                 data=self.pools[pool].data,
                 timeline=timeline,
-                fidelity=config.fidelity,
+                one_mix=rules.one_mix,
             )
             for place, (task, pool) in enumerate(zip(config.named_tasks, pool_of, strict=True))
         ]
@@ -282,7 +282,7 @@ class _Measure:
         return self._driver.executor.losses(self._driver.pool(lane), rows)
 
     def spreads(self, task: int, windows: Sequence[Sequence[int]]) -> list[float]:
-        """The same for each of several equally long lists of requests, biases left out."""
+        """``spread`` of each of several equally long lists of requests, without the biases."""
         lane = self._replicate.lanes[task]
         updates = lane.rows.updates
         rows = [[updates[request] for request in window] for window in windows]

@@ -75,7 +75,7 @@ class Executor(Protocol):
         ...
 
     def spreads(self, pool: LanePool, windows: Sequence[Sequence[int]]) -> list[float]:
-        """The same for each of several equally long lists of rows, biases left out."""
+        """``spread`` of each of several equally long lists of update rows, without the biases."""
         ...
 
     def model(self, pool: LanePool, row: int) -> dict[str, Any] | None:
@@ -108,7 +108,7 @@ class PlanOnly:
         return [Score(0.0, 0.0)] * len(tests)
 
     def spread(self, pool: LanePool, rows: Sequence[int]) -> float:
-        """The same for every task."""
+        """1, whatever the task: so all of them weigh alike."""
         return 1.0
 
     def losses(self, pool: LanePool, rows: Sequence[int]) -> list[float]:
@@ -116,7 +116,7 @@ class PlanOnly:
         return [1.0] * len(rows)
 
     def spreads(self, pool: LanePool, windows: Sequence[Sequence[int]]) -> list[float]:
-        """The same for all."""
+        """1 for every list, as ``spread``."""
         return [1.0] * len(windows)
 
     def model(self, pool: LanePool, row: int) -> None:
@@ -210,7 +210,7 @@ class Device:
         return losses[np.asarray(rows, np.int64)].tolist()
 
     def spreads(self, pool: LanePool, windows: Sequence[Sequence[int]]) -> list[float]:
-        """Spreads of equally long lists of rows, biases left out; ``ROWS_AT_ONCE`` in a call."""
+        """``spread`` of each list of rows, without the biases; ``ROWS_AT_ONCE`` lists in a call."""
         loaded, found = self._load(pool), []
         for start in range(0, len(windows), ROWS_AT_ONCE):
             some = np.asarray(windows[start : start + ROWS_AT_ONCE], np.int32)

@@ -162,7 +162,7 @@ def make_pools(settings: Sequence[Loaded], width: int) -> tuple[list[LanePool], 
             key = spec.key, id(task_data)
             pools.setdefault(key, LanePool(spec, task_data))
             pool_of.append(list(pools).index(key))
-        with_pools.append(Setting(resolved.config, resolved.algorithm, pool_of))
+        with_pools.append(Setting(resolved.config, resolved.algorithm, pool_of, resolved.rules))
     return list(pools.values()), with_pools
 
 

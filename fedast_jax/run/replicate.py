@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..algorithms import Algorithm
+from ..algorithms.allocation import Rules
 from ..algorithms.log import EventLog
 from ..config.settings import Config
 from ..planning.pool import Lane
@@ -21,6 +22,7 @@ class Setting(NamedTuple):
     config: Config
     algorithm: Algorithm
     pool_of: Sequence[int]  # the pool of each task
+    rules: Rules
 
 
 class Evaluation(NamedTuple):

@@ -7,6 +7,8 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from ..algorithms import ALGORITHMS, Algorithm, get_algorithm
+from ..algorithms.allocation import Rules
+from ..algorithms.authors import rules_of
 from ..algorithms.methods import check_methods
 from ..clients.delays import check_delays
 from ..config.settings import Config, check_config
@@ -31,22 +33,28 @@ class Resolved(NamedTuple):
 
     config: Config
     algorithm: Algorithm
+    rules: Rules  # of whom it follows
     tasks: tuple[ResolvedTask, ...]
 
 
 def resolve(config: Config) -> Resolved:
     """Look up what a configuration names."""
-    algorithm = get_algorithm(config.algorithm)
+    algorithm, rules = get_algorithm(config.algorithm), rules_of(config)
     tasks = [
         ResolvedTask(
             name,
             settings,
-            get_kind(settings.kind).following(config.fidelity),
+            _followed(get_kind(settings.kind), rules),
             settings.work.pooled() if algorithm.pools_data else settings.work,
         )
         for name, settings in config.named_tasks
     ]
-    return Resolved(config, algorithm, tuple(tasks))
+    return Resolved(config, algorithm, rules, tuple(tasks))
+
+
+def _followed(kind: Kind, rules: Rules) -> Kind:
+    """With the model of the paper, or of the authors' code where that differs."""
+    return kind.with_authors_model() if rules.authors_models else kind
 
 
 def load_config(source: Source, overrides: Iterable[str] = ()) -> Config:

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import jax
 
-from ..config.choices import Fidelity
 from ..config.tables import TaskConfig
 from ..data.image_data import load_images, random_images
 from ..data.shapes import Data, Shape
@@ -36,7 +35,7 @@ SYNCHRONOUS = {"server_lr": 1.0, "test_every": 1}  # with a round's many clients
 
 @dataclass(frozen=True)
 class Defaults:
-    """Hyperparameters of a kind where the user names none (spec: the paper's Appendix C)."""
+    """Hyperparameters of a kind where the user names none: Askin et al., UAI 2024, Appendix C."""
 
     client_lr: float  # eta_c
     weight_decay: float
@@ -76,7 +75,7 @@ class Kind:
     random_data: Callable[[Shape, int], Data] = random_images
     """``(shape, number of examples) -> training data`` without any meaning, for measurements."""
     authors_build: Callable[[Shape], Task] | None = None
-    """Instead of ``build`` with ``fidelity = "authors"``, where the authors' model differs."""
+    """Instead of ``build`` where the authors' code is followed and its model differs."""
 
     def load_for(self, settings: TaskConfig) -> TaskData:
         """The data of a task of this kind.
@@ -88,8 +87,6 @@ class Kind:
         assert name is not None, "the kind leaves its data set open, and the task names none"
         return self.load(name, settings.test_samples)
 
-    def following(self, fidelity: Fidelity) -> Kind:
-        """The kind whose ``build`` is that of the paper, or of the authors' code."""
-        if fidelity == "paper" or self.authors_build is None:
-            return self
-        return replace(self, build=self.authors_build)
+    def with_authors_model(self) -> Kind:
+        """The kind whose ``build`` is that of the authors' code."""
+        return replace(self, build=self.authors_build) if self.authors_build else self
