@@ -134,7 +134,9 @@ class Timeline(EventLog[AsyncState]):
 
     def snapshot(self) -> dict[str, Any]:
         """As in ``EventLog``, with the estimates so far."""
-        return super().snapshot() | {"spreads": [np.array(one) for one in self._realloc.spreads]}
+        return super().snapshot() | {
+            "spreads": [np.array(estimates) for estimates in self._realloc.spreads]
+        }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """As in ``EventLog``."""
@@ -231,9 +233,9 @@ class Timeline(EventLog[AsyncState]):
         state.counted_since = state.num_arrivals
         state.next_realloc = self._realloc.find_next(state, self.rounds)
         random = generator(self._seed, Stream.HAND_ON, state.num_arrivals)
-        extras = hand_on(freed, [state.num_active[other] for other in others], random)
-        for other, extra in zip(others, extras, strict=True):
-            self._set_active(other, state.num_active[other] + extra)
+        extras = hand_on(freed, [state.num_active[open_task] for open_task in others], random)
+        for open_task, extra in zip(others, extras, strict=True):
+            self._set_active(open_task, state.num_active[open_task] + extra)
         if self._realloc.period is None:  # with option D they come through K
             self._dispatch([others[place] for place in in_turn(extras)])
         self._log_allocation()

@@ -244,7 +244,9 @@ class SyncTimeline(EventLog[SyncState]):
     def _kept(self, first: int) -> list[int]:
         """The round's requests that count, in order of arrival; notes who stays busy beyond it."""
         state, arrives_at = self._state, self.requests.arrives_at
-        order = sorted(range(first, len(self.requests)), key=lambda one: (arrives_at[one], one))
+        order = sorted(
+            range(first, len(self.requests)), key=lambda request: (arrives_at[request], request)
+        )
         left = list(state.buffer_size)
         kept = []
         for request in order:
@@ -288,10 +290,10 @@ class SyncTimeline(EventLog[SyncState]):
 
     def _work(self, requests: Sequence[int]) -> Work:
         columns = self.requests
-        times = ((columns.arrives_at[one], columns.started_at[one]) for one in requests)
+        times = ((columns.arrives_at[request], columns.started_at[request]) for request in requests)
         return Work(
-            np.array([columns.task[one] for one in requests], np.int64),
-            np.array([columns.client[one] for one in requests], np.int64),
+            np.array([columns.task[request] for request in requests], np.int64),
+            np.array([columns.client[request] for request in requests], np.int64),
             np.array([arrival - start for arrival, start in times], np.float64),
         )
 
