@@ -81,13 +81,13 @@ def remote_files(name: str) -> list[RemoteFile]:
     """The original files of a data set, as the tensorflow-datasets package lists them."""
     package = resources.files("tensorflow_datasets")
     tables = (("url_checksums", f"{name}.txt"), ("datasets", name, "checksums.tsv"))
-    found = [table for parts in tables if (table := package.joinpath(*parts)).is_file()]
-    if not found:
+    present = [table for parts in tables if (table := package.joinpath(*parts)).is_file()]
+    if not present:
         raise DataError(
             f"the installed tensorflow-datasets does not say where {name} is: "
             f"put {wanted_files(name)} in a folder {name} and set FEDAST_DATA_DIR to its parent"
         )
-    lines = found[0].read_text(encoding="utf-8").splitlines()
+    lines = present[0].read_text(encoding="utf-8").splitlines()
     return [parse_line(line) for line in lines if line.strip() and not line.startswith("#")]
 
 

@@ -261,13 +261,13 @@ class Engine:
         micro, device = self.spec.micro_batch, lax.axis_index(AXIS)
         first = index * micro * self.spec.num_devices
         mine = first + device * micro
-        some = jax.tree.map(lambda one: lax.dynamic_slice_in_dim(one, mine, micro), slots)
+        some = jax.tree.map(lambda column: lax.dynamic_slice_in_dim(column, mine, micro), slots)
         # Without the barrier a single micro-batch does not depend on the index, and XLA would
         # move it out of the loop: an empty step would cost as much as a full one.
         _, some = lax.optimization_barrier((index, some))
         starts = pool.versions.at[some.base_row].get(mode="promise_in_bounds")
         part = side_by_side(partial(self._train_slot, data), micro)(starts, some)
-        trained = jax.tree.map(lambda one: lax.all_gather(one, AXIS, tiled=True), part)
+        trained = jax.tree.map(lambda leaf: lax.all_gather(leaf, AXIS, tiled=True), part)
         size = micro * self.spec.num_devices
         places = lax.dynamic_slice_in_dim(jnp.asarray(slots.update_row), first, size)
         return jax.tree.map(lambda old, new: write_rows(old, places, new), rows, trained)
@@ -297,9 +297,9 @@ class Engine:
     ) -> jax.Array:
         """``_spread`` of each of ``windows[:num_windows, V]``, where ``counts[P]`` holds."""
 
-        def measure(index: jax.Array, found: jax.Array) -> jax.Array:
+        def measure(index: jax.Array, spreads: jax.Array) -> jax.Array:
             chosen = jnp.where(counts, updates[windows[index]], 0)
-            return found.at[index].set(relative_spread(chosen, windows.shape[1]))
+            return spreads.at[index].set(relative_spread(chosen, windows.shape[1]))
 
         empty = jnp.zeros(len(windows), self.spec.dtype)
         return lax.fori_loop(0, num_windows, measure, empty)
@@ -312,7 +312,7 @@ class Engine:
         rows = jnp.pad(rows, (0, -length % num_devices)).reshape(-1, num_devices)
         score = self._on_all_devices(partial(self._score_share, num_tests), P(AXIS))
         scores = score(versions, rows, num_rows, data)
-        return jax.tree.map(lambda one: one.reshape(num_devices, -1).T.ravel()[:length], scores)
+        return jax.tree.map(lambda score: score.reshape(num_devices, -1).T.ravel()[:length], scores)
 
     def _score_share(
         self, num_tests: int, versions: jax.Array, rows: jax.Array, num_rows: jax.Array, data: Data

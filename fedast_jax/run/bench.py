@@ -133,10 +133,10 @@ def full_batches(engine: Engine, num_rounds: int = 0) -> Program:
         slot_stop=stops,
         round_lane=closed,
         round_source_row=closed,
-        round_target_row=[spec.width + one for one in closed],
+        round_target_row=[spec.width + lane for lane in closed],
         round_update_stop=list(range(3, 3 * len(closed) + 1, 3)),
         round_stop=[(step + 1) * num_rounds for step in range(spec.steps)],
-        update_row=[(3 * one + place) % rows for one in closed for place in range(3)],
+        update_row=[(3 * lane + place) % rows for lane in closed for place in range(3)],
     )
     ones = np.ones(max(num_rounds, 1))
     lanes = LaneColumns(

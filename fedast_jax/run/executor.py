@@ -211,17 +211,17 @@ class Device:
 
     def spreads(self, pool: LanePool, windows: Sequence[Sequence[int]]) -> list[float]:
         """Spreads of equally long lists of rows, biases left out; ``ROWS_AT_ONCE`` in a call."""
-        loaded, found = self._load(pool), []
+        loaded, spreads = self._load(pool), []
         for start in range(0, len(windows), ROWS_AT_ONCE):
             some = np.asarray(windows[start : start + ROWS_AT_ONCE], np.int32)
             padded = np.zeros((ROWS_AT_ONCE, some.shape[1]), np.int32)
             padded[: len(some)] = some
             with self.seconds.measure("test"):
-                spreads = loaded.engine.spreads(
+                measured = loaded.engine.spreads(
                     loaded.arrays.updates, padded, np.int32(len(some)), loaded.engine.is_no_bias
                 )
-                found += np.asarray(spreads, np.float64)[: len(some)].tolist()
-        return found
+                spreads += np.asarray(measured, np.float64)[: len(some)].tolist()
+        return spreads
 
     def model(self, pool: LanePool, row: int) -> dict[str, np.ndarray]:
         """Every leaf of a version as a NumPy array, by its path."""
@@ -250,12 +250,12 @@ class Device:
                 lowered = loaded.engine.evaluate.lower(*arguments, pool.data.num_tests)
                 loaded.evaluate = lowered.compile()
         with self.seconds.measure("test"):
-            found = jax.device_get(loaded.evaluate(*arguments))
+            scores = jax.device_get(loaded.evaluate(*arguments))
         total = pool.data.num_tests
         return [
             Score(float(correct) / total, float(loss) / total)
             for correct, loss in zip(
-                found.correct[: len(rows)], found.loss[: len(rows)], strict=True
+                scores.correct[: len(rows)], scores.loss[: len(rows)], strict=True
             )
         ]
 
@@ -305,13 +305,13 @@ _scatter = jax.jit(write_rows, donate_argnums=0)
 
 def _read_rows(array: jax.Array, rows: Sequence[int]) -> np.ndarray:
     """Rows of an array on the device, a few at a time: the rest stays where it is."""
-    found = np.empty((len(rows), *array.shape[1:]), array.dtype)
+    values = np.empty((len(rows), *array.shape[1:]), array.dtype)
     for start in range(0, len(rows), ROWS_MOVED):
-        part = found[start : start + ROWS_MOVED]
+        part = values[start : start + ROWS_MOVED]
         padded = np.zeros(ROWS_MOVED, np.int32)
         padded[: len(part)] = rows[start : start + ROWS_MOVED]
         part[:] = np.asarray(_gather(array, padded))[: len(part)]
-    return found
+    return values
 
 
 def _write_rows(array: jax.Array, rows: Sequence[int], values: np.ndarray) -> jax.Array:

@@ -102,7 +102,10 @@ def load(settings: Sequence[Resolved]) -> list[Loaded]:
         DataError: data is missing or broken, or cannot be divided over so many clients.
     """
     shared: dict[tuple, TaskData] = {}
-    return [Loaded(one, tuple(_data(one, task, shared) for task in one.tasks)) for one in settings]
+    return [
+        Loaded(resolved, tuple(_data(resolved, task, shared) for task in resolved.tasks))
+        for resolved in settings
+    ]
 
 
 def _data(resolved: Resolved, task: ResolvedTask, shared: dict[tuple, TaskData]) -> TaskData:
@@ -129,7 +132,7 @@ def _with_seeds_of(configs: Sequence[Config], jobs: Sequence[Job]) -> list[Confi
 
 def _widest(settings: Sequence[Loaded], jobs: Sequence[Job]) -> Prepared:
     """With the widest batches that fit and are filled; if none is, with the widest that fit."""
-    configs = [one.config for one in settings]
+    configs = [loaded.config for loaded in settings]
     fitting: list[Prepared] = []
     refusals: list[ConfigError] = []
 

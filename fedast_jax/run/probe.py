@@ -43,13 +43,13 @@ def sizings(
     """
     width = pools[0].spec.width
     empty = _without_rows(settings, pools)
-    in_flight = largest_in_flight([one.config for one in settings])
+    in_flight = largest_in_flight([setting.config for setting in settings])
     fewest = fewest_events(in_flight, _turns(in_flight))
     least = max(LEAST_WINDOW, fewest)
-    most_lanes = max(len(one.pool_of) for one in settings)
-    room = budget - sum(one.fixed_bytes for one in empty)
-    limit = _Limit([(one.version_bytes, one.update_bytes) for one in empty], room)
-    drivers = [_probe(one, pools, least, width, limit) for one in settings]
+    most_lanes = max(len(setting.pool_of) for setting in settings)
+    room = budget - sum(needs.fixed_bytes for needs in empty)
+    limit = _Limit([(needs.version_bytes, needs.update_bytes) for needs in empty], room)
+    drivers = [_probe(setting, pools, least, width, limit) for setting in settings]
     narrowest = min(width for driver in drivers for width in wave_widths(driver))
     turns = max(1, total // enough_resident(width, narrowest))  # of about equal numbers
     num_resident = min(-(-total // turns), MOST_LANES // most_lanes)
@@ -91,9 +91,9 @@ def _needs(
 ) -> tuple[PoolNeeds, ...]:
     """What one of the resident replicates needs at most, whichever setting it has."""
     share = -(-pools[0].spec.width // num_resident)  # a wider batch would train further ahead
-    drivers = [_probe(one, pools, events, share, limit) for one in settings]
+    drivers = [_probe(setting, pools, events, share, limit) for setting in settings]
     probed = zip(*(driver.pools for driver in drivers), strict=True)
-    return tuple(_with_rows(*one) for one in zip(empty, probed, strict=True))
+    return tuple(_with_rows(needs, copies) for needs, copies in zip(empty, probed, strict=True))
 
 
 def _with_rows(needs: PoolNeeds, probed: Sequence[LanePool]) -> PoolNeeds:
@@ -156,7 +156,7 @@ def _without_rows(settings: Sequence[Setting], pools: list[LanePool]) -> list[Po
     """What each pool needs beside its rows. Data that pools share counts for the first of them."""
     first = {id(pool.data): pool for pool in reversed(pools)}
     is_cpu = pools[0].spec.backend == "cpu"  # the process holds all, its own copy of the data too
-    found = []
+    needs = []
     for number, pool in enumerate(pools):
         copies = pool.spec.num_devices if is_cpu else 1  # its parts all live in one memory
         fixed = copies * workspace_bytes(pool.spec, pool.data)
@@ -165,11 +165,11 @@ def _without_rows(settings: Sequence[Setting], pools: list[LanePool]) -> list[Po
         fixed += COMPILER_BYTES if is_cpu and number == 0 else 0
         if first[id(pool.data)] is pool:
             fixed += pool.data.num_bytes * (copies + is_cpu)
-        clients = is_cpu * max(_clients_bytes(one, number, pool.data) for one in settings)
+        clients = is_cpu * max(_clients_bytes(setting, number, pool.data) for setting in settings)
         version, update = Engine(pool.spec).row_bytes
         width = pool.spec.width
-        found.append(PoolNeeds(0, 0, width, copies * version, copies * update, fixed, clients))
-    return found
+        needs.append(PoolNeeds(0, 0, width, copies * version, copies * update, fixed, clients))
+    return needs
 
 
 def _clients_bytes(setting: Setting, pool: int, data: TaskData) -> int:

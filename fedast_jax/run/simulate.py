@@ -101,7 +101,9 @@ def run_jobs(
 def record_run(driver: Driver, prepared: Prepared, wall_seconds: float) -> RunRecord:
     """What a driver has measured, whether or not it has come to its end."""
     return RunRecord(
-        replicates=tuple(sorted(driver.records(), key=lambda one: (one.index, one.setting))),
+        replicates=tuple(
+            sorted(driver.records(), key=lambda record: (record.index, record.setting))
+        ),
         status="interrupted" if driver.is_unfinished else "finished",
         counts=driver.counts,
         seconds=driver.executor.seconds,
