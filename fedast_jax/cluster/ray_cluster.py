@@ -41,7 +41,7 @@ def ray_cluster(address: str | None) -> Iterator[Any]:
     if address == LOCAL:
         options["include_dashboard"] = False
     else:
-        check(address)
+        check_reachable(address)
     with keep_handlers():
         ray.init(address=address, **options)
     try:
@@ -65,7 +65,7 @@ def import_ray() -> Any:
     return ray
 
 
-def check(address: str) -> None:
+def check_reachable(address: str) -> None:
     """Raise ClusterError where no Ray cluster answers; Ray itself may try for many minutes."""
     if address != AUTO:
         place = Address.parse(address.removeprefix(CLIENT), "--ray")

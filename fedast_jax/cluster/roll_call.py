@@ -11,7 +11,7 @@ import json
 import selectors
 import socket
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -167,11 +167,7 @@ def _hear(
                     members[card.process_id] = caller
         except TimeoutError:
             _close(callers)
-            missing = [str(number) for number in range(num_processes) if number not in cards]
-            raise ClusterError(
-                f"process 0 has waited {WAIT_SECONDS:.0f} s at {address}, and of {num_processes} "
-                f"processes these did not come: {', '.join(missing)}; start them within that time"
-            ) from None
+            raise _absence(address, num_processes, cards) from None
         except ClusterError as error:
             _tell(callers, {"refused": str(error)})
             _close(callers)
@@ -180,6 +176,15 @@ def _hear(
         in_order = [cards[number] for number in sorted(cards)]
         _tell(members.values(), {"cards": in_order})
         return in_order, members
+
+
+def _absence(address: Address, num_processes: int, cards: Mapping[int, Card]) -> ClusterError:
+    """Who has not come."""
+    missing = [str(number) for number in range(num_processes) if number not in cards]
+    return ClusterError(
+        f"process 0 has waited {WAIT_SECONDS:.0f} s at {address}, and of {num_processes} "
+        f"processes these did not come: {', '.join(missing)}; start them within that time"
+    )
 
 
 def _enter(card: Card, cards: dict[int, Card], num_processes: int) -> None:

@@ -86,7 +86,7 @@ class LanePool:
         self.capacity = (0, 0)  # version rows, update rows
         self.free = FreeRows([], [])
         self.peak = (0, 0)  # most rows in use
-        self.kept = (0, 0)  # most rows in use between two segments
+        self.most_held = (0, 0)  # most rows in use between two segments
 
     def grow(self, num_versions: int, num_updates: int) -> None:
         """Add rows, so that there are at least so many."""
@@ -117,7 +117,7 @@ class LanePool:
         works = [lane.work(lane.rows) for lane in self.lanes]
         starts = [lane.rows for lane in self.lanes]
         free = self.free.copy()
-        self.kept = self._most(self.kept, free)
+        self.most_held = self._most(self.most_held, free)
         plan, rows = schedule(works, starts, free, self.spec.width, step_updates)
         tests = [
             test

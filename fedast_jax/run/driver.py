@@ -13,7 +13,7 @@ from ..planning.schedule import FreeRows, LaneRows, OutOfRows
 from ..results.records import Counts, ReplicateRecord
 from .executor import Executor, Interrupted
 from .record import record_of
-from .replicate import Job, Replicate, Scored, Setting, is_decisive, jobs_of
+from .replicate import Arm, Job, Replicate, Scored, is_decisive, jobs_of
 
 
 class Before(NamedTuple):
@@ -36,7 +36,7 @@ class Driver:
 
     def __init__(
         self,
-        settings: Sequence[Setting],
+        arms: Sequence[Arm],
         pools: Sequence[LanePool],
         executor: Executor,
         on_segment: Callable[[Driver], None] = lambda driver: None,
@@ -47,7 +47,7 @@ class Driver:
         """Prepare a run.
 
         Args:
-            settings: what to run; all settings of the first seed come first.
+            arms: what to run; all arms of the first seed come first.
             pools: with their capacity set.
             executor: what trains and tests.
             on_segment: called after each segment.
@@ -55,13 +55,13 @@ class Driver:
             keep_requests: whether to keep the requests of replicates that have ended.
             jobs: the replicates to run; None: all.
         """
-        self.settings, self.pools = list(settings), pools
+        self.arms, self.pools = list(arms), pools
         self.executor, self.on_segment = executor, on_segment
         self.keep_models, self.keep_requests = keep_models, keep_requests
         width = max(pool.spec.width for pool in pools)
-        self.step_updates = max(step_updates(setting, width) for setting in settings)
+        self.step_updates = max(step_updates(arm, width) for arm in arms)
         self.counts = Counts()
-        jobs = jobs_of([setting.config for setting in settings]) if jobs is None else jobs
+        jobs = jobs_of([arm.config for arm in arms]) if jobs is None else jobs
         self.waiting = list(jobs)[::-1]
         self.num_begun = 0
         self.resident: list[Replicate] = []
@@ -203,7 +203,7 @@ class Driver:
 
     def new_replicate(self, number: int, setting: int, index: int) -> Replicate:
         """A replicate at time 0, without rows."""
-        return Replicate.begin((number, setting, index), self.settings[setting], self.pools)
+        return Replicate.begin((number, setting, index), self.arms[setting], self.pools)
 
     def _take_back(self, before: Before) -> None:
         for replicate in self.resident:
@@ -247,7 +247,7 @@ class _Measure:
         return self._driver.executor.spreads(self._driver.pool(lane), rows)
 
 
-def step_updates(setting: Setting, width: int) -> int:
+def step_updates(arm: Arm, width: int) -> int:
     """Most updates that one step may aggregate: bursts, and the largest round that can arise."""
-    largest = setting.algorithm.largest_round(setting.config)
+    largest = arm.algorithm.largest_round(arm.config)
     return max(4 * width, 1 << (largest - 1).bit_length())

@@ -13,7 +13,7 @@ import numpy as np
 from ..algorithms.allocation import NUM_UPDATES
 from ..data.task_data import Splits
 from ..engine.aggregate import write_rows
-from ..engine.engine import Engine, Pool, Program
+from ..engine.engine import Engine, PoolArrays, Program
 from ..planning.pack import pack
 from ..planning.pool import Lane, LanePool, PoolPlan, Test
 from ..results.records import Seconds
@@ -136,7 +136,7 @@ class _Loaded:
     """One pool on the device."""
 
     engine: Engine
-    arrays: Pool
+    arrays: PoolArrays
     capacity: tuple[int, int]
     data: Splits
     run: Callable | None = None  # compiled
@@ -238,7 +238,7 @@ class Device:
     def write(self, pool: LanePool, rows: UsedRows, contents: Contents) -> None:
         """Let rows hold what ``read`` found."""
         loaded = self._load(pool)
-        loaded.arrays = Pool(*map(_write_rows, loaded.arrays, _rows_of_each(rows), contents))
+        loaded.arrays = PoolArrays(*map(_write_rows, loaded.arrays, _rows_of_each(rows), contents))
 
     def _test(self, pool: LanePool, rows: list[int]) -> list[Score]:
         loaded = self._load(pool)
@@ -280,7 +280,7 @@ class Device:
 def _grow(loaded: _Loaded, capacity: tuple[int, int]) -> None:
     """Move the rows into larger arrays; the programs must be compiled again."""
     larger = loaded.engine.empty_pool(*capacity)
-    loaded.arrays = Pool(
+    loaded.arrays = PoolArrays(
         *(new.at[: len(old)].set(old) for new, old in zip(larger, loaded.arrays, strict=True))
     )
     loaded.capacity, loaded.run, loaded.evaluate = capacity, None, None
@@ -291,7 +291,7 @@ def _tests_at_once(pool: LanePool) -> int:
 
 
 def _rows_of_each(rows: UsedRows) -> tuple[list[int], list[int], list[int]]:
-    """Of each array of ``Pool``: a loss goes with its update."""
+    """Of each array of ``PoolArrays``: a loss goes with its update."""
     return rows.versions, rows.updates, rows.updates
 
 

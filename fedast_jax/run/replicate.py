@@ -1,4 +1,4 @@
-"""One seed of one setting while it runs: its events, its lanes and what was measured so far."""
+"""One seed of one arm of a run: its events, its lanes and what was measured so far."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ..planning.pool import Lane, LanePool, Test
 from .executor import Score
 
 Job = tuple[int, int]
-"""A replicate before it has begun: the number of its setting, and that of its seed there."""
+"""A replicate before it has begun: the number of its arm, and that of its seed there."""
 
 Scored = list[tuple[Test, Score]]
 
 
-class Setting(NamedTuple):
-    """One configuration of a run."""
+class Arm(NamedTuple):
+    """One configuration of a run, and where its tasks train."""
 
     config: Config
     algorithm: Algorithm
@@ -40,11 +40,11 @@ class Evaluation(NamedTuple):
 
 @dataclass
 class Replicate:
-    """One seed of one setting."""
+    """One seed of one arm."""
 
     number: int  # among all of the run
-    setting: int
-    index: int  # among the seeds of its setting
+    setting: int  # number of its arm
+    index: int  # among the seeds of its arm
     seed: int
     config: Config
     timeline: EventLog
@@ -57,17 +57,15 @@ class Replicate:
     diverged_at: float | None = None  # time of that test
 
     @classmethod
-    def begin(
-        cls, place: tuple[int, int, int], setting: Setting, pools: Sequence[LanePool]
-    ) -> Self:
+    def begin(cls, place: tuple[int, int, int], arm: Arm, pools: Sequence[LanePool]) -> Self:
         """A replicate at time 0, without rows.
 
         Args:
             place: its ``number``, ``setting`` and ``index``.
-            setting: that setting.
+            arm: the arm with that number.
             pools: of the run.
         """
-        config, algorithm, pool_of = setting
+        config, algorithm, pool_of = arm
         seed = config.seeds[place[-1]]
         timeline = algorithm.make_timeline(config, seed)
         lanes = [
@@ -128,7 +126,7 @@ def is_decisive(test: Test, score: Score) -> bool:
 
 
 def jobs_of(configs: Sequence[Config]) -> list[Job]:
-    """All replicates, every setting's first seed before any second one."""
+    """All replicates, every arm's first seed before any second one."""
     most = max(config.num_seeds for config in configs)
     return [
         (setting, index)

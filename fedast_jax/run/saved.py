@@ -15,10 +15,10 @@ from ..config.versions import package_version
 from .checkpoint import Checkpoints
 from .driver import Driver
 from .sizing import PoolNeeds, Sizing
-from .snapshot import take
+from .snapshot import snapshot_of
 
 
-class Saved(NamedTuple):
+class SavedRun(NamedTuple):
     """What a run goes on from."""
 
     configs: list[dict[str, Any]]  # every setting of each
@@ -28,20 +28,20 @@ class Saved(NamedTuple):
     wall_seconds: float  # so far
     machine: dict[str, str]
     traces: dict[str, str]  # check sums of the recorded durations
-    driver: Mapping[str, Any]  # of ``snapshot.take``
+    driver: Mapping[str, Any]  # of ``snapshot.snapshot_of``
 
     @classmethod
     def content(cls, driver: Driver, sizing: Sizing, wall_seconds: float) -> dict[str, Any]:
         """Plain values, for ``Checkpoints.write``."""
         return {
-            "configs": [setting.config.to_dict() for setting in driver.settings],
+            "configs": [arm.config.to_dict() for arm in driver.arms],
             "keeps": {"keep_models": driver.keep_models, "keep_requests": driver.keep_requests},
             "width": driver.pools[0].spec.width,
             "sizing": (sizing.num_resident, sizing.window, tuple(map(tuple, sizing.needs))),
             "wall_seconds": wall_seconds,
             "machine": _machine(),
-            "traces": _traces([setting.config for setting in driver.settings]),
-            "driver": take(driver),
+            "traces": _traces([arm.config for arm in driver.arms]),
+            "driver": snapshot_of(driver),
         }
 
     @classmethod

@@ -21,7 +21,7 @@ from .replicate import Replicate
 _PLAIN = ("target_times", "initial_models", "final_models", "diverged", "diverged_at")
 
 
-def take(driver: Driver) -> dict[str, Any]:
+def snapshot_of(driver: Driver) -> dict[str, Any]:
     """All that a driver holds between two segments."""
     return {
         "counts": asdict(driver.counts),
@@ -34,8 +34,8 @@ def take(driver: Driver) -> dict[str, Any]:
     }
 
 
-def put_back(driver: Driver, content: Mapping[str, Any]) -> None:
-    """Make a new driver, of the same settings and pools, what another was."""
+def restore_driver(driver: Driver, content: Mapping[str, Any]) -> None:
+    """Make a new driver, of the same arms and pools, what another was."""
     driver.counts = Counts(**content["counts"])
     vars(driver.executor.seconds).update(asdict(Seconds(**content["seconds"])))
     driver.num_begun, driver.waiting = content["num_begun"], content["waiting"]
@@ -58,7 +58,7 @@ def _take_replicate(replicate: Replicate) -> dict[str, Any]:
 
 
 def _put_back_replicate(driver: Driver, content: Mapping[str, Any]) -> Replicate:
-    """The inverse of ``_take_replicate``, for a driver of the same settings."""
+    """The inverse of ``_take_replicate``, for a driver of the same arms."""
     replicate = driver.new_replicate(*(content[key] for key in ("number", "setting", "index")))
     replicate.timeline.restore(content["timeline"])
     for lane, rows in zip(replicate.lanes, content["rows"], strict=True):

@@ -148,10 +148,7 @@ def _heat_maps(study: StudyTables, measures: list[Measure]) -> Figure:
         len(measures), len(study.methods), squeeze=False, sharex=True, sharey=True
     )
     for line, measure in zip(panels, measures, strict=True):
-        by_method = [
-            [_spread(study, method, point, measure) for point in study.points]
-            for method in study.methods
-        ]
+        by_method = _spreads(study, measure)
         known = [spread.mean for spreads in by_method for spread in spreads if spread.num_seeds]
         limits = (min(known), max(known)) if known else (0.0, 1.0)
         images = []
@@ -169,6 +166,14 @@ def _heat_maps(study: StudyTables, measures: list[Measure]) -> Figure:
     for panel in panels[:, 0]:
         panel.set_ylabel(plain(short_name(rows)))
     return figure
+
+
+def _spreads(study: StudyTables, measure: Measure) -> list[list[Spread]]:
+    """Of each method, at each setting."""
+    return [
+        [_spread(study, method, point, measure) for point in study.points]
+        for method in study.methods
+    ]
 
 
 def _value_names(axis: str, values: Sequence[Any]) -> list[str]:
