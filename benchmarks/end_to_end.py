@@ -24,7 +24,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import fedast_jax as fx
-from fedast_jax.run.bench import SLOTS, prepare
+from fedast_jax.run.bench import SLOTS, compile_training
 from fedast_jax.tasks import get_kind
 
 NUM_UPDATES = {"mnist": 3200, "fashion_mnist": 960, "cifar10": 96, "digits": 9600}
@@ -56,7 +56,7 @@ def simulate(kind: str, num_updates: int, num_seeds: int) -> tuple[float, float]
 def raw_rate(kind: str, num_updates: int) -> Callable[[], float]:
     """Compile once; each call measures updates per second."""
     num_batches = max(1, num_updates // (RAW_SHARE * SLOTS))
-    run, _ = prepare(get_kind(kind), num_batches)
+    run, _ = compile_training(get_kind(kind), num_batches)
     run()  # the first one warms up
     return lambda: num_batches * SLOTS / run()
 

@@ -74,7 +74,7 @@ def compile_programs(name: str, width: int, precision: str) -> dict[str, Any]:
     import jax.numpy as jnp
     from hlo import Instruction, Module
 
-    from fedast_jax.engine.engine import Engine, Pool
+    from fedast_jax.engine.engine import Engine, PoolArrays
     from fedast_jax.run import bench
     from fedast_jax.tasks import get_kind
 
@@ -89,7 +89,7 @@ def compile_programs(name: str, width: int, precision: str) -> dict[str, Any]:
         return jax.tree.map(lambda leaf: shaped(leaf.shape, leaf.dtype), tree)
 
     rows, size = max(200, 2 * width), engine.num_params + engine.server.num_state
-    pool = Pool(
+    pool = PoolArrays(
         shaped((rows, size), jnp.float32),
         shaped((rows, engine.num_params), jnp.float32),
         shaped((rows,), jnp.float32),

@@ -26,7 +26,7 @@ from collections.abc import Sequence
 import fedast_jax as fx
 from fedast_jax.planning.pool import LanePool
 from fedast_jax.run.executor import PlanOnly
-from fedast_jax.run.prepare import prepare
+from fedast_jax.run.prepare import prepare_run
 
 METHODS = {
     "option S, target met half-way": {"target_accuracy": "half-way"},
@@ -114,7 +114,7 @@ def planning(events: int, repeats: int) -> None:
     )
     rates, changes = [], 0
     for _ in range(repeats):
-        setup = prepare([config])
+        setup = prepare_run([config])
         driver, start = setup.driver(RandomEstimates()), time.perf_counter()
         driver.run(setup.sizing.num_resident, setup.sizing.window)
         rates.append(events / (time.perf_counter() - start))

@@ -25,7 +25,7 @@ import torch
 from torch import nn
 
 from fedast_jax.engine.flops import gemm_peak
-from fedast_jax.run.bench import SLOTS, prepare, shape_of, update_flops, work_of
+from fedast_jax.run.bench import SLOTS, compile_training, shape_of, update_flops, work_of
 from fedast_jax.tasks import Kind, get_kind
 
 NUM_BATCHES = {"mnist": 6, "fashion_mnist": 2}  # about a second or more each; else one
@@ -112,7 +112,7 @@ def torch_inputs(kind: Kind) -> torch.Tensor:
 def compare(kind: Kind, rounds: int, micro: int | None) -> str:
     """One line of the table: median rates of both sides over alternating rounds."""
     num_batches, num_updates = NUM_BATCHES.get(kind.name, 1), NUM_TORCH_UPDATES[kind.name]
-    run_jax, compile_seconds = prepare(kind, num_batches, micro)
+    run_jax, compile_seconds = compile_training(kind, num_batches, micro)
     run_torch = prepare_torch(kind, num_updates)
     run_jax()  # warm
     run_torch()

@@ -29,7 +29,7 @@ from fedast_jax.results.tables import evaluation_table, request_table
 from fedast_jax.run import executor
 from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Contents, Executor, Score, UsedRows
-from fedast_jax.run.replicate import Replicate, Setting
+from fedast_jax.run.replicate import Arm, Replicate
 from fedast_jax.run.resolve import ResolvedTask, make_config, resolve
 from fedast_jax.tasks import Defaults, Kind, Shape, Task, classification, register
 from fedast_jax.tasks.digits import NORMALISE
@@ -181,7 +181,7 @@ def run_driver(
         return Ran(driver, request_table(records), evaluation_table(records))
 
 
-def pools_of(config: Config) -> tuple[list[LanePool], Setting]:
+def pools_of(config: Config) -> tuple[list[LanePool], Arm]:
     """One pool a kind, and the pool of each task."""
     pools: dict[str, LanePool] = {}
     resolved = resolve(config)
@@ -191,7 +191,7 @@ def pools_of(config: Config) -> tuple[list[LanePool], Setting]:
             data = PooledData(data) if resolved.algorithm.pools_data else data
             pools[task.kind.name] = LanePool(engine_spec(config, task), data)
     pool_of = [list(pools).index(task.kind.name) for task in resolved.tasks]
-    return list(pools.values()), Setting(config, resolved.algorithm, pool_of, resolved.rules)
+    return list(pools.values()), Arm(config, resolved.algorithm, pool_of, resolved.rules)
 
 
 def engine_spec(config: Config, task: ResolvedTask, steps: int = 3) -> EngineSpec:

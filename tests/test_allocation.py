@@ -25,7 +25,8 @@ from fedast_jax.algorithms.allocation import (
     share_out_known,
     sigma_hat,
 )
-from fedast_jax.algorithms.asynchronous import TaskPlan, Timeline
+from fedast_jax.algorithms.async_state import TaskPlan
+from fedast_jax.algorithms.asynchronous import Timeline
 from fedast_jax.algorithms.log import Limits
 from fedast_jax.clients.delays import LAWS, Dispatches, client_speeds
 from fedast_jax.config.errors import ConfigError

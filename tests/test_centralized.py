@@ -10,7 +10,7 @@ from fedast_jax.algorithms.log import Limits
 from fedast_jax.config.errors import ConfigError
 from fedast_jax.config.work import LocalWork
 from fedast_jax.data.pooled_data import PooledData
-from fedast_jax.run.prepare import prepare
+from fedast_jax.run.prepare import prepare_run
 from fedast_jax.run.resolve import make_config, resolve
 from fedast_jax.run.simulate import simulate
 from fedast_jax.tasks import get_kind
@@ -100,7 +100,7 @@ def test_a_request_is_as_many_steps_on_batches_of_everything():
     work = resolve(config).tasks[0].work
     assert work == LocalWork(10, None, 2, None)
     assert (task.num_active, task.buffer_size, task.server_lr) == (1, 1, 1.0)
-    (pool,) = prepare([config]).pools
+    (pool,) = prepare_run([config]).pools
     assert pool.spec.work == work
     assert isinstance(pool.data, PooledData)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedast_jax.data import DATASETS, DataError, check, list_datasets, load_dataset
+from fedast_jax.data import DATASETS, DataError, check_dataset, list_datasets, load_dataset
 from fedast_jax.data.reports import pixel_statistics
 
 REAL_DATA = os.environ.get("FEDAST_DATA_DIR")
@@ -225,7 +225,7 @@ def test_list_says_what_is_available(data_dir):
 
 def test_check_counts_what_is_there(data_dir):
     write_mnist(data_dir / "mnist")
-    report = check("mnist")
+    report = check_dataset("mnist")
     assert (report.num_train, report.num_test, report.image_shape) == (5, 2, (28, 28, 1))
     assert report.train_histogram == (0, 2, 0, 1, 1, 1, 0, 0, 0, 0)  # 3 1 4 1 5
     assert report.test_histogram == (0, 0, 1, 0, 0, 0, 0, 0, 0, 1)  # 9 2
@@ -235,12 +235,12 @@ def test_check_counts_what_is_there(data_dir):
 
 def test_check_sum_shows_any_change(data_dir):
     write_mnist(data_dir / "mnist", ending="")
-    before = check("mnist").sha256
-    assert check("mnist").sha256 == before
+    before = check_dataset("mnist").sha256
+    assert check_dataset("mnist").sha256 == before
     images = MNIST_IMAGES[:5].copy()
     images[4, 27, 27] ^= 1
     (data_dir / "mnist" / "train-images-idx3-ubyte").write_bytes(idx_bytes(images))
-    assert check("mnist").sha256 != before
+    assert check_dataset("mnist").sha256 != before
 
 
 def test_pixel_statistics_are_per_channel(monkeypatch):
@@ -270,11 +270,11 @@ def test_real_data_is_as_published(name, monkeypatch):
     if not REAL_DATA or not Path(REAL_DATA, name).is_dir():
         pytest.skip(f"FEDAST_DATA_DIR has no {name}")
     monkeypatch.setenv("FEDAST_DATA_DIR", REAL_DATA)
-    report = check(name)
+    report = check_dataset(name)
     mean, std = PUBLISHED[name]
     np.testing.assert_allclose(report.mean, mean, atol=6e-5)
     np.testing.assert_allclose(report.std, std, atol=6e-5)
     entry = DATASETS[name]
     assert (report.num_train, report.num_test) == (entry.num_train, entry.num_test)
     assert report.train_histogram == TRAIN_HISTOGRAM[name]
-    assert check(name) == report  # the decoded copy is the same
+    assert check_dataset(name) == report  # the decoded copy is the same

@@ -24,7 +24,7 @@ import fedast_jax as fx
 from fedast_jax.config.errors import ConfigError
 from fedast_jax.engine.engine import Engine
 from fedast_jax.run.checkpoint import Checkpoints
-from fedast_jax.run.prepare import prepare
+from fedast_jax.run.prepare import prepare_run
 from fedast_jax.run.resolve import make_config, resolve
 from fedast_jax.run.sizing import Sizing, batch_width, narrower
 
@@ -118,10 +118,10 @@ def test_the_widest_batch_that_fits_is_taken(monkeypatch):
         return sizing
 
     monkeypatch.setattr("fedast_jax.run.prepare.fit", partial(fits, 32))
-    assert prepare([config]).pools[0].spec.width == 32
+    assert prepare_run([config]).pools[0].spec.width == 32
     monkeypatch.setattr("fedast_jax.run.prepare.fit", partial(fits, 8))
     with pytest.raises(ConfigError, match="too large"):
-        prepare([config])
+        prepare_run([config])
 
 
 def test_memory_of_devices_that_share_a_host():
@@ -129,7 +129,7 @@ def test_memory_of_devices_that_share_a_host():
     table = {"max_updates": 9, "tasks": DIGITS, "num_clients": 30}
     machines = [{"batch_width": 16, "num_devices": number} for number in (1, 2)]
     configs = [make_config({**table, "machine": machine}) for machine in machines]
-    one, two = (prepare([config]).sizing.needs[0] for config in configs)
+    one, two = (prepare_run([config]).sizing.needs[0] for config in configs)
     assert two.version_bytes == 2 * one.version_bytes
     assert two.update_bytes == 2 * one.update_bytes
     assert one.fixed_bytes < two.fixed_bytes < 2 * one.fixed_bytes

@@ -27,7 +27,8 @@ from test_exactness import check_for_real, check_symbols, fixed_scenario, note
 from fedast_jax.algorithms import ALGORITHMS
 from fedast_jax.algorithms import authors as fidelity
 from fedast_jax.algorithms.allocation import Rules
-from fedast_jax.algorithms.asynchronous import TaskPlan, Timeline
+from fedast_jax.algorithms.async_state import TaskPlan
+from fedast_jax.algorithms.asynchronous import Timeline
 from fedast_jax.algorithms.authors import authors, authors_scale, authors_weight, share_out_granules
 from fedast_jax.algorithms.log import Limits
 from fedast_jax.config.errors import ConfigError
@@ -261,13 +262,14 @@ def test_no_reallocation_before_every_task_has_rounds_enough(hand_timeline):
 
 def replace_rules(timeline: Timeline, **changes) -> Timeline:
     """The same from its start under other rules."""
+    allotment = timeline._allotment
     return Timeline(
-        timeline._seed,
-        timeline._tasks,
+        allotment.seed,
+        allotment.tasks,
         timeline._limits,
         timeline._queues.dispatches,
         timeline._realloc.period,
-        replace(timeline._rules, **changes),
+        replace(allotment.rules, **changes),
     )
 
 
@@ -544,7 +546,7 @@ def test_the_paper_is_the_default():
     assert plain.fidelity == "paper"
     timeline = ALGORITHMS["fedast"].make_timeline(plain, 0)
     assert isinstance(timeline, Timeline)
-    assert timeline._rules == Rules()
+    assert timeline._allotment.rules == Rules()
     with pytest.raises(ConfigError, match=r"fidelity must be 'paper' or 'authors', got 'author'"):
         config_of("author")
 

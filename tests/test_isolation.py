@@ -16,7 +16,7 @@ from conftest import Ran, assert_identical, engine_spec, run_driver
 from test_engine import assert_same_bits, base, models, of_replicate, replicate, run, spoil
 
 import fedast_jax as fx
-from fedast_jax.engine.engine import Engine, Pool
+from fedast_jax.engine.engine import Engine, PoolArrays
 from fedast_jax.results import run_folder
 from fedast_jax.results.figures import accuracy_figure, held_mean
 from fedast_jax.run.driver import Driver
@@ -37,7 +37,7 @@ class PoisonedDevice(Device):
         is_new = id(pool) not in self._loaded
         loaded = super()._load(pool)
         if is_new:
-            loaded.arrays = Pool(*(jnp.full_like(array, jnp.nan) for array in loaded.arrays))
+            loaded.arrays = PoolArrays(*(jnp.full_like(array, jnp.nan) for array in loaded.arrays))
         return loaded
 
     def on_segment(self, driver: Driver) -> None:

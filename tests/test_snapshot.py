@@ -35,7 +35,7 @@ from fedast_jax.results.plain import flatten, unflatten
 from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Device, Executor, Interrupted
 from fedast_jax.run.resolve import make_config
-from fedast_jax.run.snapshot import put_back, take
+from fedast_jax.run.snapshot import restore_driver, snapshot_of
 
 
 class Killed(Exception):
@@ -89,13 +89,13 @@ class Parted:
                 device = self.make_device()
                 driver = new_driver(self.scenario, device, self.step_updates)
                 if self.content is not None:
-                    put_back(driver, self.content)
+                    restore_driver(driver, self.content)
                 driver.on_segment = self.after_segment
                 self.num_parts += 1
                 try:
                     driver.run(self.scenario.num_resident, self.scenario.window)
                 except Interrupted:
-                    self.content = there_and_back(take(driver))
+                    self.content = there_and_back(snapshot_of(driver))
                 except Killed:
                     pass
                 else:
@@ -107,13 +107,13 @@ class Parted:
             driver.executor.on_segment(driver)
         self.num_segments += 1
         if driver.is_unfinished and self.stops[self.num_segments % len(self.stops)]:
-            self.content = there_and_back(take(driver))
+            self.content = there_and_back(snapshot_of(driver))
             raise Killed
 
 
 def measured(driver: Driver) -> dict[str, Any]:
     """All that a driver holds, without the clock."""
-    content = take(driver)
+    content = snapshot_of(driver)
     del content["seconds"]
     return content
 

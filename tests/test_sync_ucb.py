@@ -19,7 +19,7 @@ from fedast_jax.engine.local_train import local_train
 from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Device, PlanOnly
 from fedast_jax.run.plan import plan
-from fedast_jax.run.prepare import prepare
+from fedast_jax.run.prepare import prepare_run
 from fedast_jax.run.resolve import make_config
 
 # One task, three clients. Round 1 keeps all, with losses 2, 3 and 4; round 2 keeps client 0 alone,
@@ -280,7 +280,7 @@ def test_the_device_stores_each_requests_loss():
 
 
 def test_rounds_that_wait_share_one_program():
-    setup, device = prepare([make_config(table())]), Device()
+    setup, device = prepare_run([make_config(table())]), Device()
     driver = setup.driver(device)
     driver.run(setup.sizing.num_resident, setup.sizing.window)
     assert driver.counts.segments > 5

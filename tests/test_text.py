@@ -23,7 +23,7 @@ from fedast_jax.data.text import SYMBOLS, Roles, decode, encode, make_text_datas
 from fedast_jax.data.text_data import TextData
 from fedast_jax.data.text_sources import join_windows, load_roles, parse_play
 from fedast_jax.engine.draws import draw_from_span, draw_subsets
-from fedast_jax.run.prepare import prepare
+from fedast_jax.run.prepare import prepare_run
 from fedast_jax.run.resolve import make_config
 
 PLAY = """ROMEO:
@@ -321,7 +321,7 @@ def shakespeare_config(num_clients: int, **task):
 def test_a_run_with_more_clients_than_roles_is_refused_before_it_starts(folder):
     write_play(folder, "a", speech("A", 900) + speech("B", 900))
     with pytest.raises(DataError, match=r"num_clients must be in \[1, 2\] for shakespeare"):
-        prepare([shakespeare_config(3)])
+        prepare_run([shakespeare_config(3)])
 
 
 @pytest.mark.parametrize(

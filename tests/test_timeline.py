@@ -1,4 +1,4 @@
-"""The order of events: worked by hand, its invariants, its random draws (Askin et al., Algorithm 2)."""
+"""The order of events: by hand, its invariants, its random draws (Askin et al., Algorithm 2)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from oracle import Oracle, SymbolicLearner
 from scipy import stats
 
-from fedast_jax.algorithms.asynchronous import TaskPlan, Timeline
+from fedast_jax.algorithms.async_state import TaskPlan
+from fedast_jax.algorithms.asynchronous import Timeline
 from fedast_jax.algorithms.log import Limits
 from fedast_jax.clients.delays import CHUNK, LAWS, Dispatches, Stream, client_speeds, generator
 from fedast_jax.run.resolve import make_config

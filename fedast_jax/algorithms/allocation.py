@@ -42,7 +42,7 @@ def share_out(weights: Sequence[float], total: int) -> list[int]:
     parts = [Fraction(weight) for weight in weights]  # exact: ties are ties
     exact = [total * part / sum(parts) for part in parts]
     counts = np.array([floor(share) for share in exact])
-    by_remainder = sorted(range(len(exact)), key=lambda one: counts[one] - exact[one])
+    by_remainder = sorted(range(len(exact)), key=lambda place: counts[place] - exact[place])
     counts[by_remainder[: total - int(counts.sum())]] += 1
     while counts.min() < 1:
         counts[counts.argmax()] -= 1
@@ -63,13 +63,13 @@ def share_out_known(
         sigma_hat, num_active, num_arrived: of each unfinished task.
     """
     known = [task for task, number in enumerate(num_arrived) if number > 1]
-    found = list(num_active)
+    new_active = list(num_active)
     if known:
         total = sum(num_active[task] for task in known)
         shares = share_out([sigma_hat[task] for task in known], total)
         for task, share in zip(known, shares, strict=True):
-            found[task] = share
-    return found
+            new_active[task] = share
+    return new_active
 
 
 def follow(num_active: int, first_active: int, first_size: int) -> int:

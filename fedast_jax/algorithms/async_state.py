@@ -1,11 +1,24 @@
-"""What continues from one event of Algorithm 2 to the next."""
+"""What Algorithm 2 starts from, and what continues from one of its events to the next."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
 
 from .log import State
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """What the timeline must know of one task."""
+
+    num_active: int  # R_m at the start
+    buffer_size: int  # b_m at the start
+    max_rounds: int | None  # T_m
+    duration_scale: float  # tau_m * beta_m: one request's time in units of the law; or the trace's
+    variance_scale: float = 1.0  # eta_c * eta_s * tau_m of EstimateVariances, or the rules' factor
+    keeps_buffer_size: bool = False  # whether b_m stays when R_m changes
 
 
 @dataclass
@@ -25,3 +38,27 @@ class AsyncState(State):
     decision: list[float] | None = None  # and that allocation's sigma_hat, once it is known
     num_late: int = 0  # first requests that have not ended, where they train from a later version
     counted_from: list[int] = field(default_factory=list)  # arrivals of each at the reallocation
+
+    def num_missing(self, task: int) -> int:
+        """K: requests to dispatch after an arrival (Algorithm 2, option D); none below 1.
+
+        What a task is owed counts as if it were in flight.
+        """
+        missing = self.num_active[task] - self.in_flight[task] - self.owed[task]
+        if missing < 2:
+            return missing
+        return min(2, missing, sum(self.num_active) - sum(self.in_flight) - sum(self.owed))
+
+
+def first_state(tasks: Sequence[TaskPlan]) -> AsyncState:
+    """Before anything is dispatched."""
+    return AsyncState(
+        num_active=[task.num_active for task in tasks],
+        buffer_size=[task.buffer_size for task in tasks],
+        stopped=[False] * len(tasks),
+        in_flight=[0] * len(tasks),
+        owed=[0] * len(tasks),
+        round_size=[task.buffer_size for task in tasks],
+        num_buffered=[0] * len(tasks),
+        counted_from=[0] * len(tasks),
+    )

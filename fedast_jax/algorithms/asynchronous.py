@@ -7,31 +7,20 @@ it is laid out ahead on the host and the engine follows (Askin et al., UAI 2024,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from math import inf
 from typing import Any
 
 import numpy as np
 
-from ..clients.delays import Dispatches, Stream, generator
-from .allocation import Rules, follow, hand_on, in_turn, neediest
-from .async_state import AsyncState
+from ..clients.delays import Dispatches
+from .allocation import Rules, in_turn, neediest
+from .allotment import Allotment
+from .async_state import AsyncState, TaskPlan, first_state
+from .late_starts import LateStarts
 from .log import EventLog, Limits, Mark, Measure
 from .queues import Queues
 from .reallocation import Reallocation
-
-
-@dataclass(frozen=True)
-class TaskPlan:
-    """What the timeline must know of one task."""
-
-    num_active: int  # R_m at the start
-    buffer_size: int  # b_m at the start
-    max_rounds: int | None  # T_m
-    duration_scale: float  # tau_m * beta_m: one request's time in units of the law; or the trace's
-    variance_scale: float = 1.0  # eta_c * eta_s * tau_m of EstimateVariances, or the rules' factor
-    keeps_buffer_size: bool = False  # whether b_m stays when R_m changes
 
 
 class Timeline(EventLog[AsyncState]):
@@ -65,22 +54,22 @@ class Timeline(EventLog[AsyncState]):
                 (unfinished tasks * sum of R), taken as the exact number it is; None: option S.
             rules: how requests are shared out; None: as in the paper.
         """
-        super().__init__(_first_state(tasks), [task.max_rounds for task in tasks])
-        self._seed, self._tasks, self._limits = seed, tasks, limits
-        self._rules = rules or Rules()
+        super().__init__(first_state(tasks), [task.max_rounds for task in tasks])
+        self._limits, rules = limits, rules or Rules()
         self._realloc = Reallocation(
             None if realloc_period is None else Fraction(realloc_period),
-            self._rules,
+            rules,
             sum(task.num_active for task in tasks),
             [task.variance_scale for task in tasks],
         )
-        self._granule = None if realloc_period is None else self._rules.flight_granule
+        is_shared_anew = realloc_period is not None
+        self._allotment = Allotment(seed, tasks, rules, is_shared_anew=is_shared_anew)
         scales = [task.duration_scale for task in tasks]
         self._queues = Queues(dispatches, scales, limits.max_active_clients)
         self._state.next_realloc = self._realloc.find_next(self._state, self.rounds)
         self._dispatch(in_turn(self._state.num_active))
-        self._num_late = len(self.requests) if self._rules.starts_late else 0
-        self._state.num_late = self._num_late
+        self._late = LateStarts(len(self.requests) if rules.starts_late else 0)
+        self._state.num_late = self._late.number
         self._log_allocation()
 
     def advance(self, until: int) -> None:
@@ -126,7 +115,7 @@ class Timeline(EventLog[AsyncState]):
         """
         if self._state.stopped[task] or self._state.end_reason:
             return []
-        task_of, late = self.requests.task, self._num_late
+        task_of, late = self.requests.task, self._late.number
         in_flight = sorted(
             entry for entry in self._state.heap if task_of[entry[1]] == task and entry[1] >= late
         )
@@ -134,7 +123,9 @@ class Timeline(EventLog[AsyncState]):
 
     def snapshot(self) -> dict[str, Any]:
         """As in ``EventLog``, with the estimates so far."""
-        return super().snapshot() | {"spreads": [np.array(one) for one in self._realloc.spreads]}
+        return super().snapshot() | {
+            "spreads": [np.array(estimates) for estimates in self._realloc.spreads]
+        }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """As in ``EventLog``."""
@@ -145,18 +136,15 @@ class Timeline(EventLog[AsyncState]):
         """As in ``EventLog``."""
         super().rewind(mark)
         self._realloc.forget(mark.num_arrived)
-        if self._state.num_late:
-            for _, request in self._state.heap:
-                if request < self._num_late:
-                    self.requests.base_round[request] = 0
+        self._late.forget(self._state, self.requests)
 
     def _take_event(self) -> None:
         """One arrival, or the end of a cancelled request's work."""
         state = self._state
         now, request = self._queues.next_end(state, self.requests)
         task = self.requests.task[request]
-        if request < self._num_late:
-            self._end_late(request)
+        if request < self._late.number:
+            self._late.end(state, self.requests, self.rounds, request)
         if state.stopped[task]:  # it was cancelled: only its client was still busy
             if not any(state.in_flight):  # no arrival will come before something is dispatched
                 state.time = now
@@ -185,22 +173,11 @@ class Timeline(EventLog[AsyncState]):
         if state.num_arrivals == self._limits.max_updates and state.end_reason is None:
             state.end_reason = "max_updates"
         if not state.stopped[task]:
-            self._dispatch((task,) * self._num_missing(task))
+            self._dispatch((task,) * state.num_missing(task))
         if self._limits.max_active_clients is not None:
             self._try_owed()
-        if self._granule is not None and not state.stopped[task]:
-            self._follow_flight(task)
-
-    def _num_missing(self, task: int) -> int:
-        """K: requests to dispatch after an arrival (Algorithm 2, option D); none below 1.
-
-        What a task is owed counts as if it were in flight.
-        """
-        state = self._state
-        missing = state.num_active[task] - state.in_flight[task] - state.owed[task]
-        if missing < 2:
-            return missing
-        return min(2, missing, sum(state.num_active) - sum(state.in_flight) - sum(state.owed))
+        if self._allotment.follow_flight(state, task):
+            self._log_allocation()
 
     def _dispatch(self, tasks: Sequence[int]) -> None:
         """Send a request of each task, in order, with the present version of its model."""
@@ -215,27 +192,19 @@ class Timeline(EventLog[AsyncState]):
             self._dispatch((task,))  # where it is dropped again, it is owed again
 
     def _stop(self, task: int) -> None:
-        """End a task at the current event: cancel its requests, hand its R_m on, dispatch.
-
-        The freed requests go to the unfinished tasks in proportion to their R (remainder: one
-        each, at random); b follows R.
-        """
+        """End a task at the current event: cancel its requests, hand its R_m on, dispatch."""
         state = self._state
         freed = state.num_active[task]
         state.stopped[task] = True
         state.num_active[task] = state.in_flight[task] = state.owed[task] = 0
-        others = state.open_tasks()
-        if not others:
+        if not state.open_tasks():
             state.end_reason = "finished"
             return
         state.counted_since = state.num_arrivals
         state.next_realloc = self._realloc.find_next(state, self.rounds)
-        random = generator(self._seed, Stream.HAND_ON, state.num_arrivals)
-        extras = hand_on(freed, [state.num_active[other] for other in others], random)
-        for other, extra in zip(others, extras, strict=True):
-            self._set_active(other, state.num_active[other] + extra)
+        heirs = self._allotment.hand_on(state, freed)
         if self._realloc.period is None:  # with option D they come through K
-            self._dispatch([others[place] for place in in_turn(extras)])
+            self._dispatch(heirs)
         self._log_allocation()
 
     def _resume(self) -> None:
@@ -248,48 +217,6 @@ class Timeline(EventLog[AsyncState]):
         state.next_realloc = self._realloc.find_next(state, self.rounds)
         state.counted_from = [len(rounds.arrived) for rounds in self.rounds]
         for open_task, share in self._realloc.shares(state, self.rounds, sigma_hat).items():
-            self._set_active(open_task, share)
+            self._allotment.set_active(state, open_task, share)
         self._log_allocation(sigma_hat)
         self._finish_arrival(task)
-
-    def _set_active(self, task: int, num_active: int) -> None:
-        """Change R_m; b_m follows in proportion to the start, or the requests in flight instead."""
-        plan = self._tasks[task]
-        self._state.num_active[task] = num_active
-        if not plan.keeps_buffer_size and self._granule is None:
-            self._set_size(task, follow(num_active, plan.num_active, plan.buffer_size))
-
-    def _set_size(self, task: int, size: int) -> None:
-        """Change b_m, which counts from the next round on, by the authors' rules at once."""
-        self._state.buffer_size[task] = size
-        if self._rules.at_once:
-            self._state.round_size[task] = size
-
-    def _follow_flight(self, task: int) -> None:
-        """Let b_m be one for every granule of requests in flight that is begun, at least one."""
-        if self._granule is None or self._tasks[task].keeps_buffer_size:
-            return
-        size = max(1, -(-self._state.in_flight[task] // self._granule))
-        if self._state.buffer_size[task] != size:
-            self._set_size(task, size)
-            self._log_allocation()
-
-    def _end_late(self, request: int) -> None:
-        """A first request has ended; if it counts it trains from the version current now."""
-        task = self.requests.task[request]
-        self._state.num_late -= 1
-        if not self._state.stopped[task]:
-            self.requests.base_round[request] = len(self.rounds[task])
-
-
-def _first_state(tasks: Sequence[TaskPlan]) -> AsyncState:
-    return AsyncState(
-        num_active=[task.num_active for task in tasks],
-        buffer_size=[task.buffer_size for task in tasks],
-        stopped=[False] * len(tasks),
-        in_flight=[0] * len(tasks),
-        owed=[0] * len(tasks),
-        round_size=[task.buffer_size for task in tasks],
-        num_buffered=[0] * len(tasks),
-        counted_from=[0] * len(tasks),
-    )

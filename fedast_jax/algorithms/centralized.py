@@ -61,8 +61,10 @@ class ChainTimeline(EventLog[_State]):
 
     def _take_event(self) -> None:
         state, limits, arrives_at = self._state, self._limits, self.requests.arrives_at
-        in_flight = [one for task, one in enumerate(state.at_work) if not state.stopped[task]]
-        request = min(in_flight, key=lambda one: (arrives_at[one], one))
+        in_flight = [
+            request for task, request in enumerate(state.at_work) if not state.stopped[task]
+        ]
+        request = min(in_flight, key=lambda number: (arrives_at[number], number))
         if limits.time_limit is not None and arrives_at[request] > limits.time_limit:
             state.time, state.end_reason = limits.time_limit, "time_limit"
             return

@@ -7,7 +7,8 @@ import math
 from ..clients.delays import Dispatches, client_delays, duration_scale
 from ..config.settings import Config
 from .allocation import PERIOD
-from .asynchronous import TaskPlan, Timeline
+from .async_state import TaskPlan
+from .asynchronous import Timeline
 from .authors import check_granules, rules_of
 from .log import Limits
 

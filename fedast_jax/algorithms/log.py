@@ -100,11 +100,11 @@ class State:
 
     def fork(self) -> Self:
         """An independent copy."""
-        other = copy(self)
+        copied = copy(self)
         for name, value in vars(self).items():
             if isinstance(value, list | dict):
-                setattr(other, name, value.copy())
-        return other
+                setattr(copied, name, value.copy())
+        return copied
 
 
 S = TypeVar("S", bound=State)
@@ -285,7 +285,7 @@ class EventLog(ABC, Generic[S]):
             "last_round": self.last_round,
             "requests": dict(vars(self.requests)),
             "rounds": [dict(vars(rounds)) for rounds in self.rounds],
-            "allocations": [tuple(one) for one in self.allocations],
+            "allocations": [tuple(allocation) for allocation in self.allocations],
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
@@ -302,7 +302,7 @@ class EventLog(ABC, Generic[S]):
         _refill(self.requests, snapshot["requests"])
         for rounds, columns in zip(self.rounds, snapshot["rounds"], strict=True):
             _refill(rounds, columns)
-        self.allocations[:] = [Allocation(*one) for one in snapshot["allocations"]]
+        self.allocations[:] = [Allocation(*row) for row in snapshot["allocations"]]
 
     def _log_allocation(self, sigma_hat: Sequence[float] | None = None) -> None:
         state = self._state

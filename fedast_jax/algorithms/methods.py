@@ -51,12 +51,12 @@ def check_methods(labels: Sequence[str], allocation: str) -> None:
         labels: what to compare; empty: nothing.
         allocation: of those that name none.
     """
-    found: dict[tuple[str, str | None], str] = {}
+    label_of: dict[tuple[str, str | None], str] = {}
     for method in map(parse_method, labels):
         is_synchronous = get_algorithm(method.algorithm).is_synchronous
         key = method.algorithm, None if is_synchronous else method.allocation or allocation
-        if key in found:
-            raise ValueError(f"{found[key]!r} and {method.label!r} are the same; leave one out")
-        found[key] = method.label
-    if len(found) == 1:
+        if key in label_of:
+            raise ValueError(f"{label_of[key]!r} and {method.label!r} are the same; leave one out")
+        label_of[key] = method.label
+    if len(label_of) == 1:
         raise ValueError(f"a comparison needs at least two algorithms, got only {labels[0]!r}")

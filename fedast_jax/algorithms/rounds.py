@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from ..clients.delays import Stream, draw_times, generator
 from ..clients.trace import ClientTrace
-from .log import EventLog, Limits, Mark, Measure, State
+from .log import EventLog, Limits, Mark, Measure, Requests, State
 
 SPARE = 5  # clients beyond those of the round among which some methods choose
 
@@ -67,6 +67,16 @@ class Work(NamedTuple):
     task: np.ndarray
     client: np.ndarray
     duration: np.ndarray  # without waiting
+
+    @classmethod
+    def of(cls, columns: Requests, requests: Sequence[int]) -> Self:
+        """That of the requests with these numbers."""
+        times = ((columns.arrives_at[request], columns.started_at[request]) for request in requests)
+        return cls(
+            np.array([columns.task[request] for request in requests], np.int64),
+            np.array([columns.client[request] for request in requests], np.int64),
+            np.array([arrival - start for arrival, start in times], np.float64),
+        )
 
 
 @dataclass(frozen=True)
@@ -204,7 +214,8 @@ class SyncTimeline(EventLog[SyncState]):
                 state.stopped[task] = True
                 state.num_active[task] = state.buffer_size[task] = 0
         sent = range(first, len(self.requests))
-        state.memory = self._rules.learn(state.memory, round_, self._work(sent), self._work(kept))
+        works = Work.of(self.requests, sent), Work.of(self.requests, kept)
+        state.memory = self._rules.learn(state.memory, round_, *works)
         if not state.open_tasks():
             state.end_reason = "finished"
         else:
@@ -244,7 +255,9 @@ class SyncTimeline(EventLog[SyncState]):
     def _kept(self, first: int) -> list[int]:
         """The round's requests that count, in order of arrival; notes who stays busy beyond it."""
         state, arrives_at = self._state, self.requests.arrives_at
-        order = sorted(range(first, len(self.requests)), key=lambda one: (arrives_at[one], one))
+        order = sorted(
+            range(first, len(self.requests)), key=lambda request: (arrives_at[request], request)
+        )
         left = list(state.buffer_size)
         kept = []
         for request in order:
@@ -285,15 +298,6 @@ class SyncTimeline(EventLog[SyncState]):
         before = self.allocations[-1][2:4] if self.allocations else None
         if before != (tuple(state.num_active), tuple(state.buffer_size)):
             self._log_allocation()
-
-    def _work(self, requests: Sequence[int]) -> Work:
-        columns = self.requests
-        times = ((columns.arrives_at[one], columns.started_at[one]) for one in requests)
-        return Work(
-            np.array([columns.task[one] for one in requests], np.int64),
-            np.array([columns.client[one] for one in requests], np.int64),
-            np.array([arrival - start for arrival, start in times], np.float64),
-        )
 
     def _last_kept(self, task: int) -> list[int]:
         """Arrivals of the last round, of a task that goes on."""

@@ -65,11 +65,11 @@ def expected_improvement(observations: Sequence[Observation], selections: np.nda
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import Matern
 
-    past = [one.selection for one in observations]
+    past = [observation.selection for observation in observations]
     columns = np.unique(np.concatenate([*past, selections.ravel()]))  # the others are all zeros
     kernel = Matern(math.sqrt(2.0 * selections.shape[1]), "fixed", nu=1.5)
     process = GaussianProcessRegressor(kernel, alpha=NOISE, normalize_y=True)
-    costs = np.array([one.cost for one in observations])
+    costs = np.array([observation.cost for observation in observations])
     process.fit(_vectors(past, columns), costs)
     predicted: Any = process.predict(_vectors(selections, columns), return_std=True)
     mean, std = predicted
@@ -124,13 +124,13 @@ def learn(memory: Memory, round_: Round, sent: Work, kept: Work) -> Memory:
 
 def to_plain(memory: Memory) -> tuple[list[tuple[Any, ...]], np.ndarray]:
     """Without named tuples."""
-    return [tuple(one) for one in memory.observations], memory.uses
+    return [tuple(observation) for observation in memory.observations], memory.uses
 
 
 def from_plain(plain: tuple[list[tuple[Any, ...]], np.ndarray]) -> Memory:
     """The inverse of ``to_plain``."""
     observations, uses = plain
-    return Memory(tuple(Observation(*one) for one in observations), uses)
+    return Memory(tuple(Observation(*row) for row in observations), uses)
 
 
 RULES = SyncRules(

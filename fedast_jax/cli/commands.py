@@ -212,7 +212,7 @@ def plan(config: ConfigPath, overrides: Overrides = None, as_json: Json = False)
     from ..run.plan import plan as make_plan
     from ..study.variants import make_variants
 
-    report = make_plan(*(one.config for one in make_variants(_read(config, overrides))))
+    report = make_plan(*(variant.config for variant in make_variants(_read(config, overrides))))
     if as_json:
         print(json.dumps(asdict(report), indent=2))
     else:
@@ -238,11 +238,11 @@ def bench(
     if as_json:
         print(json.dumps(results, indent=2))
         return
-    for kind, found in results.items():
+    for kind, speed in results.items():
         print(
-            f"{kind}: {found['updates_per_second']:.1f} updates/s, compiled in "
-            f"{found['compile_seconds']:.1f} s, {found['gflops']:.1f} GFLOP/s of a GEMM peak of "
-            f"{found['peak_gflops']:.0f} ({found['fraction']:.0%})"
+            f"{kind}: {speed['updates_per_second']:.1f} updates/s, compiled in "
+            f"{speed['compile_seconds']:.1f} s, {speed['gflops']:.1f} GFLOP/s of a GEMM peak of "
+            f"{speed['peak_gflops']:.0f} ({speed['fraction']:.0%})"
         )
 
 
@@ -260,7 +260,7 @@ def _study_job(table: dict[str, Any], wanted: Sequence[str] = ()) -> Job:
     from ..study.variants import make_variants
     from .job import Job
 
-    configs = [one.config for one in make_variants(table)]
+    configs = [variant.config for variant in make_variants(table)]
     return Job("study", configs, {"save": list(wanted)}, table)
 
 
@@ -285,12 +285,12 @@ def _forecast(table: dict[str, Any]) -> None:
     from ..study.forecast import forecast
     from ..study.variants import make_variants
 
-    found = forecast([one.config for one in make_variants(table)])
+    needs = forecast([variant.config for variant in make_variants(table)])
     print(
-        f"{found.configurations} configurations, {found.runs} runs, "
-        f"at most {found.updates:,} updates, "
-        f"{found.bytes:,} bytes ({found.bytes / 2**30:.2f} GiB) on the device, "
-        f"about {found.seconds:.0f} s of training (without compiling and tests)"
+        f"{needs.configurations} configurations, {needs.runs} runs, "
+        f"at most {needs.updates:,} updates, "
+        f"{needs.bytes:,} bytes ({needs.bytes / 2**30:.2f} GiB) on the device, "
+        f"about {needs.seconds:.0f} s of training (without compiling and tests)"
     )
 
 
@@ -310,8 +310,8 @@ def _read(
 
 
 def _extras(text: str) -> list[str]:
-    wanted = [one.strip() for one in text.split(",") if one.strip()]
-    for one in wanted:
-        if one not in EXTRAS:
-            raise ConfigError(f"--save knows {', '.join(EXTRAS)}; got {one!r}")
+    wanted = [extra.strip() for extra in text.split(",") if extra.strip()]
+    for extra in wanted:
+        if extra not in EXTRAS:
+            raise ConfigError(f"--save knows {', '.join(EXTRAS)}; got {extra!r}")
     return wanted

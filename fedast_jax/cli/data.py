@@ -15,7 +15,7 @@ from rich.table import Table
 from ..data.dataset import show_shape
 from ..data.prepare import Progress as ReportProgress
 from ..data.prepare import prepare
-from ..data.reports import TEXT, DatasetReport, TextReport, check, check_text, list_datasets
+from ..data.reports import TEXT, DatasetReport, TextReport, check_dataset, check_text, list_datasets
 from ..data.sources import DATASETS
 
 app = typer.Typer(help="Data sets: which there are, what is in them, how to get them.")
@@ -50,7 +50,7 @@ def check_command(
     if name == TEXT and not tfds:
         rows = text_rows(check_text())
     else:
-        rows = report_rows(check(name, name if tfds else None))
+        rows = report_rows(check_dataset(name, name if tfds else None))
     print_table(("what", "value"), rows)
 
 

@@ -136,14 +136,14 @@ def _end(results: Sequence[Result], folder: Path, stop: Stop, console: Console) 
             markup=False,
         )
         raise typer.Exit(stop.exit_code)
-    if all(len(one.diverged) == one.config.num_seeds for one in results):
+    if all(len(result.diverged) == result.config.num_seeds for result in results):
         print(f"error: {_all_diverged(results)}", file=sys.stderr)
         raise typer.Exit(ALL_DIVERGED)
 
 
 def _all_diverged(results: Sequence[Result]) -> str:
     """One sentence, with the tasks whose loss was not finite."""
-    tasks = sorted({one.task for result in results for one in result.diverged})
+    tasks = sorted({lane.task for result in results for lane in result.diverged})
     return (
         f"every seed diverged, so there is nothing to report: the loss of {', '.join(tasks)} was "
         f"not finite; lower client_lr or server_lr"

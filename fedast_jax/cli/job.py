@@ -55,7 +55,7 @@ class Job(NamedTuple):
             raise ValueError("it is not JSON") from None
         _check_shape(content)
         _check_options(content["command"], content["options"])
-        configs = [_config(number, one) for number, one in enumerate(content["configs"])]
+        configs = [_config(number, table) for number, table in enumerate(content["configs"])]
         job = cls(content["command"], configs, content["options"], content["table"])
         _check_configs(job)
         return job
@@ -98,7 +98,7 @@ def _check_tasks(tasks: Any) -> None:
 
 
 def _check_extras(save: Any) -> None:
-    if not isinstance(save, list) or any(one not in EXTRAS for one in save):
+    if not isinstance(save, list) or any(extra not in EXTRAS for extra in save):
         raise ValueError(f"save must be a list of {', '.join(EXTRAS)}, got {_show(save)}")
 
 
@@ -117,7 +117,7 @@ def _check_configs(job: Job) -> None:
         if len(job.configs) > 1 or job.configs[0].study.is_wanted:
             raise ValueError("a run has one configuration, without study.compare and study.sweep")
         return
-    if [one.config for one in make_variants(job.table)] != list(job.configs):
+    if [variant.config for variant in make_variants(job.table)] != list(job.configs):
         raise ValueError("configs are not those that its table stands for")
 
 

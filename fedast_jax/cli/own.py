@@ -44,7 +44,7 @@ def write_new(path: Path, text: str) -> None:
 
 def missing_parents(path: Path) -> list[Path]:
     """The folders above a path that are not there, outermost first."""
-    return [one for one in reversed(path.absolute().parents) if not one.exists()]
+    return [parent for parent in reversed(path.absolute().parents) if not parent.exists()]
 
 
 def check_plain(folder: Path, *inner: str) -> None:
@@ -57,7 +57,7 @@ def check_plain(folder: Path, *inner: str) -> None:
     for path in [
         folder,
         *_entries(folder),
-        *(one for name in inner for one in _entries(folder / name)),
+        *(entry for name in inner for entry in _entries(folder / name)),
     ]:
         mode = path.lstat().st_mode if os.path.lexists(path) else stat.S_IFREG
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):

@@ -34,7 +34,7 @@ class Trace(NamedTuple):
     @property
     def shares(self) -> tuple[float, ...]:
         """Each class's part of the rows."""
-        counts = [len(one) for one in self.durations]
+        counts = [len(times) for times in self.durations]
         return tuple(count / sum(counts) for count in counts)
 
     def of_classes(self, names: Sequence[str], path: str) -> Trace:
@@ -58,7 +58,7 @@ class ClientTrace:
         """Say which device class each client is of, ``int[clients]``."""
         self._classes = classes
         self._durations = np.concatenate(trace.durations)
-        self._sizes = np.array([len(one) for one in trace.durations])
+        self._sizes = np.array([len(times) for times in trace.durations])
         self._starts = np.cumsum(self._sizes) - self._sizes
 
     def durations(self, clients: np.ndarray, u: np.ndarray) -> np.ndarray:
@@ -100,7 +100,7 @@ def _read(path: str, mtime_ns: int, size: int) -> Trace:
     values = np.asarray(pd.to_numeric(durations, errors="coerce"), np.float64)
     _check_rows(path, table, names == "", (values > 0) & (values <= LONGEST))
     classes = tuple(sorted(set(names)))
-    return Trace(classes, tuple(np.sort(values[names == one]) for one in classes))
+    return Trace(classes, tuple(np.sort(values[names == name]) for name in classes))
 
 
 def _table(path: str) -> pa.Table:
@@ -112,8 +112,8 @@ def _table(path: str) -> pa.Table:
         table = readers[Path(path).suffix.lower()](path)
         for name in COLUMNS:
             if table.column_names.count(name) != 1:
-                found = ", ".join(table.column_names)
-                raise DataError(f"trace {path!r} must have one column {name!r}; it has {found}")
+                present = ", ".join(table.column_names)
+                raise DataError(f"trace {path!r} must have one column {name!r}; it has {present}")
         classes = table["device_class"].cast(pa.string())
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())

@@ -41,7 +41,7 @@ def ray_cluster(address: str | None) -> Iterator[Any]:
     if address == LOCAL:
         options["include_dashboard"] = False
     else:
-        check(address)
+        check_reachable(address)
     with keep_handlers():
         ray.init(address=address, **options)
     try:
@@ -65,7 +65,7 @@ def import_ray() -> Any:
     return ray
 
 
-def check(address: str) -> None:
+def check_reachable(address: str) -> None:
     """Raise ClusterError where no Ray cluster answers; Ray itself may try for many minutes."""
     if address != AUTO:
         place = Address.parse(address.removeprefix(CLIENT), "--ray")
@@ -84,9 +84,9 @@ def check(address: str) -> None:
 
 def first_error(text: str) -> str:
     """Of what Python says at its end, the error that has led to the others; its beginning."""
-    found = re.findall(r"^[\w.]*(?:Error|Exception|Timeout)\w*: .+", text, re.MULTILINE)
-    found = [line for line in found if "Traceback" not in line]
-    return textwrap.shorten(found[0] if found else "no reason given", LONGEST_REASON)
+    errors = re.findall(r"^[\w.]*(?:Error|Exception|Timeout)\w*: .+", text, re.MULTILINE)
+    errors = [line for line in errors if "Traceback" not in line]
+    return textwrap.shorten(errors[0] if errors else "no reason given", LONGEST_REASON)
 
 
 def count_workers(ray: Any, needs: Mapping[str, float]) -> int:
@@ -99,10 +99,10 @@ def count_workers(ray: Any, needs: Mapping[str, float]) -> int:
         ClusterError: not even one.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    found = sum(
+    num_workers = sum(
         min(int(node.get(name, 0.0) / need) for name, need in needs.items()) for node in nodes
     )
-    if found == 0:
+    if num_workers == 0:
         wanted = " and ".join(f"{need:g} {name}" for name, need in needs.items())
         there = "; ".join(
             ", ".join(f"{node.get(name, 0.0):g} {name}" for name in needs) for node in nodes
@@ -111,4 +111,4 @@ def count_workers(ray: Any, needs: Mapping[str, float]) -> int:
             f"no machine of the Ray cluster has the {wanted} that a block needs (there are: "
             f"{there}); lower --ray-cpus or --ray-gpus"
         )
-    return found
+    return num_workers

@@ -159,14 +159,14 @@ def make_task(versions: Mapping[str, str]) -> Callable[..., dict[str, Any]]:
         from importlib.metadata import PackageNotFoundError, version
         from socket import gethostname
 
-        found = {}
+        present = {}
         for name in versions:
             try:
-                found[name] = version(name)
+                present[name] = version(name)
             except PackageNotFoundError:
-                found[name] = "not installed"
-        head = {"node": gethostname(), "versions": found, "wanted": dict(versions)}
-        if found != versions:
+                present[name] = "not installed"
+        head = {"node": gethostname(), "versions": present, "wanted": dict(versions)}
+        if present != versions:
             return head
         from fedast_jax.cluster.blocks import run_block
 
@@ -191,9 +191,9 @@ def _work_off(
     }
     try:
         while running and not is_stopped():
-            for one in ray.wait(list(running), timeout=POLL_SECONDS)[0]:
-                number = running.pop(one)
-                node, progress.finished[number] = _open(ray, one, number)
+            for ended in ray.wait(list(running), timeout=POLL_SECONDS)[0]:
+                number = running.pop(ended)
+                node, progress.finished[number] = _open(ray, ended, number)
                 say(f"block {number + 1} done on {node}: {progress.words()}")
                 keeper.tick()
     except KeyboardInterrupt:
@@ -203,41 +203,41 @@ def _work_off(
             keeper.write()
         raise
     if running:
-        for one in running:
-            ray.cancel(one, force=True)
+        for pending in running:
+            ray.cancel(pending, force=True)
         keeper.write()
 
 
-def _open(ray: Any, one: Any, number: int) -> tuple[str, RunRecord]:
+def _open(ray: Any, block: Any, number: int) -> tuple[str, RunRecord]:
     """Where a block was done, and what it has measured.
 
     Raises:
         ClusterError: it has failed for good.
     """
     try:
-        found = ray.get(one)
+        answer = ray.get(block)
     except ray.exceptions.RayError as error:
         reason = str(getattr(error, "cause", None) or error).strip().splitlines()[0]
         raise ClusterError(
             f"block {number + 1} has failed on the Ray cluster: {type(error).__name__}: {reason}"
         ) from None
-    check_versions(found)
-    if "error" in found:
-        raise ClusterError(f"the Ray worker on {found['node']}: {found['error']}")
+    check_versions(answer)
+    if "error" in answer:
+        raise ClusterError(f"the Ray worker on {answer['node']}: {answer['error']}")
     try:
-        share = from_bytes(found["share"], f"the share of block {number + 1}")
+        share = from_bytes(answer["share"], f"the share of block {number + 1}")
     except (Damaged, ResumeError) as error:
-        raise ClusterError(f"the Ray worker on {found['node']}: {error}") from None
-    return found["node"], RunRecord.from_plain(share)
+        raise ClusterError(f"the Ray worker on {answer['node']}: {error}") from None
+    return answer["node"], RunRecord.from_plain(share)
 
 
-def check_versions(found: Mapping[str, Any]) -> None:
+def check_versions(answer: Mapping[str, Any]) -> None:
     """Raise ClusterError where a worker has other versions, with both."""
-    theirs, ours = found["versions"], found["wanted"]
-    if theirs != ours:
+    present, wanted = answer["versions"], answer["wanted"]
+    if present != wanted:
         raise ClusterError(
-            f"the Ray worker on {found['node']} has {_words(theirs)}, but this program has "
-            f"{_words(ours)}; install the same on all machines"
+            f"the Ray worker on {answer['node']} has {_words(present)}, but this program has "
+            f"{_words(wanted)}; install the same on all machines"
         )
 
 

@@ -11,7 +11,7 @@ import json
 import selectors
 import socket
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -139,12 +139,12 @@ def call_roll(address: Address, num_processes: int, mine: Card) -> Company:
 
 def check_equal(cards: Sequence[Card]) -> None:
     """Raise ClusterError where facts differ, with who has what."""
-    names = [name for name in cards[0].facts if len({one.facts.get(name) for one in cards}) > 1]
+    names = [name for name in cards[0].facts if len({card.facts.get(name) for card in cards}) > 1]
     if names:
         said = "; ".join(
-            f"process {one.process_id} has "
-            + ", ".join(f"{name} {one.facts.get(name)}" for name in names)
-            for one in cards
+            f"process {card.process_id} has "
+            + ", ".join(f"{name} {card.facts.get(name)}" for name in names)
+            for card in cards
         )
         raise ClusterError(f"the processes must be alike, but {said}")
 
@@ -167,11 +167,7 @@ def _hear(
                     members[card.process_id] = caller
         except TimeoutError:
             _close(callers)
-            missing = [str(one) for one in range(num_processes) if one not in cards]
-            raise ClusterError(
-                f"process 0 has waited {WAIT_SECONDS:.0f} s at {address}, and of {num_processes} "
-                f"processes these did not come: {', '.join(missing)}; start them within that time"
-            ) from None
+            raise _absence(address, num_processes, cards) from None
         except ClusterError as error:
             _tell(callers, {"refused": str(error)})
             _close(callers)
@@ -180,6 +176,15 @@ def _hear(
         in_order = [cards[number] for number in sorted(cards)]
         _tell(members.values(), {"cards": in_order})
         return in_order, members
+
+
+def _absence(address: Address, num_processes: int, cards: Mapping[int, Card]) -> ClusterError:
+    """Who has not come."""
+    missing = [str(number) for number in range(num_processes) if number not in cards]
+    return ClusterError(
+        f"process 0 has waited {WAIT_SECONDS:.0f} s at {address}, and of {num_processes} "
+        f"processes these did not come: {', '.join(missing)}; start them within that time"
+    )
 
 
 def _enter(card: Card, cards: dict[int, Card], num_processes: int) -> None:
@@ -239,7 +244,7 @@ def _report(
     if "refused" in said:
         caller.close()
         raise ClusterError(said["refused"])
-    return [Card(*one) for one in said["cards"]], {0: caller}
+    return [Card(*card) for card in said["cards"]], {0: caller}
 
 
 def _tell(callers: Iterable[socket.socket], content: dict) -> None:
@@ -253,15 +258,15 @@ def _close(callers: Iterable[socket.socket]) -> None:
         caller.close()
 
 
-def _send(one: socket.socket, content: dict) -> None:
-    one.sendall(json.dumps(content).encode() + b"\n")
+def _send(connection: socket.socket, content: dict) -> None:
+    connection.sendall(json.dumps(content).encode() + b"\n")
 
 
-def _receive(one: socket.socket) -> dict:
+def _receive(connection: socket.socket) -> dict:
     """One line of JSON."""
     data = b""
     while not data.endswith(b"\n"):
-        part = one.recv(65536)
+        part = connection.recv(65536)
         if not part or len(data) > LONGEST:
             raise ValueError("not a whole line")
         data += part

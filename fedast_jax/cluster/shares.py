@@ -25,9 +25,9 @@ def run_share(configs: Sequence[Config], jobs: Sequence[Job], options: RunOption
         options: how.
     """
     settings = sorted({setting for setting, _ in jobs})
-    ours = [(settings.index(setting), index) for setting, index in jobs]
-    share = run_jobs([configs[setting] for setting in settings], ours, options)
-    records = [replace(one, setting=settings[one.setting]) for one in share.replicates]
+    renumbered = [(settings.index(setting), index) for setting, index in jobs]
+    share = run_jobs([configs[setting] for setting in settings], renumbered, options)
+    records = [replace(record, setting=settings[record.setting]) for record in share.replicates]
     return replace(share, replicates=tuple(records))
 
 

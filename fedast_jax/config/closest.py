@@ -14,10 +14,10 @@ def closest(name: str, known: Iterable[str]) -> str | None:
     Capitals and the choice between ``-`` and ``_`` do not count. Where none is near it is the only
     one that has all the words of ``name`` and more: ``alpha`` is ``dirichlet_alpha``.
     """
-    slips = {one: num_slips(plain(name), plain(one)) for one in known}
+    slips = {word: num_slips(plain(name), plain(word)) for word in known}
     most = max(1, len(name) // LETTERS_PER_SLIP)
-    near = [one for one in slips if slips[one] <= min(most, len(one) - 1)]
-    longer = [one for one in slips if name and f"_{plain(name)}_" in f"_{plain(one)}_"]
+    near = [word for word in slips if slips[word] <= min(most, len(word) - 1)]
+    longer = [word for word in slips if name and f"_{plain(name)}_" in f"_{plain(word)}_"]
     if not near and len(longer) == 1:
         return longer[0]
     return min(near, key=slips.__getitem__, default=None)

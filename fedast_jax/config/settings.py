@@ -248,10 +248,10 @@ def check_depth(table: Mapping[str, Any]) -> None:
     level: list[Any] = [table]
     for _ in range(DEEPEST):
         level = [
-            one
+            inner
             for outer in level
-            for one in (outer.values() if isinstance(outer, Mapping) else outer)
-            if isinstance(one, Mapping | list | tuple)
+            for inner in (outer.values() if isinstance(outer, Mapping) else outer)
+            if isinstance(inner, Mapping | list | tuple)
         ]
     if level:
         raise ConfigError(f"settings lie at most {DEEPEST} tables or lists deep; these are deeper")

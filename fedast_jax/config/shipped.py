@@ -61,7 +61,11 @@ def shipped_configs() -> dict[str, Path]:
     package = Path(__file__).parent.parent
     # A built wheel holds the folder inside the package; in a checkout it lies beside it.
     folder = next(
-        (one / "configs" for one in (package, package.parent) if (one / "configs").is_dir()),
+        (
+            parent / "configs"
+            for parent in (package, package.parent)
+            if (parent / "configs").is_dir()
+        ),
         package / "configs",
     )
     files = sorted(folder.rglob("*.toml"))

@@ -43,7 +43,7 @@ def explain(error: ValidationError, tables: Mapping[str, type[BaseModel]]) -> st
         error: what pydantic says.
         tables: the classes of the top table (``""``), of those in it, and of each of ``tasks``.
     """
-    details = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    details = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
     first = details[0]
     where = keys(first["loc"])
     place = dotted(where)
@@ -54,8 +54,8 @@ def explain(error: ValidationError, tables: Mapping[str, type[BaseModel]]) -> st
     if first["type"] == "value_error":
         message = first["msg"].removeprefix("Value error, ")
         return f"{place}: {message}" if place else message
-    same = [one for one in details if keys(one["loc"]) == where]
-    words = " or ".join(dict.fromkeys(_expected(one) for one in same))
+    same = [detail for detail in details if keys(detail["loc"]) == where]
+    words = " or ".join(dict.fromkeys(_expected(detail) for detail in same))
     return f"{place} must be {words}, got {show(first['input'])}"
 
 
@@ -69,8 +69,8 @@ def keys(location: Iterable[str | int]) -> list[str]:
     """Pydantic's location without the names of a union's arms; ``[2]`` for the third of a list."""
     parts = [f"[{part}]" if isinstance(part, int) else part for part in location]
     inside = parts[2:] if parts[:1] == ["tasks"] else parts  # a task may have any name
-    is_arm = [one.startswith(("constrained-", "literal[")) or one == "[key]" for one in inside]
-    kept = [one for one, arm in zip(inside, is_arm, strict=True) if not arm]
+    is_arm = [part.startswith(("constrained-", "literal[")) or part == "[key]" for part in inside]
+    kept = [part for part, arm in zip(inside, is_arm, strict=True) if not arm]
     return parts[: len(parts) - len(inside)] + kept
 
 
@@ -92,9 +92,9 @@ def show(value: object, most: int = SHOWN) -> str:
 
 def few(words: Iterable[str]) -> str:
     """Words one after the other; of more than ``FEW`` the first, and how many there are."""
-    found = list(words)
-    more = f" ... ({len(found)} in all)" if len(found) > FEW else ""
-    return ", ".join(found[:FEW]) + more
+    listed = list(words)
+    more = f" ... ({len(listed)} in all)" if len(listed) > FEW else ""
+    return ", ".join(listed[:FEW]) + more
 
 
 def number(value: float) -> str:

@@ -4,7 +4,7 @@ from .dataset import Dataset as Dataset
 from .errors import DataError as DataError
 from .partition import Partition as Partition
 from .prepare import prepare as prepare
-from .reports import check as check
+from .reports import check_dataset as check_dataset
 from .reports import list_datasets as list_datasets
 from .sources import DATASETS as DATASETS
 from .sources import load_dataset as load_dataset

@@ -60,17 +60,17 @@ def read_tar(path: Path, wanted: Collection[str]) -> dict[str, bytes]:
     unpacked = io.BytesIO(read_file(path))  # to its end: the check sum comes last
     try:
         with tarfile.open(fileobj=unpacked, mode="r:") as archive:
-            found = {
+            contents = {
                 Path(member.name).name: member_bytes(archive, member)
                 for member in archive
                 if member.isreg() and Path(member.name).name in wanted
             }
     except READ_ERRORS as error:
         raise unreadable(path, error) from error
-    missing = sorted(set(wanted) - set(found))
+    missing = sorted(set(wanted) - set(contents))
     if missing:
         raise DataError(f"{path} lacks {', '.join(missing)}: fetch the binary version again")
-    return found
+    return contents
 
 
 def member_bytes(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

@@ -65,6 +65,6 @@ def _refuse_any(is_wrong: np.ndarray, array: np.ndarray, where: str, needed: str
     if is_wrong.any():
         place = np.unravel_index(int(is_wrong.argmax()), is_wrong.shape)
         raise DataError(
-            f"the {where} must be {needed} in size, but at {[int(one) for one in place]} there is "
+            f"the {where} must be {needed} in size, but at {[int(i) for i in place]} there is "
             f"{array[place]}"
         )

@@ -73,8 +73,8 @@ def cifar_layout(
 def find_idx(folder: Path) -> Files:
     """The four IDX files of a folder: images and labels for training, then for testing."""
     spellings = [(stem, stem.replace("-idx", ".idx")) for stem in IDX_STEMS]
-    found = [first_file(folder, names, ("", ".gz")) for names in spellings]
-    return all_or_none(folder, IDX_STEMS, found)
+    paths = [first_file(folder, names, ("", ".gz")) for names in spellings]
+    return all_or_none(folder, IDX_STEMS, paths)
 
 
 def find_cifar(folder: Path, archive: str, unpacked: str, names: Sequence[str]) -> Files:
@@ -87,7 +87,7 @@ def find_cifar(folder: Path, archive: str, unpacked: str, names: Sequence[str]) 
         [first_file(place, (name,), endings) for name in names]
         for place in (folder, folder / unpacked)
     ]
-    most = min(parts, key=lambda found: found.count(None))
+    most = min(parts, key=lambda part: part.count(None))
     packed = first_file(folder, (archive,), (".tar.gz", ".tar"))
     return (packed,) if packed and None in most else all_or_none(folder, names, most)
 
@@ -98,11 +98,11 @@ def first_file(folder: Path, names: Iterable[str], endings: Iterable[str]) -> Pa
     return next((path for path in paths if path.is_file()), None)
 
 
-def all_or_none(folder: Path, names: Sequence[str], found: Sequence[Path | None]) -> Files:
+def all_or_none(folder: Path, names: Sequence[str], paths: Sequence[Path | None]) -> Files:
     """Every file, or () if none was found; a part of them is an error."""
-    files = tuple(path for path in found if path is not None)
-    if files and len(files) < len(found):
-        missing = ", ".join(name for name, path in zip(names, found, strict=True) if path is None)
+    files = tuple(path for path in paths if path is not None)
+    if files and len(files) < len(paths):
+        missing = ", ".join(name for name, path in zip(names, paths, strict=True) if path is None)
         raise DataError(f"{folder} holds only a part of the data set: add {missing}")
     return files
 

@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 from .errors import DataError
 from .paths import download_folder
@@ -79,13 +79,13 @@ def remote_files(name: str) -> list[RemoteFile]:
     """The original files of a data set, as the tensorflow-datasets package lists them."""
     package = resources.files("tensorflow_datasets")
     tables = (("url_checksums", f"{name}.txt"), ("datasets", name, "checksums.tsv"))
-    found = [table for parts in tables if (table := package.joinpath(*parts)).is_file()]
-    if not found:
+    present = [table for parts in tables if (table := package.joinpath(*parts)).is_file()]
+    if not present:
         raise DataError(
             f"the installed tensorflow-datasets does not say where {name} is: "
             f"put {wanted_files(name)} in a folder {name} and set FEDAST_DATA_DIR to its parent"
         )
-    lines = found[0].read_text(encoding="utf-8").splitlines()
+    lines = present[0].read_text(encoding="utf-8").splitlines()
     return [parse_line(line) for line in lines if line.strip() and not line.startswith("#")]
 
 
@@ -111,7 +111,7 @@ def fetch(remote: RemoteFile, path: Path, open_url: OpenUrl, progress: Progress)
     """
     import pooch  # with its own: only who prepares waits for them
 
-    def download(url: str, file: str, _: object) -> None:
+    def download(url: str, file: Any, _: object) -> None:
         Path(file).unlink()  # made by pooch for its owner alone
         with open_url(url) as source, open(file, "xb") as target:
             copy(remote, source, target, progress)
@@ -119,7 +119,7 @@ def fetch(remote: RemoteFile, path: Path, open_url: OpenUrl, progress: Progress)
     pooch.get_logger().setLevel("WARNING")
     known = f"sha256:{remote.sha256}"
     try:
-        pooch.retrieve(remote.url, known, path.name, path.parent, downloader=download)
+        pooch.retrieve(remote.url, known, path.name, path.parent, downloader=cast(Any, download))
     except ValueError as error:  # the check sum
         raise DataError(
             f"{remote.url} is not the expected file of {remote.num_bytes:,} bytes with SHA-256 "

@@ -76,7 +76,7 @@ def list_row(name: str) -> DatasetRow:
     )
 
 
-def check(name: str, tfds_name: str | None = None) -> DatasetReport:
+def check_dataset(name: str, tfds_name: str | None = None) -> DatasetReport:
     """Load a data set and sum up what is in it; arguments and errors as for ``load_dataset``."""
     dataset = load_dataset(name, tfds_name)
     mean, std = pixel_statistics(dataset.train_images)

@@ -92,10 +92,10 @@ def load_dataset(name: str, tfds_name: str | None = None) -> Dataset:
     if source is None:
         raise DataError(how_to_get(name))
     dataset = read_source(name, entry, source)
-    found = (dataset.num_classes, dataset.train_images.shape[1:])
-    if found != (entry.num_classes, entry.image_shape):
+    shapes = (dataset.num_classes, dataset.train_images.shape[1:])
+    if shapes != (entry.num_classes, entry.image_shape):
         raise DataError(
-            f"{name} ({source.words}) has {found[0]} classes of {show_shape(found[1])} images, "
+            f"{name} ({source.words}) has {shapes[0]} classes of {show_shape(shapes[1])} images, "
             f"expected {entry.num_classes} of {show_shape(entry.image_shape)}"
         )
     return dataset

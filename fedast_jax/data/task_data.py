@@ -101,4 +101,4 @@ def evenly(total: int, most: int | None) -> np.ndarray:
 
 def put(split: str, **arrays: np.ndarray) -> Data:
     """Arrays on the device, each as ``keep`` has it."""
-    return {name: jax.device_put(keep(one, f"{split} {name}")) for name, one in arrays.items()}
+    return {name: jax.device_put(keep(array, f"{split} {name}")) for name, array in arrays.items()}

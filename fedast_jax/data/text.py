@@ -81,12 +81,12 @@ def make_text_dataset(name: str, clients: Iterable[ClientText], source: str) -> 
     offsets = np.cumsum(sizes) - sizes
     if sizes.sum() >= 2**31:
         raise DataError(f"{source} holds {sizes.sum():,} characters, of which 2**31 are too many")
-    train = _join([one.train_starts for one in clients], offsets)
-    test = _join([one.test_starts for one in clients], offsets)
+    train = _join([client.train_starts for client in clients], offsets)
+    test = _join([client.test_starts for client in clients], offsets)
     if not len(train) or not len(test):
         which = "testing" if len(train) else "training"
         raise DataError(f"{source} leaves no sample for {which}: its texts are too short")
-    num_windows = np.array([len(one.train_starts) for one in clients], np.int32)
+    num_windows = np.array([len(client.train_starts) for client in clients], np.int32)
     is_client = num_windows > 0
     first_window = (np.cumsum(num_windows) - num_windows).astype(np.int32)
     num_unknown = sum(number for _, number in encoded)
@@ -96,7 +96,7 @@ def make_text_dataset(name: str, clients: Iterable[ClientText], source: str) -> 
         np.concatenate([codes for codes, _ in encoded]),
         train,
         test,
-        tuple(one.name for one in clients if len(one.train_starts)),
+        tuple(client.name for client in clients if len(client.train_starts)),
         first_window[is_client],
         num_windows[is_client],
         num_unknown,
@@ -105,7 +105,9 @@ def make_text_dataset(name: str, clients: Iterable[ClientText], source: str) -> 
 
 
 def _join(starts: Sequence[np.ndarray], offsets: np.ndarray) -> np.ndarray:
-    parts = [np.asarray(one) + offset for one, offset in zip(starts, offsets, strict=True)]
+    parts = [
+        np.asarray(own_starts) + offset for own_starts, offset in zip(starts, offsets, strict=True)
+    ]
     return np.concatenate([np.zeros(0, np.int32), *parts]).astype(np.int32)
 
 

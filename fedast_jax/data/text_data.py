@@ -45,7 +45,9 @@ class TextData(TaskData):
     def train_shapes(self) -> Data:
         """Shapes and types of the training data on the device."""
         arrays = {"text": self.dataset.text, "starts": self.dataset.train_starts}
-        return {name: jax.ShapeDtypeStruct(one.shape, one.dtype) for name, one in arrays.items()}
+        return {
+            name: jax.ShapeDtypeStruct(array.shape, array.dtype) for name, array in arrays.items()
+        }
 
     def put(self) -> Splits:
         """Put the arrays on the device."""

@@ -217,8 +217,8 @@ def _check_size(path: Path) -> None:
 
 def _leaf_samples(samples: Any, where: str) -> tuple[list[str], list[str]]:
     """The checked windows and following characters of one user."""
-    found = [samples.get(key) if isinstance(samples, dict) else None for key in ("x", "y")]
-    x, y = found
+    lists = [samples.get(key) if isinstance(samples, dict) else None for key in ("x", "y")]
+    x, y = lists
     if not isinstance(x, list) or not isinstance(y, list):
         raise DataError(f"{where} must have lists x and y")
     if len(x) != len(y):

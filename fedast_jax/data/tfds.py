@@ -82,15 +82,15 @@ def find_prepared(dataset_name: str) -> Path | None:
         )
     base, version = tfds_folder() / match["name"], match["version"]
     infos = [info for depth in ("*", "*/*") for info in base.glob(f"{depth}/{INFO_FILE}")]
-    found = [info.parent for info in infos if VERSION.fullmatch(info.parent.name)]
-    found = [folder for folder in found if version in (None, folder.name)]
-    configs = sorted({folder.parent.relative_to(tfds_folder()).as_posix() for folder in found})
+    folders = [info.parent for info in infos if VERSION.fullmatch(info.parent.name)]
+    folders = [folder for folder in folders if version in (None, folder.name)]
+    configs = sorted({folder.parent.relative_to(tfds_folder()).as_posix() for folder in folders})
     if len(configs) > 1:
         raise DataError(
             f"TFDS set {dataset_name!r} is prepared in several forms: "
             f"name one of {', '.join(configs)}"
         )
-    return max(found, key=version_order, default=None)
+    return max(folders, key=version_order, default=None)
 
 
 def version_order(folder: Path) -> tuple[int, ...]:
@@ -101,14 +101,14 @@ def version_order(folder: Path) -> tuple[int, ...]:
 def check_file_format(dataset_name: str, folder: Path) -> None:
     """Refuse sets that only TensorFlow can read."""
     try:
-        found = json.loads((folder / INFO_FILE).read_text()).get("fileFormat", "tfrecord")
+        form = json.loads((folder / INFO_FILE).read_text()).get("fileFormat", "tfrecord")
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise DataError(
             f"cannot read {folder / INFO_FILE} ({error}): prepare the set again"
         ) from error
-    if found != "array_record" and not any(folder.glob("*.array_record*")):
+    if form != "array_record" and not any(folder.glob("*.array_record*")):
         raise DataError(
-            f"TFDS set {dataset_name!r} in {folder} is stored as {found}, which needs TensorFlow: "
+            f"TFDS set {dataset_name!r} in {folder} is stored as {form}, which needs TensorFlow: "
             "prepare it with --file_format=array_record"
         )
 

@@ -25,8 +25,8 @@ def provide(num_devices: int) -> None:
         ValueError: there are fewer.
     """
     divide_cpu(num_devices)
-    found = jax.local_device_count()
-    if found >= num_devices:
+    num_present = jax.local_device_count()
+    if num_present >= num_devices:
         return
     way = "lower machine.num_devices"
     if jax.default_backend() == "cpu":
@@ -34,7 +34,7 @@ def provide(num_devices: int) -> None:
             ", or ask for them before JAX first computes: "
             f'jax.config.update("jax_num_cpu_devices", {num_devices})'
         )
-    raise ValueError(f"machine.num_devices={num_devices}, but JAX has {found}; {way}")
+    raise ValueError(f"machine.num_devices={num_devices}, but JAX has {num_present}; {way}")
 
 
 def make_mesh(num_devices: int) -> Mesh:

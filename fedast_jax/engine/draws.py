@@ -40,8 +40,8 @@ def draw_subsets(num_subsets: int, size: int, count: jax.Array, key: jax.Array) 
     drawn = jax.random.randint(key, (num_subsets, size), 0, below, jnp.int32)
 
     def take(place: jax.Array, subsets: jax.Array) -> jax.Array:
-        one = drawn[:, place]
-        is_taken = (subsets == one[:, None]).any(axis=1)
-        return subsets.at[:, place].set(jnp.where(is_taken, tops[place], one))
+        draw = drawn[:, place]
+        is_taken = (subsets == draw[:, None]).any(axis=1)
+        return subsets.at[:, place].set(jnp.where(is_taken, tops[place], draw))
 
     return lax.fori_loop(0, size, take, jnp.full((num_subsets, size), -1, jnp.int32))

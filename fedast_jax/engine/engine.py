@@ -38,7 +38,7 @@ TEST_CHUNK = 1000  # examples
 TESTED_AT_ONCE = 16  # versions
 
 
-class Pool(NamedTuple):
+class PoolArrays(NamedTuple):
     """All that the device keeps from one call to the next."""
 
     versions: jax.Array  # float[version rows, P + S]: a model and its server optimizer's state
@@ -200,10 +200,10 @@ class Engine:
         size = self.spec.dtype.itemsize
         return (self.num_params + self.server.num_state) * size, (self.num_params + 1) * size
 
-    def empty_pool(self, num_versions: int, num_updates: int) -> Pool:
+    def empty_pool(self, num_versions: int, num_updates: int) -> PoolArrays:
         """Rows for so many versions and updates."""
         zeros = partial(jnp.zeros, dtype=self.spec.dtype, device=self.everywhere)
-        return Pool(
+        return PoolArrays(
             zeros((num_versions, self.num_params + self.server.num_state)),
             zeros((num_updates, self.num_params)),
             zeros(num_updates),
@@ -218,25 +218,29 @@ class Engine:
         zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), self.template)
         return ravel_pytree(zeros)[1]
 
-    def _admit(self, pool: Pool, row: jax.Array, seed: jax.Array, task: jax.Array) -> Pool:
+    def _admit(
+        self, pool: PoolArrays, row: jax.Array, seed: jax.Array, task: jax.Array
+    ) -> PoolArrays:
         """Write a lane's initial version into a row."""
         model = self.task.init(request_key(seed, task, jnp.uint32(INITIAL_MODEL)))
         version = self.server.init(ravel_pytree(model)[0])
         return pool._replace(versions=pool.versions.at[row].set(version))
 
-    def _run(self, pool: Pool, program: Program, data: Data) -> Pool:
+    def _run(self, pool: PoolArrays, program: Program, data: Data) -> PoolArrays:
         """Train and aggregate: one scan step a batch."""
         self.num_traces += 1
         with jax.default_matmul_precision(self.spec.matmul_precision):
             return lax.scan(partial(self._step, data), pool, program)[0]  # type: ignore[arg-type]
 
-    def _step(self, data: Data, pool: Pool, step: Program) -> tuple[Pool, None]:
+    def _step(self, data: Data, pool: PoolArrays, step: Program) -> tuple[PoolArrays, None]:
         pool = self._train_batch(data, pool, step.slots, step.num_slots)
         num_ticks = step.num_ticks if self.spec.is_cpu else self.spec.ticks
         versions = close_rounds(self.server, pool.updates, pool.versions, step.rounds, num_ticks)
         return pool._replace(versions=versions), None
 
-    def _train_batch(self, data: Data, pool: Pool, slots: Slots, num_slots: Array) -> Pool:
+    def _train_batch(
+        self, data: Data, pool: PoolArrays, slots: Slots, num_slots: Array
+    ) -> PoolArrays:
         """Train the slots group by group, as far as they are in use."""
         group, at_once = self.spec.micro_batch * self.spec.num_devices, self.spec.groups_at_once
         num_looks = (num_slots + group * at_once - 1) // (group * at_once)
@@ -255,19 +259,19 @@ class Engine:
         return pool._replace(updates=rows.update, losses=rows.loss)
 
     def _train_group(
-        self, data: Data, pool: Pool, slots: Slots, index: jax.Array, rows: Trained
+        self, data: Data, pool: PoolArrays, slots: Slots, index: jax.Array, rows: Trained
     ) -> Trained:
         """Train one group, each device its part, and write all updates on each device."""
         micro, device = self.spec.micro_batch, lax.axis_index(AXIS)
         first = index * micro * self.spec.num_devices
         mine = first + device * micro
-        some = jax.tree.map(lambda one: lax.dynamic_slice_in_dim(one, mine, micro), slots)
+        some = jax.tree.map(lambda column: lax.dynamic_slice_in_dim(column, mine, micro), slots)
         # Without the barrier a single micro-batch does not depend on the index, and XLA would
         # move it out of the loop: an empty step would cost as much as a full one.
         _, some = lax.optimization_barrier((index, some))
         starts = pool.versions.at[some.base_row].get(mode="promise_in_bounds")
         part = side_by_side(partial(self._train_slot, data), micro)(starts, some)
-        trained = jax.tree.map(lambda one: lax.all_gather(one, AXIS, tiled=True), part)
+        trained = jax.tree.map(lambda leaf: lax.all_gather(leaf, AXIS, tiled=True), part)
         size = micro * self.spec.num_devices
         places = lax.dynamic_slice_in_dim(jnp.asarray(slots.update_row), first, size)
         return jax.tree.map(lambda old, new: write_rows(old, places, new), rows, trained)
@@ -297,9 +301,9 @@ class Engine:
     ) -> jax.Array:
         """``_spread`` of each of ``windows[:num_windows, V]``, where ``counts[P]`` holds."""
 
-        def measure(index: jax.Array, found: jax.Array) -> jax.Array:
+        def measure(index: jax.Array, spreads: jax.Array) -> jax.Array:
             chosen = jnp.where(counts, updates[windows[index]], 0)
-            return found.at[index].set(relative_spread(chosen, windows.shape[1]))
+            return spreads.at[index].set(relative_spread(chosen, windows.shape[1]))
 
         empty = jnp.zeros(len(windows), self.spec.dtype)
         return lax.fori_loop(0, num_windows, measure, empty)
@@ -312,7 +316,7 @@ class Engine:
         rows = jnp.pad(rows, (0, -length % num_devices)).reshape(-1, num_devices)
         score = self._on_all_devices(partial(self._score_share, num_tests), P(AXIS))
         scores = score(versions, rows, num_rows, data)
-        return jax.tree.map(lambda one: one.reshape(num_devices, -1).T.ravel()[:length], scores)
+        return jax.tree.map(lambda score: score.reshape(num_devices, -1).T.ravel()[:length], scores)
 
     def _score_share(
         self, num_tests: int, versions: jax.Array, rows: jax.Array, num_rows: jax.Array, data: Data

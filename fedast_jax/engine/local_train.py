@@ -119,8 +119,8 @@ def side_by_side(function: Callable[..., Any], width: int) -> Callable[..., Any]
     if width > 1:
         return jax.vmap(function)
 
-    def one(*args: Any) -> Any:
+    def single(*args: Any) -> Any:
         first = jax.tree.map(lambda leaf: leaf[0], args)
         return jax.tree.map(lambda leaf: leaf[None], function(*first))
 
-    return one
+    return single

@@ -74,8 +74,8 @@ def _score_group(
         is_real = places < shape.num_tests
         batch: Batch = task.take(data, jnp.where(is_real, places, 0), None)
 
-        def score(one: Params) -> jax.Array:
-            return jnp.where(is_real[None], jnp.stack(task.score(one, batch)), 0).sum(-1)
+        def score(params: Params) -> jax.Array:
+            return jnp.where(is_real[None], jnp.stack(task.score(params, batch)), 0).sum(-1)
 
         return totals + side_by_side(score, shape.side_by_side)(params), None
 

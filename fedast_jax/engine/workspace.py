@@ -93,16 +93,18 @@ def _size(tree: Any) -> int:
 def _peak(jaxpr: core.Jaxpr) -> int:
     last_use, alive, peak = _last_uses(jaxpr), {}, 0
     for number, equation in enumerate(jaxpr.eqns):
-        alive |= {one: _bytes(one) for one in equation.outvars if one in last_use}
+        alive |= {
+            variable: _bytes(variable) for variable in equation.outvars if variable in last_use
+        }
         inside = max(map(_inside, inner_programs(equation.params)), default=0)
         peak = max(peak, sum(alive.values()) + inside)
-        alive = {one: size for one, size in alive.items() if last_use[one] > number}
+        alive = {variable: size for variable, size in alive.items() if last_use[variable] > number}
     return peak
 
 
 def _inside(jaxpr: core.Jaxpr) -> int:
     """What an inner program holds beside its results: these are its caller's."""
-    results = {one for one in jaxpr.outvars if not isinstance(one, core.Literal)}
+    results = {variable for variable in jaxpr.outvars if not isinstance(variable, core.Literal)}
     return max(0, _peak(jaxpr) - sum(map(_bytes, results)))
 
 
@@ -114,11 +116,17 @@ def _num_equations(jaxpr: core.Jaxpr) -> int:
 
 def _last_uses(jaxpr: core.Jaxpr) -> dict[core.Var, int]:
     """The equation that reads each variable last; results of the program are read after all."""
-    found = {}
+    last_use = {}
     for number, equation in enumerate(jaxpr.eqns):
-        found |= {one: number for one in equation.invars if not isinstance(one, core.Literal)}
+        last_use |= {
+            variable: number
+            for variable in equation.invars
+            if not isinstance(variable, core.Literal)
+        }
     end = len(jaxpr.eqns)
-    return found | {one: end for one in jaxpr.outvars if not isinstance(one, core.Literal)}
+    return last_use | {
+        variable: end for variable in jaxpr.outvars if not isinstance(variable, core.Literal)
+    }
 
 
 def _bytes(variable: core.Var) -> int:

@@ -143,19 +143,28 @@ def _rounds(
     dtype: np.dtype,
 ) -> tuple[Rounds, np.ndarray]:
     """The parts of rounds in their ticks, and the number of ticks of every step."""
-    source, target, lane, rows = (
+    columns = _round_columns(plan, lanes, parts, dtype)
+    tables = {name: _table(column, places, shape) for name, column in columns.items()}
+    target = np.asarray(plan.round_target_row, np.int32)
+    target_row = _rows(target[parts.round], places, shape)
+    is_first = ~_table(~parts.is_first, places, shape)
+    num_ticks = np.zeros(shape[0], np.int32)
+    np.maximum.at(num_ticks, places[0], (places[1] + 1).astype(np.int32))
+    return Rounds(target_row=target_row, is_first=is_first, **tables), num_ticks
+
+
+def _round_columns(
+    plan: Schedule, lanes: LaneColumns, parts: _Parts, dtype: np.dtype
+) -> dict[str, np.ndarray]:
+    """What each part reads and how it counts, a row a part, by the fields of ``Rounds``."""
+    source, lane, rows = (
         np.asarray(column, np.int64)
-        for column in (
-            plan.round_source_row,
-            plan.round_target_row,
-            plan.round_lane,
-            [*plan.update_row, 0],
-        )
+        for column in (plan.round_source_row, plan.round_lane, [*plan.update_row, 0])
     )
     summed = np.arange(SUMMED) < parts.num_updates[:, None]
     update = np.where(summed, parts.first_update[:, None] + np.arange(SUMMED), -1)
     weight = 1.0 / np.maximum(np.bincount(parts.round, parts.num_updates), 1)
-    columns = {
+    return {
         "source_row": source[parts.round].astype(np.int32),
         "server_lr": lanes.server_lr[lane][parts.round].astype(dtype),
         "is_last": parts.is_last,
@@ -163,12 +172,6 @@ def _rounds(
         "update_row": rows[update].astype(np.int32),
         "weight": np.where(summed, weight[parts.round, None], 0).astype(dtype),
     }
-    tables = {name: _table(column, places, shape) for name, column in columns.items()}
-    target_row = _rows(target[parts.round].astype(np.int32), places, shape)
-    is_first = ~_table(~parts.is_first, places, shape)
-    num_ticks = np.zeros(shape[0], np.int32)
-    np.maximum.at(num_ticks, places[0], (places[1] + 1).astype(np.int32))
-    return Rounds(target_row=target_row, is_first=is_first, **tables), num_ticks
 
 
 def _within(counts: np.ndarray) -> np.ndarray:

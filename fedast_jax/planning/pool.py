@@ -85,7 +85,7 @@ class LanePool:
         self.capacity = (0, 0)  # version rows, update rows
         self.free = FreeRows([], [])
         self.peak = (0, 0)  # most rows in use
-        self.kept = (0, 0)  # most rows in use between two segments
+        self.most_held = (0, 0)  # most rows in use between two segments
 
     def grow(self, num_versions: int, num_updates: int) -> None:
         """Add rows, so that there are at least so many."""
@@ -116,7 +116,7 @@ class LanePool:
         works = [lane.work(lane.rows) for lane in self.lanes]
         starts = [lane.rows for lane in self.lanes]
         free = self.free.copy()
-        self.kept = self._most(self.kept, free)
+        self.most_held = self._most(self.most_held, free)
         plan, rows = schedule(works, starts, free, self.spec.width, step_updates)
         tests = [
             test
@@ -153,7 +153,7 @@ class LanePool:
             if request < limit and request in old.updates
         }
         needed = {base_round[request] for request in pending if request not in updates}
-        versions = {one: old.versions[one] for one in sorted(needed | {version})}
+        versions = {number: old.versions[number] for number in sorted(needed | {version})}
         kept_versions, kept_updates = set(versions.values()), set(updates.values())
         self.free.versions.extend(row for row in old.versions.values() if row not in kept_versions)
         self.free.updates.extend(row for row in old.updates.values() if row not in kept_updates)
@@ -165,9 +165,9 @@ class LanePool:
         return LaneColumns(
             seed=np.array([lane.seed for lane in lanes], np.uint32),
             task=np.array([lane.task for lane in lanes], np.uint32),
-            client_lr=np.array([one.client_lr for one in settings]),
-            weight_decay=np.array([one.weight_decay for one in settings]),
-            server_lr=np.array([one.server_lr for one in settings]),
+            client_lr=np.array([task.client_lr for task in settings]),
+            weight_decay=np.array([task.weight_decay for task in settings]),
+            server_lr=np.array([task.server_lr for task in settings]),
         )
 
     def samples(self, plan: PoolPlan) -> np.ndarray:

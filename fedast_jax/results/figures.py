@@ -66,7 +66,7 @@ def allocation_figure(*results: Measured, labels: Sequence[str] = ("",)) -> Figu
     if not changing:
         return None
     figure, panels = panel_figure(len(changing), "requests in flight, $R_m$", sharey=True)
-    names = list(dict.fromkeys(t.name for _, one in changing for t in one.config.named_tasks))
+    names = list(dict.fromkeys(t.name for _, result in changing for t in result.config.named_tasks))
     styles = {name: task_style(number) for number, name in enumerate(names)}
     for panel, (label, result) in zip(panels, changing, strict=True):
         _draw_allocations(panel, result, styles)
@@ -113,8 +113,8 @@ def finish_panel(panel: Axes, title: str) -> None:
 def draw_method(panel: Axes, result: Measured, task: str, style: LineStyle) -> Curve:
     """One method's seeds, their mean, its band where enough of them still train, and dots."""
     tests = result.evaluations[result.evaluations.task == task]
-    for _, one in tests.groupby("replicate"):
-        panel.step(one.time, 100 * one.accuracy, where="post", alpha=0.25, lw=0.8, **style)
+    for _, of_seed in tests.groupby("replicate"):
+        panel.step(of_seed.time, 100 * of_seed.accuracy, where="post", alpha=0.25, lw=0.8, **style)
     met = result.lanes[(result.lanes.task == task) & result.lanes.target_time.notna()]
     sound = tests[~tests.replicate.isin(diverged_replicates(result))]
     curve = held_mean(sound, "accuracy", set(met.replicate))
@@ -132,7 +132,7 @@ def draw_method(panel: Axes, result: Measured, task: str, style: LineStyle) -> C
 
 def draw_target(panel: Axes, targets: Iterable[float | None]) -> None:
     """A line, with its number, at each of the accuracies that end the task."""
-    for target in sorted({one for one in targets if one is not None}):
+    for target in sorted({target for target in targets if target is not None}):
         panel.axhline(100 * target, lw=1, **TARGET)
         panel.annotate(
             f"target {100 * target:g}%",
@@ -155,7 +155,9 @@ def accuracy_marks(results: Iterable[Measured]) -> list[Artist]:
     if most >= LEAST_SEEDS:
         band = f"± standard deviation ({LEAST_SEEDS} or more seeds train)"
         marks.append(Patch(alpha=0.25, lw=0, label=band, color="grey"))
-    if any(task.settings.target is not None for one in results for task in one.config.named_tasks):
+    if any(
+        task.settings.target is not None for result in results for task in result.config.named_tasks
+    ):
         marks.append(Line2D([], [], lw=1, label="target accuracy", **TARGET))
         marks.append(
             Line2D([], [], ls="", marker="o", ms=4, label="a seed meets its target", color="grey")
@@ -184,8 +186,10 @@ def fit_accuracy(
         lanes = result.lanes[(result.lanes.task == task) & ~result.lanes.diverged.astype(bool)]
         lows += [*(lanes.accuracy.dropna()), *curve.mean[curve.times >= EARLY_SHARE * until]]
         highs += [*result.evaluations[result.evaluations.task == task].accuracy.dropna()]
-        targets = [one.settings.target for one in result.config.named_tasks if one.name == task]
-        both = [one for one in targets if one is not None]
+        targets = [
+            shown.settings.target for shown in result.config.named_tasks if shown.name == task
+        ]
+        both = [target for target in targets if target is not None]
         lows, highs = lows + both, highs + both
     if lows and highs:
         low, high = 100 * min(lows), 100 * max(highs)
@@ -211,10 +215,10 @@ def held_mean(tests: pd.DataFrame, value: str, held: Collection[int] = ()) -> Cu
         The curve on a grid from the latest first test to the earliest last test of the seeds that
         are not held (of all held ones: to the last of all); empty where there is none.
     """
-    found = list(tests.groupby("replicate"))
-    curves = [(one.time.to_numpy(), one[value].to_numpy()) for _, one in found]
+    by_seed = list(tests.groupby("replicate"))
+    curves = [(of_seed.time.to_numpy(), of_seed[value].to_numpy()) for _, of_seed in by_seed]
     ends = np.array([times[-1] for times, _ in curves])
-    is_held = np.array([replicate in held for replicate, _ in found], bool)
+    is_held = np.array([replicate in held for replicate, _ in by_seed], bool)
     start = max((times[0] for times, _ in curves), default=0.0)
     end = -1.0 if not len(ends) else ends.max() if is_held.all() else ends[~is_held].min()
     if start > end:
@@ -242,10 +246,12 @@ def _draw_allocations(panel: Axes, result: Measured, styles: dict[str, LineStyle
     changes = _held_to_the_end(result)
     for task in result.config.named_tasks:
         style = styles[task.name]
-        seeds = [one for _, one in changes[changes.task == task.name].groupby("replicate")]
-        for number, one in enumerate(seeds[::-1], 1):
+        seeds = [of_seed for _, of_seed in changes[changes.task == task.name].groupby("replicate")]
+        for number, of_seed in enumerate(seeds[::-1], 1):
             width, alpha = (2.0, 1.0) if number == len(seeds) else (0.8, 0.3)
-            panel.step(one.time, one.num_active, where="post", lw=width, alpha=alpha, **style)
+            panel.step(
+                of_seed.time, of_seed.num_active, where="post", lw=width, alpha=alpha, **style
+            )
 
 
 def _held_to_the_end(result: Measured) -> pd.DataFrame:

@@ -38,13 +38,13 @@ def reason_of(error: BaseException) -> str:
 def lasting_output() -> Iterator[None]:
     """Let stdout and stderr be streams whose failure ends nothing: a closed pipe, a full disk."""
     streams = sys.stdout, sys.stderr  # None where the program was started without
-    sys.stdout, sys.stderr = (cast(TextIO, one and Lasting(one)) for one in streams)
+    sys.stdout, sys.stderr = (cast(TextIO, stream and Lasting(stream)) for stream in streams)
     try:
         yield
     finally:
-        for one in (sys.stdout, sys.stderr):
-            if isinstance(one, Lasting):
-                one.flush()
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, Lasting):
+                stream.flush()
         sys.stdout, sys.stderr = streams
 
 

@@ -55,8 +55,8 @@ def method_styles(labels: Iterable[str]) -> dict[str, LineStyle]:
     for label in labels:
         taken = [(style["color"], style["ls"]) for style in styles.values()]
         colour, dash = _colour(label, len(styles))
-        dashes = [dash, *(one for one in DASHES if one != dash)]
-        free = [one for one in dashes if (colour, one) not in taken]
+        dashes = [dash, *(style for style in DASHES if style != dash)]
+        free = [style for style in dashes if (colour, style) not in taken]
         styles[label] = {"color": colour, "ls": free[0] if free else dash}
     return styles
 

@@ -41,7 +41,7 @@ class Joined:
     def entries(self) -> dict[str, np.ndarray]:
         """Every entry by its name."""
         small = {name: _concatenate(parts) for name, parts in self._small.items()}
-        return small | {f"large_{index}": one for index, one in enumerate(self._large)}
+        return small | {f"large_{index}": values for index, values in enumerate(self._large)}
 
 
 def _concatenate(parts: list[np.ndarray]) -> np.ndarray:
@@ -61,18 +61,18 @@ def flatten(value: Any) -> tuple[Any, dict[str, np.ndarray]]:
 def unflatten(tree: Any, entries: Mapping[str, np.ndarray]) -> Any:
     """The inverse of ``flatten``: equal values of equal types."""
     if isinstance(tree, list):
-        return [unflatten(one, entries) for one in tree]
+        return [unflatten(item, entries) for item in tree]
     if not isinstance(tree, dict):
         return tree
     ((tag, content),) = tree.items()
     if tag == "tuple":
-        return tuple(unflatten(one, entries) for one in content)
+        return tuple(unflatten(item, entries) for item in content)
     if tag == "dict":
-        return {unflatten(key, entries): unflatten(one, entries) for key, one in content}
-    found = _cut_out(entries, *content[:3])
+        return {unflatten(key, entries): unflatten(item, entries) for key, item in content}
+    values = _cut_out(entries, *content[:3])
     if tag == "column":
-        return array(content[3], found.tobytes())
-    return found[()] if tag == "scalar" else found
+        return array(content[3], values.tobytes())
+    return values[()] if tag == "scalar" else values
 
 
 def _encode(value: Any, joined: Joined) -> Any:
@@ -80,11 +80,11 @@ def _encode(value: Any, joined: Joined) -> Any:
     if value is None or kind in (bool, int, float, str):
         return value
     if kind is list:
-        return [_encode(one, joined) for one in value]
+        return [_encode(item, joined) for item in value]
     if kind is tuple:
-        return {"tuple": [_encode(one, joined) for one in value]}
+        return {"tuple": [_encode(item, joined) for item in value]}
     if kind is dict:
-        pairs = [[_encode(key, joined), _encode(one, joined)] for key, one in value.items()]
+        pairs = [[_encode(key, joined), _encode(item, joined)] for key, item in value.items()]
         return {"dict": pairs}
     if kind is array:
         return {"column": [*joined.add(np.array(value)), value.typecode]}

@@ -106,7 +106,7 @@ class ReplicateRecord:
     @classmethod
     def from_plain(cls, content: Mapping[str, Any]) -> Self:
         """The inverse of ``to_plain``."""
-        return cls(**{**content, "lanes": tuple(LaneRecord(**one) for one in content["lanes"])})
+        return cls(**{**content, "lanes": tuple(LaneRecord(**lane) for lane in content["lanes"])})
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class RunRecord:
     def to_plain(self) -> dict[str, Any]:
         """As ``plain.flatten`` takes it."""
         return vars(self) | {
-            "replicates": [one.to_plain() for one in self.replicates],
+            "replicates": [replicate.to_plain() for replicate in self.replicates],
             "counts": dict(vars(self.counts)),
             "seconds": dict(vars(self.seconds)),
             "machine": dict(self.machine),
@@ -160,12 +160,12 @@ def join(shares: Sequence[RunRecord], num_replicates: int, wall_seconds: float) 
         num_replicates: of the whole run.
         wall_seconds: of the whole run.
     """
-    replicates = [one for share in shares for one in share.replicates]
-    replicates.sort(key=lambda one: (one.index, one.setting))
-    keys = {(one.setting, one.index) for one in replicates}
+    replicates = [record for share in shares for record in share.replicates]
+    replicates.sort(key=lambda record: (record.index, record.setting))
+    keys = {(record.setting, record.index) for record in replicates}
     assert len(keys) == len(replicates), "a replicate was counted twice"
     assert len(replicates) <= num_replicates, "a replicate is of another run"
-    has_ended = len(replicates) == num_replicates and all(one.has_ended for one in replicates)
+    has_ended = len(replicates) == num_replicates and all(record.has_ended for record in replicates)
     return replace(
         max(shares, key=lambda share: share.estimated_bytes, default=NOTHING),
         replicates=tuple(replicates),

@@ -101,7 +101,9 @@ class Result:
         """Those that ended at a loss that was not finite."""
         rows = self.lanes[self.lanes.diverged_at.notna()]
         columns = (rows[name] for name in ("replicate", "seed", "task", "diverged_at"))
-        return [Diverged(*row) for row in zip(*(one.tolist() for one in columns), strict=True)]
+        return [
+            Diverged(*row) for row in zip(*(column.tolist() for column in columns), strict=True)
+        ]
 
     def requests(self) -> pd.DataFrame:
         """One row per request of each replicate, in order of dispatch.

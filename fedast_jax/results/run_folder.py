@@ -112,7 +112,7 @@ def check_folder(folder: Path) -> None:
     """Raise OutputError where the folder exists or cannot be made, before anything is computed."""
     if folder.exists() or folder.is_symlink():
         raise OutputError(f"{str(folder)!r} exists already; name another folder with --out")
-    check_writable(next(one for one in folder.absolute().parents if one.exists()))
+    check_writable(next(parent for parent in folder.absolute().parents if parent.exists()))
 
 
 def check_writable(parent: Path) -> None:
@@ -141,7 +141,7 @@ def save(
         OutputError: the folder could not be written; the message says where the results are.
     """
 
-    files = _result_files(result) | dict(_extra_file(one, result) for one in extras)
+    files = _result_files(result) | dict(_extra_file(extra, result) for extra in extras)
     files["manifest.json"] = lambda path: write_json(result.manifest(), path)
     place(files, folder, work, is_interrupted=result.status == "interrupted")
     draw(
@@ -174,7 +174,7 @@ def _rescue(files: Files, folder: Path) -> str | None:
     lost: list[str] = []
     rescue = Path(tempfile.gettempdir()) / f"{folder.name[:64]}-{os.getpid()}"
     try:
-        _write_folder({name: _forgiving(one, lost) for name, one in files.items()}, rescue)
+        _write_folder({name: _forgiving(write, lost) for name, write in files.items()}, rescue)
     except OSError:
         return None
     if len(lost) == len(files):

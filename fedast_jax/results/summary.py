@@ -107,12 +107,12 @@ def summarise(run: Measured) -> dict[str, Any]:
         "num_diverged": len(diverged),
         "diverged": [
             {
-                "replicate": int(one.replicate),
-                "seed": int(one.seed),
-                "task": str(one.task),
-                "time": float(one.diverged_at),
+                "replicate": int(row.replicate),
+                "seed": int(row.seed),
+                "task": str(row.task),
+                "time": float(row.diverged_at),
             }
-            for _, one in diverged.iterrows()
+            for _, row in diverged.iterrows()
         ],
         "tasks": {
             task.name: _task_summary(lanes, task.name, task.settings.target)

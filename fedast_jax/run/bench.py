@@ -15,7 +15,7 @@ import numpy as np
 
 from ..config.work import LocalWork
 from ..data.shapes import Data
-from ..engine.engine import Engine, EngineSpec, Pool
+from ..engine.engine import Engine, EngineSpec, PoolArrays
 from ..engine.flops import gemm_peak, step_flops
 from ..planning.pack import LaneColumns, Program, Shapes, pack
 from ..planning.schedule import Schedule
@@ -57,7 +57,7 @@ def bench(kind_name: str, num_updates: int = 64) -> BenchResult:
         raise ValueError(f"num_updates must be at least 1, got {num_updates}")
     kind = get_kind(kind_name)
     num_batches = -(-num_updates // SLOTS)
-    run, compile_seconds = prepare(kind, num_batches)
+    run, compile_seconds = compile_training(kind, num_batches)
     seconds = run()
     rate = num_batches * SLOTS / seconds
     peak = gemm_peak() / 1e9
@@ -65,7 +65,7 @@ def bench(kind_name: str, num_updates: int = 64) -> BenchResult:
     return BenchResult(rate, compile_seconds, gflops, peak, gflops / peak)
 
 
-def prepare(
+def compile_training(
     kind: Kind, num_batches: int, micro: int | None = None, width: int = SLOTS, **spec: object
 ) -> tuple[Callable[[], float], float]:
     """Compile the engine for full batches.
@@ -104,7 +104,7 @@ def engine_spec(kind: Kind, width: int, steps: int, backend: str, **changes: obj
     return replace(spec, **changes)  # type: ignore[arg-type]
 
 
-def random_pool(engine: Engine) -> Pool:
+def random_pool(engine: Engine) -> PoolArrays:
     """Rows for two batches of updates; every version is the same initial model."""
     rows = max(2 * engine.spec.width, NUM_ROWS)
     pool = engine.empty_pool(rows, rows)
@@ -120,7 +120,7 @@ def full_batches(engine: Engine, num_rounds: int = 0) -> Program:
         engine: what for.
         num_rounds: that each batch closes, of three updates each and of a lane each; at most W.
     """
-    spec, defaults = engine.spec, engine.spec.kind.defaults
+    spec = engine.spec
     count, rows, rounds = spec.steps * spec.width, max(2 * spec.width, NUM_ROWS), range(num_rounds)
     row, number = [slot % rows for slot in range(count)], list(range(count))
     stops = list(range(spec.width, count + 1, spec.width))
@@ -133,22 +133,27 @@ def full_batches(engine: Engine, num_rounds: int = 0) -> Program:
         slot_stop=stops,
         round_lane=closed,
         round_source_row=closed,
-        round_target_row=[spec.width + one for one in closed],
+        round_target_row=[spec.width + lane for lane in closed],
         round_update_stop=list(range(3, 3 * len(closed) + 1, 3)),
         round_stop=[(step + 1) * num_rounds for step in range(spec.steps)],
-        update_row=[(3 * one + place) % rows for one in closed for place in range(3)],
+        update_row=[(3 * lane + place) % rows for lane in closed for place in range(3)],
     )
-    ones = np.ones(max(num_rounds, 1))
-    lanes = LaneColumns(
+    lanes = _equal_lanes(spec.kind, max(num_rounds, 1))
+    shapes = Shapes(spec.steps, spec.width, spec.work.row_length, spec.ticks, spec.rounds_at_once)
+    samples = random_samples(spec.work, count)
+    return next(pack(plan, lanes, samples, shapes, np.dtype(spec.dtype)))
+
+
+def _equal_lanes(kind: Kind, number: int) -> LaneColumns:
+    """Lanes with the kind's defaults."""
+    ones, defaults = np.ones(number), kind.defaults
+    return LaneColumns(
         ones.astype(np.uint32),
         ones.astype(np.uint32),
         ones * defaults.client_lr,
         ones * defaults.weight_decay,
         ones * defaults.server_lr,
     )
-    shapes = Shapes(spec.steps, spec.width, spec.work.row_length, spec.ticks, spec.rounds_at_once)
-    samples = random_samples(spec.work, count)
-    return next(pack(plan, lanes, samples, shapes, np.dtype(spec.dtype)))
 
 
 def update_flops(kind: Kind) -> int:

@@ -47,8 +47,8 @@ class Checkpoints:
     @property
     def paths(self) -> list[Path]:
         """The files that are there, oldest first."""
-        found = (path for path in self.folder.glob("*.npz") if path.stem.isdecimal())
-        return sorted(path for path in found if path.is_file())
+        files = (path for path in self.folder.glob("*.npz") if path.stem.isdecimal())
+        return sorted(path for path in files if path.is_file())
 
     def write(self, content: Any) -> Path:
         """Write a checkpoint and drop all but the newest ``NUM_KEPT`` that are known to be good.
@@ -74,9 +74,9 @@ class Checkpoints:
             temporary.unlink(missing_ok=True)
         _sync_folder(self.folder)
         self._good = [*self._good, path][-NUM_KEPT:]
-        for other in [*self.paths, *self.folder.glob("*.tmp")]:
-            if other not in self._good:
-                other.unlink(missing_ok=True)
+        for file in [*self.paths, *self.folder.glob("*.tmp")]:
+            if file not in self._good:
+                file.unlink(missing_ok=True)
         return path
 
     def newest(self) -> Any | None:
@@ -179,15 +179,15 @@ def read_file(file: Any, name: str) -> Any:
 
 
 def _check_version(name: str, header: Mapping[str, Any]) -> None:
-    ours = package_version(PACKAGE)
+    present = package_version(PACKAGE)
     if header["format"] != FORMAT:
         raise ResumeError(
             f"{name} has format {header['format']}, this version reads {FORMAT}; "
             f"resume with {PACKAGE} {header['package']}, which wrote it"
         )
-    if header["package"] != ours:
+    if header["package"] != present:
         raise ResumeError(
-            f"{name} was written by {PACKAGE} {header['package']}, this is {ours}"
+            f"{name} was written by {PACKAGE} {header['package']}, this is {present}"
             f"; resume with the version that wrote it"
         )
 

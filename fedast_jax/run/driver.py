@@ -8,12 +8,12 @@ from itertools import groupby
 from typing import NamedTuple
 
 from ..algorithms.log import Mark
-from ..planning.pool import Lane, LanePool, PoolPlan, Test
+from ..planning.pool import Lane, LanePool, PoolPlan
 from ..planning.schedule import FreeRows, LaneRows, OutOfRows
 from ..results.records import Counts, ReplicateRecord
-from .executor import Executor, Interrupted, Score
+from .executor import Executor, Interrupted
 from .record import record_of
-from .replicate import Evaluation, Job, Replicate, Setting, jobs_of
+from .replicate import Arm, Job, Replicate, Scored, is_decisive, jobs_of
 
 
 class Before(NamedTuple):
@@ -31,15 +31,12 @@ class Segment(NamedTuple):
     plans: list[PoolPlan]  # one a pool
 
 
-Scored = list[tuple[Test, Score]]
-
-
 class Driver:
     """Runs all replicates of one or more configurations through shared pools."""
 
     def __init__(
         self,
-        settings: Sequence[Setting],
+        arms: Sequence[Arm],
         pools: Sequence[LanePool],
         executor: Executor,
         on_segment: Callable[[Driver], None] = lambda driver: None,
@@ -50,7 +47,7 @@ class Driver:
         """Prepare a run.
 
         Args:
-            settings: what to run; all settings of the first seed come first.
+            arms: what to run; all arms of the first seed come first.
             pools: with their capacity set.
             executor: what trains and tests.
             on_segment: called after each segment.
@@ -58,13 +55,13 @@ class Driver:
             keep_requests: whether to keep the requests of replicates that have ended.
             jobs: the replicates to run; None: all.
         """
-        self.settings, self.pools = list(settings), pools
+        self.arms, self.pools = list(arms), pools
         self.executor, self.on_segment = executor, on_segment
         self.keep_models, self.keep_requests = keep_models, keep_requests
         width = max(pool.spec.width for pool in pools)
-        self.step_updates = max(step_updates(one, width) for one in settings)
+        self.step_updates = max(step_updates(arm, width) for arm in arms)
         self.counts = Counts()
-        jobs = jobs_of([one.config for one in settings]) if jobs is None else jobs
+        jobs = jobs_of([arm.config for arm in arms]) if jobs is None else jobs
         self.waiting = list(jobs)[::-1]
         self.num_begun = 0
         self.resident: list[Replicate] = []
@@ -80,11 +77,11 @@ class Driver:
             self.admit(num_resident)
             segment = self.plan(window)
             try:
-                found = self.carry_out(segment)
+                scores = self.carry_out(segment)
             except Interrupted:
                 self._take_back(segment.before)
                 raise
-            self.decide(segment, found)
+            self.decide(segment, scores)
             self.retire()
             self.counts.segments += 1
             self.on_segment(self)
@@ -98,10 +95,10 @@ class Driver:
         """Train what was planned and test what is due."""
         for pool, plan in zip(self.pools, segment.plans, strict=True):
             self.executor.train(pool, plan, self.step_updates)
-        found = self.test(segment)
+        scores = self.test(segment)
         for pool, plan in zip(self.pools, segment.plans, strict=True):
             self._count(pool, plan)
-        return found
+        return scores
 
     def admit(self, num_resident: int) -> None:
         """Let waiting replicates in while there is room."""
@@ -127,13 +124,13 @@ class Driver:
         """
         with self.executor.seconds.measure("plan"):
             before = Before(
-                {one.number: one.timeline.mark() for one in self.resident},
-                {id(lane): lane.rows for one in self.resident for lane in one.lanes},
+                {replicate.number: replicate.timeline.mark() for replicate in self.resident},
+                {id(lane): lane.rows for replicate in self.resident for lane in replicate.lanes},
                 [pool.free for pool in self.pools],
             )
             while True:
-                for one in self.resident:
-                    one.timeline.advance(one.timeline.num_arrivals + window)
+                for replicate in self.resident:
+                    replicate.timeline.advance(replicate.timeline.num_arrivals + window)
                 plans = []
                 try:
                     for pool in self.pools:
@@ -149,26 +146,28 @@ class Driver:
 
     def test(self, segment: Segment) -> dict[int, Scored]:
         """Test every version that is due, and sort the scores by replicate and event."""
-        found: dict[int, Scored] = {one.number: [] for one in self.resident}
+        by_replicate: dict[int, Scored] = {replicate.number: [] for replicate in self.resident}
         for pool, plan in zip(self.pools, segment.plans, strict=True):
             scores = self.executor.test(pool, plan.tests)
             for test, score in zip(plan.tests, scores, strict=True):
-                found[test.lane.replicate].append((test, score))
-        for scored in found.values():
+                by_replicate[test.lane.replicate].append((test, score))
+        for scored in by_replicate.values():
             scored.sort(key=lambda entry: (entry[0].event, entry[0].lane.task))
-        return found
+        return by_replicate
 
-    def decide(self, segment: Segment, found: dict[int, Scored]) -> None:
+    def decide(self, segment: Segment, by_replicate: dict[int, Scored]) -> None:
         """Record the tests up to the first that changes the future, and cut there."""
         with self.executor.seconds.measure("plan"):
             for replicate in self.resident:
                 num_requests = None
-                for event, tests in groupby(found[replicate.number], lambda entry: entry[0].event):
+                for event, tests in groupby(
+                    by_replicate[replicate.number], lambda entry: entry[0].event
+                ):
                     scored = list(tests)
-                    for test, score in scored:
-                        self._record(replicate, test, score)
-                    if any(_is_decisive(*entry) for entry in scored):
-                        num_requests = self._cut(replicate, segment, event, scored)
+                    replicate.note(scored)
+                    if any(is_decisive(*entry) for entry in scored):
+                        mark = segment.before.marks[replicate.number]
+                        num_requests = replicate.cut(mark, event, scored)
                         break
                 replicate.timeline.observe(_Measure(self, replicate))
                 for lane in replicate.lanes:
@@ -178,7 +177,8 @@ class Driver:
 
     def retire(self) -> None:
         """Take ended replicates out of the pools; what they measured stays as records."""
-        for replicate in [one for one in self.resident if one.timeline.end_reason]:
+        ended = [replicate for replicate in self.resident if replicate.timeline.end_reason]
+        for replicate in ended:
             self.resident.remove(replicate)
             for lane in replicate.lanes:
                 pool = self.pool(lane)
@@ -190,7 +190,9 @@ class Driver:
 
     def records(self) -> list[ReplicateRecord]:
         """Of every replicate that was begun, what it has measured so far."""
-        return self.done + [self._record_of(one, has_ended=False) for one in self.resident]
+        return self.done + [
+            self._record_of(replicate, has_ended=False) for replicate in self.resident
+        ]
 
     def _record_of(self, replicate: Replicate, *, has_ended: bool) -> ReplicateRecord:
         return record_of(replicate, has_ended=has_ended, keep_requests=self.keep_requests)
@@ -201,25 +203,7 @@ class Driver:
 
     def new_replicate(self, number: int, setting: int, index: int) -> Replicate:
         """A replicate at time 0, without rows."""
-        config, algorithm, pool_of, rules = self.settings[setting]
-        seed = config.seeds[index]
-        timeline = algorithm.make_timeline(config, seed)
-        lanes = [
-            Lane(
-                replicate=number,
-                task=place,
-                pool=pool,
-                seed=seed,
-                name=task.name,
-                settings=task.settings,
-                num_clients=config.num_clients,
-                data=self.pools[pool].data,
-                timeline=timeline,
-                one_mix=rules.one_mix,
-            )
-            for place, (task, pool) in enumerate(zip(config.named_tasks, pool_of, strict=True))
-        ]
-        return Replicate(number, setting, index, seed, config, timeline, lanes)
+        return Replicate.begin((number, setting, index), self.arms[setting], self.pools)
 
     def _take_back(self, before: Before) -> None:
         for replicate in self.resident:
@@ -233,32 +217,6 @@ class Driver:
         self.counts.updates += plan.schedule.num_slots
         self.counts.batches += plan.schedule.num_batches
         self.counts.slots += plan.schedule.num_batches * pool.spec.width
-
-    def _record(self, replicate: Replicate, test: Test, score: Score) -> None:
-        time = replicate.timeline.rounds[test.lane.task].time[test.round - 1]
-        replicate.evaluations.append(
-            Evaluation(test.lane.task, test.round, time, test.event, *score)
-        )
-
-    def _cut(self, replicate: Replicate, segment: Segment, event: int, scored: Scored) -> int:
-        """Go back to an event whose tests end tasks, and let these end there.
-
-        Returns the number of requests dispatched before that event: what was trained for them
-        stays valid, the rest is dropped.
-        """
-        timeline, last_rounds = replicate.timeline, {}
-        for test, score in scored:
-            if not math.isfinite(score.loss):
-                replicate.diverged = test.lane.name
-            elif _is_decisive(test, score):
-                last_rounds[test.lane.task] = test.round
-                rounds = timeline.rounds[test.lane.task]
-                replicate.target_times[test.lane.name] = rounds.time[test.round - 1]
-        num_requests = timeline.cut(segment.before.marks[replicate.number], event, last_rounds)
-        if replicate.diverged:
-            replicate.diverged_at = timeline.time
-            timeline.end("diverged")
-        return num_requests
 
 
 class _Measure:
@@ -289,12 +247,7 @@ class _Measure:
         return self._driver.executor.spreads(self._driver.pool(lane), rows)
 
 
-def _is_decisive(test: Test, score: Score) -> bool:
-    target = test.lane.settings.target
-    return not math.isfinite(score.loss) or (target is not None and score.accuracy >= target)
-
-
-def step_updates(setting: Setting, width: int) -> int:
+def step_updates(arm: Arm, width: int) -> int:
     """Most updates that one step may aggregate: bursts, and the largest round that can arise."""
-    largest = setting.algorithm.largest_round(setting.config)
+    largest = arm.algorithm.largest_round(arm.config)
     return max(4 * width, 1 << (largest - 1).bit_length())

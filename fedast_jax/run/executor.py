@@ -13,7 +13,7 @@ import numpy as np
 from ..algorithms.allocation import NUM_UPDATES
 from ..data.task_data import Splits
 from ..engine.aggregate import write_rows
-from ..engine.engine import Engine, Pool, Program
+from ..engine.engine import Engine, PoolArrays, Program
 from ..planning.pack import pack
 from ..planning.pool import Lane, LanePool, PoolPlan, Test
 from ..results.records import Seconds
@@ -136,7 +136,7 @@ class _Loaded:
     """One pool on the device."""
 
     engine: Engine
-    arrays: Pool
+    arrays: PoolArrays
     capacity: tuple[int, int]
     data: Splits
     run: Callable | None = None  # compiled
@@ -211,17 +211,17 @@ class Device:
 
     def spreads(self, pool: LanePool, windows: Sequence[Sequence[int]]) -> list[float]:
         """``spread`` of each list of rows, without the biases; ``ROWS_AT_ONCE`` lists in a call."""
-        loaded, found = self._load(pool), []
+        loaded, spreads = self._load(pool), []
         for start in range(0, len(windows), ROWS_AT_ONCE):
             some = np.asarray(windows[start : start + ROWS_AT_ONCE], np.int32)
             padded = np.zeros((ROWS_AT_ONCE, some.shape[1]), np.int32)
             padded[: len(some)] = some
             with self.seconds.measure("test"):
-                spreads = loaded.engine.spreads(
+                measured = loaded.engine.spreads(
                     loaded.arrays.updates, padded, np.int32(len(some)), loaded.engine.is_no_bias
                 )
-                found += np.asarray(spreads, np.float64)[: len(some)].tolist()
-        return found
+                spreads += np.asarray(measured, np.float64)[: len(some)].tolist()
+        return spreads
 
     def model(self, pool: LanePool, row: int) -> dict[str, np.ndarray]:
         """Every leaf of a version as a NumPy array, by its path."""
@@ -238,7 +238,7 @@ class Device:
     def write(self, pool: LanePool, rows: UsedRows, contents: Contents) -> None:
         """Let rows hold what ``read`` found."""
         loaded = self._load(pool)
-        loaded.arrays = Pool(*map(_write_rows, loaded.arrays, _rows_of_each(rows), contents))
+        loaded.arrays = PoolArrays(*map(_write_rows, loaded.arrays, _rows_of_each(rows), contents))
 
     def _test(self, pool: LanePool, rows: list[int]) -> list[Score]:
         loaded = self._load(pool)
@@ -250,12 +250,12 @@ class Device:
                 lowered = loaded.engine.evaluate.lower(*arguments, pool.data.num_tests)
                 loaded.evaluate = lowered.compile()
         with self.seconds.measure("test"):
-            found = jax.device_get(loaded.evaluate(*arguments))
+            scores = jax.device_get(loaded.evaluate(*arguments))
         total = pool.data.num_tests
         return [
             Score(float(correct) / total, float(loss) / total)
             for correct, loss in zip(
-                found.correct[: len(rows)], found.loss[: len(rows)], strict=True
+                scores.correct[: len(rows)], scores.loss[: len(rows)], strict=True
             )
         ]
 
@@ -280,7 +280,7 @@ class Device:
 def _grow(loaded: _Loaded, capacity: tuple[int, int]) -> None:
     """Move the rows into larger arrays; the programs must be compiled again."""
     larger = loaded.engine.empty_pool(*capacity)
-    loaded.arrays = Pool(
+    loaded.arrays = PoolArrays(
         *(new.at[: len(old)].set(old) for new, old in zip(larger, loaded.arrays, strict=True))
     )
     loaded.capacity, loaded.run, loaded.evaluate = capacity, None, None
@@ -291,7 +291,7 @@ def _tests_at_once(pool: LanePool) -> int:
 
 
 def _rows_of_each(rows: UsedRows) -> tuple[list[int], list[int], list[int]]:
-    """Of each array of ``Pool``: a loss goes with its update."""
+    """Of each array of ``PoolArrays``: a loss goes with its update."""
     return rows.versions, rows.updates, rows.updates
 
 
@@ -305,13 +305,13 @@ _scatter = jax.jit(write_rows, donate_argnums=0)
 
 def _read_rows(array: jax.Array, rows: Sequence[int]) -> np.ndarray:
     """Rows of an array on the device, a few at a time: the rest stays where it is."""
-    found = np.empty((len(rows), *array.shape[1:]), array.dtype)
+    values = np.empty((len(rows), *array.shape[1:]), array.dtype)
     for start in range(0, len(rows), ROWS_MOVED):
-        part = found[start : start + ROWS_MOVED]
+        part = values[start : start + ROWS_MOVED]
         padded = np.zeros(ROWS_MOVED, np.int32)
         padded[: len(part)] = rows[start : start + ROWS_MOVED]
         part[:] = np.asarray(_gather(array, padded))[: len(part)]
-    return found
+    return values
 
 
 def _write_rows(array: jax.Array, rows: Sequence[int], values: np.ndarray) -> jax.Array:

@@ -71,7 +71,7 @@ def _most_active(config: Config) -> str:
         most = config.max_active_clients
         return f"max_active_clients={most}" if most else f"num_clients={config.num_clients}"
     tasks = config.tasks
-    name = max(tasks, key=lambda one: tasks[one].copies * tasks[one].num_active)
+    name = max(tasks, key=lambda name: tasks[name].copies * tasks[name].num_active)
     if tasks[name].copies > 1:
         return f"tasks.{name}.copies={tasks[name].copies}"
     return f"tasks.{name}.num_active={tasks[name].num_active}"

@@ -14,7 +14,7 @@ from ..planning.pool import LanePool
 from ..results.records import PlanReport
 from .driver import Driver
 from .executor import PlanOnly
-from .prepare import Prepared, prepare
+from .prepare import Prepared, prepare_run
 from .probe import wave_widths
 from .resolve import load_config
 from .simulate import precision
@@ -35,7 +35,7 @@ def plan(*sources: Source, overrides: Iterable[str] = ()) -> PlanReport:
     if not configs:
         raise ConfigError("nothing to plan: give at least one configuration")
     with precision(configs):
-        prepared = prepare(configs)
+        prepared = prepare_run(configs)
         driver, start = prepared.driver(PlanOnly()), time.perf_counter()
         driver.run(prepared.sizing.num_resident, prepared.sizing.window)
         return report(driver, prepared, time.perf_counter() - start)
@@ -86,7 +86,7 @@ def _arrivals(driver: Driver, pool: int) -> int:
         lane.num_arrived
         for record in driver.done
         for lane, pool_of_lane in zip(
-            record.lanes, driver.settings[record.setting].pool_of, strict=True
+            record.lanes, driver.arms[record.setting].pool_of, strict=True
         )
         if pool_of_lane == pool
     )

@@ -19,9 +19,9 @@ from .driver import Driver
 from .executor import Executor
 from .footprint import check_footprint
 from .probe import sizings
-from .replicate import Job, Setting, jobs_of
+from .replicate import Arm, Job, jobs_of
 from .resolve import Resolved, ResolvedTask, resolve
-from .saved import Saved
+from .saved import SavedRun
 from .sizing import Sizing, fit, memory_budget, most_filled, narrower
 
 CALL_FLOP = 2e11  # work of one call on a CPU, so that it can be stopped within seconds
@@ -32,7 +32,7 @@ class Prepared(NamedTuple):
     """A run before its first event."""
 
     pools: list[LanePool]
-    settings: list[Setting]
+    arms: list[Arm]
     sizing: Sizing
     jobs: Sequence[Job]
 
@@ -46,7 +46,7 @@ class Prepared(NamedTuple):
         for pool, needs in zip(self.pools, self.sizing.needs, strict=True):
             pool.grow(*needs.rows(self.sizing.num_resident))
         return Driver(
-            self.settings,
+            self.arms,
             self.pools,
             executor,
             keep_models=keep_models,
@@ -55,8 +55,8 @@ class Prepared(NamedTuple):
         )
 
 
-def prepare(
-    configs: Sequence[Config], saved: Saved | None = None, jobs: Sequence[Job] | None = None
+def prepare_run(
+    configs: Sequence[Config], saved: SavedRun | None = None, jobs: Sequence[Job] | None = None
 ) -> Prepared:
     """Load the data, build the pools and choose how much is resident at once.
 
@@ -72,8 +72,8 @@ def prepare(
     loaded = load([resolve(config) for config in configs])
     if saved:
         return Prepared(*make_pools(loaded, saved.width), saved.sizing, jobs)
-    for setting in loaded:
-        check_footprint(setting.config, setting.data_of)
+    for each in loaded:
+        check_footprint(each.config, each.data_of)
     return _widest(loaded, jobs)
 
 
@@ -95,14 +95,17 @@ class Loaded(NamedTuple):
         return dict(zip(copies, self.data, strict=True))
 
 
-def load(settings: Sequence[Resolved]) -> list[Loaded]:
+def load(configs: Sequence[Resolved]) -> list[Loaded]:
     """Load the data of all tasks; equal tasks share theirs.
 
     Raises:
         DataError: data is missing or broken, or cannot be divided over so many clients.
     """
     shared: dict[tuple, TaskData] = {}
-    return [Loaded(one, tuple(_data(one, task, shared) for task in one.tasks)) for one in settings]
+    return [
+        Loaded(resolved, tuple(_data(resolved, task, shared) for task in resolved.tasks))
+        for resolved in configs
+    ]
 
 
 def _data(resolved: Resolved, task: ResolvedTask, shared: dict[tuple, TaskData]) -> TaskData:
@@ -127,22 +130,22 @@ def _with_seeds_of(configs: Sequence[Config], jobs: Sequence[Job]) -> list[Confi
     ]
 
 
-def _widest(settings: Sequence[Loaded], jobs: Sequence[Job]) -> Prepared:
+def _widest(loaded: Sequence[Loaded], jobs: Sequence[Job]) -> Prepared:
     """With the widest batches that fit and are filled; if none is, with the widest that fit."""
-    configs = [one.config for one in settings]
+    configs = [each.config for each in loaded]
     fitting: list[Prepared] = []
     refusals: list[ConfigError] = []
 
     def sizes() -> Iterator[Sizing]:
         budget = memory_budget(configs[0])
         for width in narrower(_with_seeds_of(configs, jobs)):
-            pools, with_pools = make_pools(settings, width)
+            pools, arms = make_pools(loaded, width)
             try:
-                sizing = fit(sizings(with_pools, pools, len(jobs), budget), budget, configs)
+                sizing = fit(sizings(arms, pools, len(jobs), budget), budget, configs)
             except ConfigError as error:
                 refusals.append(error)
             else:
-                fitting.append(Prepared(pools, with_pools, sizing, jobs))
+                fitting.append(Prepared(pools, arms, sizing, jobs))
                 yield sizing
 
     chosen = most_filled(sizes())
@@ -151,19 +154,19 @@ def _widest(settings: Sequence[Loaded], jobs: Sequence[Job]) -> Prepared:
     return next(prepared for prepared in fitting if prepared.sizing is chosen)
 
 
-def make_pools(settings: Sequence[Loaded], width: int) -> tuple[list[LanePool], list[Setting]]:
+def make_pools(loaded: Sequence[Loaded], width: int) -> tuple[list[LanePool], list[Arm]]:
     """One pool for each combination of program and data, and the pools of each configuration."""
     pools: dict[tuple, LanePool] = {}
-    with_pools = []
-    for resolved, data in settings:
+    arms = []
+    for resolved, data in loaded:
         pool_of = []
         for task, task_data in zip(resolved.tasks, data, strict=True):
             spec = _spec(resolved.config, task, task_data, width)
             key = spec.key, id(task_data)
             pools.setdefault(key, LanePool(spec, task_data))
             pool_of.append(list(pools).index(key))
-        with_pools.append(Setting(resolved.config, resolved.algorithm, pool_of, resolved.rules))
-    return list(pools.values()), with_pools
+        arms.append(Arm(resolved.config, resolved.algorithm, pool_of, resolved.rules))
+    return list(pools.values()), arms
 
 
 def _spec(config: Config, task: ResolvedTask, data: TaskData, width: int) -> EngineSpec:

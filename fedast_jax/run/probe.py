@@ -1,4 +1,4 @@
-"""What a run needs, measured by planning the first part of one replicate of each setting."""
+"""What a run needs, measured by planning the first part of one replicate of each arm."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..results.records import LaneRecord
 from .driver import Driver
 from .executor import PlanOnly
 from .footprint import largest_in_flight
-from .replicate import Setting
+from .replicate import Arm
 from .sizing import (
     LEAST_WINDOW,
     MOST_LANES,
@@ -35,35 +35,35 @@ FEW_TURNS = 2
 
 
 def sizings(
-    settings: Sequence[Setting], pools: list[LanePool], total: int, budget: int
+    arms: Sequence[Arm], pools: list[LanePool], total: int, budget: int
 ) -> Iterator[Sizing]:
     """Ways to run, the largest first: all replicates at once, half of them, ..., small windows.
 
     A way whose rows go beyond the budget is probed only until they do.
     """
     width = pools[0].spec.width
-    empty = _without_rows(settings, pools)
-    in_flight = largest_in_flight([one.config for one in settings])
+    empty = _without_rows(arms, pools)
+    in_flight = largest_in_flight([arm.config for arm in arms])
     fewest = fewest_events(in_flight, _turns(in_flight))
     least = max(LEAST_WINDOW, fewest)
-    most_lanes = max(len(one.pool_of) for one in settings)
-    room = budget - sum(one.fixed_bytes for one in empty)
-    limit = _Limit([(one.version_bytes, one.update_bytes) for one in empty], room)
-    drivers = [_probe(one, pools, least, width, limit) for one in settings]
+    most_lanes = max(len(arm.pool_of) for arm in arms)
+    room = budget - sum(needs.fixed_bytes for needs in empty)
+    limit = _Limit([(needs.version_bytes, needs.update_bytes) for needs in empty], room)
+    drivers = [_probe(arm, pools, least, width, limit) for arm in arms]
     narrowest = min(width for driver in drivers for width in wave_widths(driver))
     turns = max(1, total // enough_resident(width, narrowest))  # of about equal numbers
     num_resident = min(-(-total // turns), MOST_LANES // most_lanes)
     fill = _fill(drivers, width)
     while True:
         events = max(least, window(width, len(pools), num_resident))
-        needs = _needs(settings, pools, empty, events, num_resident, limit)
+        needs = _needs(arms, pools, empty, events, num_resident, limit)
         yield Sizing(num_resident, events, needs, min(1.0, num_resident * fill))
         if num_resident == 1:
             break
         num_resident = (num_resident + 1) // 2
     while events > fewest:
         events = max(events // 2, fewest)
-        yield Sizing(1, events, _needs(settings, pools, empty, events, 1, limit), min(1.0, fill))
+        yield Sizing(1, events, _needs(arms, pools, empty, events, 1, limit), min(1.0, fill))
 
 
 def _fill(drivers: Sequence[Driver], width: int) -> float:
@@ -76,33 +76,33 @@ def _fill(drivers: Sequence[Driver], width: int) -> float:
 def _widths_by_pool(driver: Driver) -> dict[int, list[float]]:
     """Requests that can be trained at once, by pool, one number for each lane."""
     by_pool: dict[int, list[float]] = {}
-    for pool, width in zip(driver.settings[0].pool_of, wave_widths(driver), strict=True):
+    for pool, width in zip(driver.arms[0].pool_of, wave_widths(driver), strict=True):
         by_pool.setdefault(pool, []).append(width)
     return by_pool
 
 
 def _needs(
-    settings: Sequence[Setting],
+    arms: Sequence[Arm],
     pools: list[LanePool],
     empty: list[PoolNeeds],
     events: int,
     num_resident: int,
     limit: _Limit,
 ) -> tuple[PoolNeeds, ...]:
-    """What one of the resident replicates needs at most, whichever setting it has."""
+    """What one of the resident replicates needs at most, whichever arm it is of."""
     share = -(-pools[0].spec.width // num_resident)  # a wider batch would train further ahead
-    drivers = [_probe(one, pools, events, share, limit) for one in settings]
+    drivers = [_probe(arm, pools, events, share, limit) for arm in arms]
     probed = zip(*(driver.pools for driver in drivers), strict=True)
-    return tuple(_with_rows(*one) for one in zip(empty, probed, strict=True))
+    return tuple(_with_rows(needs, copies) for needs, copies in zip(empty, probed, strict=True))
 
 
 def _with_rows(needs: PoolNeeds, probed: Sequence[LanePool]) -> PoolNeeds:
-    """With the most rows that a probe of any setting used of a pool."""
+    """With the most rows that a probe of any arm used of a pool."""
     versions, updates = (max(pool.peak[part] for pool in probed) for part in range(2))
-    kept = [max(pool.kept[part] for pool in probed) for part in range(2)]
+    held = [max(pool.most_held[part] for pool in probed) for part in range(2)]
     spec = probed[0].spec
     is_cpu = spec.backend == "cpu"  # elsewhere the host holds what is to be saved
-    all_copies = kept[0] * needs.version_bytes + kept[1] * needs.update_bytes
+    all_copies = held[0] * needs.version_bytes + held[1] * needs.update_bytes
     saved = is_cpu * all_copies // spec.num_devices
     return needs._replace(versions=versions, updates=updates, saved_bytes=saved)
 
@@ -125,13 +125,11 @@ class _Limit(NamedTuple):
             raise _TooMany
 
 
-def _probe(
-    setting: Setting, pools: list[LanePool], events: int, width: int, limit: _Limit
-) -> Driver:
+def _probe(arm: Arm, pools: list[LanePool], events: int, width: int, limit: _Limit) -> Driver:
     """Plan the first part of one replicate alone, in batches of a given width."""
-    config = setting.config
+    config = arm.config
     tasks = config.named_tasks
-    largest = setting.algorithm.largest_round(config)
+    largest = arm.algorithm.largest_round(config)
     active = max(sum(task.settings.num_active for task in tasks), len(tasks) * largest)
     most = _turns(active) * active + 2 * events
     if config.max_updates is not None:
@@ -141,7 +139,7 @@ def _probe(
     for pool in copies:
         bound = 2 * active + events + width
         pool.grow(bound, bound)
-    driver = Driver([setting._replace(config=probe)], copies, PlanOnly(), on_segment=limit.check)
+    driver = Driver([arm._replace(config=probe)], copies, PlanOnly(), on_segment=limit.check)
     with suppress(_TooMany):
         driver.run(1, events)
     return driver
@@ -152,11 +150,11 @@ def _turns(in_flight: int) -> int:
     return PROBE_TURNS if in_flight < MANY_ACTIVE else FEW_TURNS
 
 
-def _without_rows(settings: Sequence[Setting], pools: list[LanePool]) -> list[PoolNeeds]:
+def _without_rows(arms: Sequence[Arm], pools: list[LanePool]) -> list[PoolNeeds]:
     """What each pool needs beside its rows. Data that pools share counts for the first of them."""
     first = {id(pool.data): pool for pool in reversed(pools)}
     is_cpu = pools[0].spec.backend == "cpu"  # the process holds all, its own copy of the data too
-    found = []
+    needs = []
     for number, pool in enumerate(pools):
         copies = pool.spec.num_devices if is_cpu else 1  # its parts all live in one memory
         fixed = copies * workspace_bytes(pool.spec, pool.data)
@@ -165,16 +163,16 @@ def _without_rows(settings: Sequence[Setting], pools: list[LanePool]) -> list[Po
         fixed += COMPILER_BYTES if is_cpu and number == 0 else 0
         if first[id(pool.data)] is pool:
             fixed += pool.data.num_bytes * (copies + is_cpu)
-        clients = is_cpu * max(_clients_bytes(one, number, pool.data) for one in settings)
+        clients = is_cpu * max(_clients_bytes(arm, number, pool.data) for arm in arms)
         version, update = Engine(pool.spec).row_bytes
         width = pool.spec.width
-        found.append(PoolNeeds(0, 0, width, copies * version, copies * update, fixed, clients))
-    return found
+        needs.append(PoolNeeds(0, 0, width, copies * version, copies * update, fixed, clients))
+    return needs
 
 
-def _clients_bytes(setting: Setting, pool: int, data: TaskData) -> int:
-    lanes = list(setting.pool_of).count(pool)
-    return lanes * data.partition_bytes(setting.config.num_clients)
+def _clients_bytes(arm: Arm, pool: int, data: TaskData) -> int:
+    lanes = list(arm.pool_of).count(pool)
+    return lanes * data.partition_bytes(arm.config.num_clients)
 
 
 def wave_widths(driver: Driver) -> list[float]:

@@ -9,7 +9,9 @@ from .replicate import Replicate
 
 def progress_of(driver: Driver) -> Progress:
     """After a segment."""
-    times = [one.time for one in driver.done] + [one.timeline.time for one in driver.resident]
+    times = [record.time for record in driver.done] + [
+        replicate.timeline.time for replicate in driver.resident
+    ]
     return Progress(
         fraction=_fraction(driver),
         time=max(times),
@@ -24,7 +26,7 @@ def progress_of(driver: Driver) -> Progress:
 
 def _fraction(driver: Driver) -> float:
     total = len(driver.done) + len(driver.resident) + len(driver.waiting)
-    return (len(driver.done) + sum(_share_done(one) for one in driver.resident)) / total
+    return (len(driver.done) + sum(_share_done(replicate) for replicate in driver.resident)) / total
 
 
 def _share_done(replicate: Replicate) -> float:

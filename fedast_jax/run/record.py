@@ -90,11 +90,11 @@ def _allocation_columns(changes: Sequence[Allocation], num_tasks: int) -> Column
 
     unknown = (np.nan,) * num_tasks
     return {
-        "time": np.array([one.time for one in changes], np.float64),
-        "arrivals": np.array([one.arrivals for one in changes], np.int64),
-        "num_active": by_task([one.num_active for one in changes], np.int64),
-        "buffer_size": by_task([one.buffer_size for one in changes], np.int64),
-        "sigma_hat": by_task([one.sigma_hat or unknown for one in changes], np.float64),
+        "time": np.array([change.time for change in changes], np.float64),
+        "arrivals": np.array([change.arrivals for change in changes], np.int64),
+        "num_active": by_task([change.num_active for change in changes], np.int64),
+        "buffer_size": by_task([change.buffer_size for change in changes], np.int64),
+        "sigma_hat": by_task([change.sigma_hat or unknown for change in changes], np.float64),
     }
 
 

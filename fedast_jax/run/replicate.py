@@ -1,23 +1,27 @@
-"""One seed of one setting while it runs: its events, its lanes and what was measured so far."""
+"""One seed of one arm of a run: its events, its lanes and what was measured so far."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from ..algorithms import Algorithm
 from ..algorithms.allocation import Rules
-from ..algorithms.log import EventLog
+from ..algorithms.log import EventLog, Mark
 from ..config.settings import Config
-from ..planning.pool import Lane
+from ..planning.pool import Lane, LanePool, Test
+from .executor import Score
 
 Job = tuple[int, int]
-"""A replicate before it has begun: the number of its setting, and that of its seed there."""
+"""A replicate before it has begun: the number of its arm, and that of its seed there."""
+
+Scored = list[tuple[Test, Score]]
 
 
-class Setting(NamedTuple):
-    """One configuration of a run."""
+class Arm(NamedTuple):
+    """One configuration of a run, and where its tasks train."""
 
     config: Config
     algorithm: Algorithm
@@ -38,11 +42,11 @@ class Evaluation(NamedTuple):
 
 @dataclass
 class Replicate:
-    """One seed of one setting."""
+    """One seed of one arm."""
 
     number: int  # among all of the run
-    setting: int
-    index: int  # among the seeds of its setting
+    setting: int  # number of its arm
+    index: int  # among the seeds of its arm
     seed: int
     config: Config
     timeline: EventLog
@@ -54,9 +58,77 @@ class Replicate:
     diverged: str | None = None  # the task whose loss was not finite
     diverged_at: float | None = None  # time of that test
 
+    @classmethod
+    def begin(cls, place: tuple[int, int, int], arm: Arm, pools: Sequence[LanePool]) -> Self:
+        """A replicate at time 0, without rows.
+
+        Args:
+            place: its ``number``, ``setting`` and ``index``.
+            arm: the arm with that number.
+            pools: of the run.
+        """
+        config, algorithm, pool_of, rules = arm
+        seed = config.seeds[place[-1]]
+        timeline = algorithm.make_timeline(config, seed)
+        lanes = [
+            Lane(
+                replicate=place[0],
+                task=number,
+                pool=pool,
+                seed=seed,
+                name=task.name,
+                settings=task.settings,
+                num_clients=config.num_clients,
+                data=pools[pool].data,
+                timeline=timeline,
+                one_mix=rules.one_mix,
+            )
+            for number, (task, pool) in enumerate(zip(config.named_tasks, pool_of, strict=True))
+        ]
+        return cls(*place, seed, config, timeline, lanes)
+
+    def note(self, scored: Scored) -> None:
+        """Keep what tests have measured."""
+        for test, score in scored:
+            time = self.timeline.rounds[test.lane.task].time[test.round - 1]
+            self.evaluations.append(
+                Evaluation(test.lane.task, test.round, time, test.event, *score)
+            )
+
+    def cut(self, mark: Mark, event: int, scored: Scored) -> int:
+        """Go back to an event whose tests end tasks, and let these end there.
+
+        Args:
+            mark: of the timeline, before the event.
+            event: arrivals by then.
+            scored: its tests.
+        Returns:
+            The number of requests dispatched before that event: what was trained for them stays
+            valid, the rest is dropped.
+        """
+        last_rounds = {}
+        for test, score in scored:
+            if not math.isfinite(score.loss):
+                self.diverged = test.lane.name
+            elif is_decisive(test, score):
+                last_rounds[test.lane.task] = test.round
+                rounds = self.timeline.rounds[test.lane.task]
+                self.target_times[test.lane.name] = rounds.time[test.round - 1]
+        num_requests = self.timeline.cut(mark, event, last_rounds)
+        if self.diverged:
+            self.diverged_at = self.timeline.time
+            self.timeline.end("diverged")
+        return num_requests
+
+
+def is_decisive(test: Test, score: Score) -> bool:
+    """Whether a test changes the future: its task has met its target, or has diverged."""
+    target = test.lane.settings.target
+    return not math.isfinite(score.loss) or (target is not None and score.accuracy >= target)
+
 
 def jobs_of(configs: Sequence[Config]) -> list[Job]:
-    """All replicates, every setting's first seed before any second one."""
+    """All replicates, every arm's first seed before any second one."""
     most = max(config.num_seeds for config in configs)
     return [
         (setting, index)

@@ -15,10 +15,10 @@ from ..config.versions import package_version
 from .checkpoint import Checkpoints
 from .driver import Driver
 from .sizing import PoolNeeds, Sizing
-from .snapshot import take
+from .snapshot import snapshot_of
 
 
-class Saved(NamedTuple):
+class SavedRun(NamedTuple):
     """What a run goes on from."""
 
     configs: list[dict[str, Any]]  # every setting of each
@@ -28,20 +28,20 @@ class Saved(NamedTuple):
     wall_seconds: float  # so far
     machine: dict[str, str]
     traces: dict[str, str]  # check sums of the recorded durations
-    driver: Mapping[str, Any]  # of ``snapshot.take``
+    driver: Mapping[str, Any]  # of ``snapshot.snapshot_of``
 
     @classmethod
     def content(cls, driver: Driver, sizing: Sizing, wall_seconds: float) -> dict[str, Any]:
         """Plain values, for ``Checkpoints.write``."""
         return {
-            "configs": [one.config.to_dict() for one in driver.settings],
+            "configs": [arm.config.to_dict() for arm in driver.arms],
             "keeps": {"keep_models": driver.keep_models, "keep_requests": driver.keep_requests},
             "width": driver.pools[0].spec.width,
             "sizing": (sizing.num_resident, sizing.window, tuple(map(tuple, sizing.needs))),
             "wall_seconds": wall_seconds,
             "machine": _machine(),
-            "traces": _traces([one.config for one in driver.settings]),
-            "driver": take(driver),
+            "traces": _traces([arm.config for arm in driver.arms]),
+            "driver": snapshot_of(driver),
         }
 
     @classmethod
@@ -57,7 +57,7 @@ class Saved(NamedTuple):
         if checkpoints is None or content is None:
             return None
         num_resident, window, needs = content["sizing"]
-        sizing = Sizing(num_resident, window, tuple(PoolNeeds(*one) for one in needs))
+        sizing = Sizing(num_resident, window, tuple(PoolNeeds(*row) for row in needs))
         saved = cls(**{**content, "sizing": sizing})
         saved._check(checkpoints, [config.to_dict() for config in configs], keeps)
         saved._check_traces(configs)
@@ -81,8 +81,8 @@ class Saved(NamedTuple):
             )
 
     def _check_traces(self, configs: Sequence[Config]) -> None:
-        found = _traces(configs)
-        changed = [path for path in self.traces if found[path] != self.traces[path]]
+        present = _traces(configs)
+        changed = [path for path in self.traces if present[path] != self.traces[path]]
         if changed:
             raise ResumeError(
                 f"{changed[0]!r} is not the file that the run began with: put it back, or start a "

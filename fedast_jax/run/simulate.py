@@ -20,12 +20,12 @@ from .driver import Driver
 from .executor import Device, Interrupted
 from .machine import machine_facts
 from .options import RunOptions
-from .prepare import Prepared, prepare
+from .prepare import Prepared, prepare_run
 from .progress import progress_of
 from .replicate import Job
 from .resolve import load_config
-from .saved import Saved
-from .snapshot import put_back
+from .saved import SavedRun
+from .snapshot import restore_driver
 from .stopping import interruptible
 
 
@@ -77,16 +77,16 @@ def run_jobs(
     configs: Sequence[Config], jobs: Sequence[Job] | None, options: RunOptions
 ) -> RunRecord:
     """As ``simulate_together`` for some of the replicates; None: for all."""
-    saved = Saved.find(options.checkpoints, configs, options.keeps)
+    saved = SavedRun.find(options.checkpoints, configs, options.keeps)
     start = time.perf_counter() - (saved.wall_seconds if saved else 0.0)
     with precision(configs), interruptible(options.is_stopped) as stopping:
-        prepared = prepare(configs, saved, jobs)
+        prepared = prepare_run(configs, saved, jobs)
         driver = prepared.driver(Device(stopping.is_wanted), **options.keeps)
         if saved:
-            put_back(driver, saved.driver)
+            restore_driver(driver, saved.driver)
         keeper = Keeper(
             options.checkpoints,
-            lambda: Saved.content(driver, prepared.sizing, time.perf_counter() - start),
+            lambda: SavedRun.content(driver, prepared.sizing, time.perf_counter() - start),
             min(config.machine.checkpoint_seconds for config in configs),
         )
         driver.on_segment = _after_segment(options, keeper)
@@ -101,7 +101,9 @@ def run_jobs(
 def record_run(driver: Driver, prepared: Prepared, wall_seconds: float) -> RunRecord:
     """What a driver has measured, whether or not it has come to its end."""
     return RunRecord(
-        replicates=tuple(sorted(driver.records(), key=lambda one: (one.index, one.setting))),
+        replicates=tuple(
+            sorted(driver.records(), key=lambda record: (record.index, record.setting))
+        ),
         status="interrupted" if driver.is_unfinished else "finished",
         counts=driver.counts,
         seconds=driver.executor.seconds,

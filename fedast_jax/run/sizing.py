@@ -99,14 +99,14 @@ def narrower(configs: Sequence[Config]) -> Iterator[int]:
         yield width
 
 
-def most_filled(found: Iterable[Sizing]) -> Sizing | None:
+def most_filled(sizings: Iterable[Sizing]) -> Sizing | None:
     """Of sizings for ever narrower batches: the first that fills them, or else the first.
 
     A batch costs what its width costs, however few of its slots are used: a wide one that little
     memory leaves nearly empty is slower than a narrow full one.
     """
     widest = None
-    for sizing in found:
+    for sizing in sizings:
         if sizing.fill >= FULL:
             return sizing
         widest = widest or sizing

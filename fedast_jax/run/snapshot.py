@@ -21,26 +21,26 @@ from .replicate import Replicate
 _PLAIN = ("target_times", "initial_models", "final_models", "diverged", "diverged_at")
 
 
-def take(driver: Driver) -> dict[str, Any]:
+def snapshot_of(driver: Driver) -> dict[str, Any]:
     """All that a driver holds between two segments."""
     return {
         "counts": asdict(driver.counts),
         "seconds": asdict(driver.executor.seconds),
         "num_begun": driver.num_begun,
         "waiting": driver.waiting,
-        "done": [one.to_plain() for one in driver.done],
-        "resident": [_take_replicate(one) for one in driver.resident],
+        "done": [record.to_plain() for record in driver.done],
+        "resident": [_take_replicate(replicate) for replicate in driver.resident],
         "pools": [_take_pool(driver, pool) for pool in driver.pools],
     }
 
 
-def put_back(driver: Driver, content: Mapping[str, Any]) -> None:
-    """Make a new driver, of the same settings and pools, what another was."""
+def restore_driver(driver: Driver, content: Mapping[str, Any]) -> None:
+    """Make a new driver, of the same arms and pools, what another was."""
     driver.counts = Counts(**content["counts"])
     vars(driver.executor.seconds).update(asdict(Seconds(**content["seconds"])))
     driver.num_begun, driver.waiting = content["num_begun"], content["waiting"]
-    driver.done = [ReplicateRecord.from_plain(one) for one in content["done"]]
-    driver.resident = [_put_back_replicate(driver, one) for one in content["resident"]]
+    driver.done = [ReplicateRecord.from_plain(record) for record in content["done"]]
+    driver.resident = [_put_back_replicate(driver, replicate) for replicate in content["resident"]]
     for pool, entry in zip(driver.pools, content["pools"], strict=True):
         _put_back_pool(driver, pool, entry)
 
@@ -58,7 +58,7 @@ def _take_replicate(replicate: Replicate) -> dict[str, Any]:
 
 
 def _put_back_replicate(driver: Driver, content: Mapping[str, Any]) -> Replicate:
-    """The inverse of ``_take_replicate``, for a driver of the same settings."""
+    """The inverse of ``_take_replicate``, for a driver of the same arms."""
     replicate = driver.new_replicate(*(content[key] for key in ("number", "setting", "index")))
     replicate.timeline.restore(content["timeline"])
     for lane, rows in zip(replicate.lanes, content["rows"], strict=True):
@@ -80,7 +80,8 @@ def _take_pool(driver: Driver, pool: LanePool) -> dict[str, Any]:
 
 
 def _put_back_pool(driver: Driver, pool: LanePool, content: Mapping[str, Any]) -> None:
-    lane_of = {(one.replicate, one.task): one for all_ in driver.resident for one in all_.lanes}
+    lanes = [lane for replicate in driver.resident for lane in replicate.lanes]
+    lane_of = {(lane.replicate, lane.task): lane for lane in lanes}
     pool.capacity, pool.peak = content["capacity"], content["peak"]
     pool.free = FreeRows(*content["free"])
     pool.lanes = [lane_of[entry] for entry in content["lanes"]]

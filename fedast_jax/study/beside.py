@@ -54,13 +54,19 @@ def side_by_side(folders: Sequence[Folder]) -> RecordedStudy:
             results.append(replace(result, config=replace(result.config, name=name)))
     order = _by_point(variants)
     table = {"name": name, "study": {"sweep": folders[0].study.axes}}
-    return SideBySide(table, [variants[one] for one in order], [results[one] for one in order])
+    return SideBySide(
+        table, [variants[place] for place in order], [results[place] for place in order]
+    )
 
 
 def difference(first: Recorded, other: Recorded) -> str | None:
     """The first setting by which the seeds of two results stand for different worlds, or None."""
-    ours, theirs = (dict(_world(one.config.table)) for one in (first, other))
-    keys = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
+    first_world, other_world = (dict(_world(result.config.table)) for result in (first, other))
+    keys = [
+        key
+        for key in {**first_world, **other_world}
+        if first_world.get(key) != other_world.get(key)
+    ]
     return keys[0] if keys else None
 
 
@@ -94,5 +100,5 @@ def _names(folders: Sequence[Folder]) -> list[str]:
 
 def _by_point(variants: Sequence[RecordedVariant]) -> list[int]:
     """For each setting of the sweep the methods in turn."""
-    points = [one.point for one in variants]
-    return sorted(range(len(variants)), key=lambda one: points.index(points[one]))
+    points = [variant.point for variant in variants]
+    return sorted(range(len(variants)), key=lambda place: points.index(points[place]))

@@ -43,7 +43,7 @@ def comparison_figure(study: StudyTables) -> Figure:
         there = [
             (result, styles[method])
             for method, result in zip(study.methods, study.results, strict=True)
-            if any(one.name == task for one in result.config.named_tasks)
+            if any(shown.name == task for shown in result.config.named_tasks)
         ]
         curves = [draw_method(panel, result, task, style) for result, style in there]
         draw_target(panel, targets)

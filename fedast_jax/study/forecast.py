@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..config.settings import Config
 from ..results.records import PlanReport
-from ..run.bench import SLOTS, prepare, work_of
+from ..run.bench import SLOTS, compile_training, work_of
 from ..run.plan import plan
 from ..tasks import get_kind
 
@@ -47,7 +47,7 @@ def _training_seconds(report: PlanReport) -> float:
 
 def _examples_per_second(kind: str) -> float:
     """Of one batch with the kind's own settings, the second time round."""
-    run, _ = prepare(get_kind(kind), 1)
+    run, _ = compile_training(get_kind(kind), 1)
     run()
     work = work_of(get_kind(kind))
     return SLOTS * work.num_steps * work.batch_size / run()

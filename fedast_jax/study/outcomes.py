@@ -112,5 +112,5 @@ def _paired_gain(first: pd.Series, baseline: pd.Series) -> dict[str, Any]:
     seeds = first.index.intersection(baseline.index)
     if not len(seeds):
         return no_gain("no seed of both has ended")
-    times = [np.asarray(one.loc[seeds], np.float64) for one in (first, baseline)]
+    times = [np.asarray(by_seed.loc[seeds], np.float64) for by_seed in (first, baseline)]
     return gain(times[0], times[1])

@@ -66,7 +66,7 @@ class RecordedConfig:
     @classmethod
     def parse(cls, table: Mapping[str, Any]) -> RecordedConfig:
         """From a complete configuration; raises whatever is wrong with it."""
-        tasks = [one for name, task in table["tasks"].items() for one in _copies(name, task)]
+        tasks = [copy for name, task in table["tasks"].items() for copy in _copies(name, task)]
         if not tasks or int(table["num_seeds"]) < 1:
             raise ValueError("no task or no seed")
         names = str(table["name"]), str(table["algorithm"])
@@ -135,8 +135,8 @@ def read_folder(path: Path) -> Folder:
     for number, config in enumerate(configs):
         with _reading(config):
             parsed = RecordedConfig.parse(_read_toml(config))
-        one = {name: part[number] for name, part in parts.items()}
-        results.append(_recorded(path, parsed, manifest["status"], one))
+        own_tables = {name: part[number] for name, part in parts.items()}
+        results.append(_recorded(path, parsed, manifest["status"], own_tables))
     return Folder(path, RecordedStudy(table, variants, results), is_study, manifest)
 
 
@@ -168,7 +168,7 @@ def _copies(name: str, task: Mapping[str, Any]) -> Iterator[RecordedTask]:
 def _read_configs(folder: Path) -> list[Path]:
     """In the order in which they ran: each file's name begins with its number."""
     with _reading(folder):
-        return sorted(folder.glob("*.toml"), key=lambda one: int(one.name.partition("-")[0]))
+        return sorted(folder.glob("*.toml"), key=lambda path: int(path.name.partition("-")[0]))
 
 
 def _variants(path: Path, table: Mapping[str, Any], num_configs: int) -> list[RecordedVariant]:
@@ -177,10 +177,12 @@ def _variants(path: Path, table: Mapping[str, Any], num_configs: int) -> list[Re
         study = table.get("study", {})
         labels = list(study.get("compare") or [table.get("algorithm", "fedast")])
         grid = dict(flat_keys(study.get("sweep", {})))
-        found = [RecordedVariant(label, point) for point in points(grid) for label in labels]
-        if len(found) != num_configs:
-            raise ValueError(f"it names {len(found)} configurations, and there are {num_configs}")
-    return found
+        variants = [RecordedVariant(label, point) for point in points(grid) for label in labels]
+        if len(variants) != num_configs:
+            raise ValueError(
+                f"it names {len(variants)} configurations, and there are {num_configs}"
+            )
+    return variants
 
 
 def _split(
@@ -195,7 +197,9 @@ def _split(
         return [table]
     with _reading(path / f"{name}.parquet"):
         keys = list(variants[0].point)
-        numeric = {key: are_of_one_kind([one.point[key] for one in variants]) for key in keys}
+        numeric = {
+            key: are_of_one_kind([variant.point[key] for variant in variants]) for key in keys
+        }
         rest = [column for column in table if column not in ("algorithm", *keys)]
         groups: dict[Any, Any] = dict(iter(table.groupby(["algorithm", *keys], sort=False)))
         return [

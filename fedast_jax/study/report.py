@@ -28,9 +28,9 @@ def show_tables(study: StudyTables, console: Console) -> None:
 
 def _name_best(study: StudyTables, console: Console) -> None:
     for method in study.methods:
-        found = study.best(method)
-        if found is not None:
-            _say(_best_line(method, found), console)
+        best = study.best(method)
+        if best is not None:
+            _say(_best_line(method, best), console)
 
 
 def _say(line: str, console: Console) -> None:
@@ -48,11 +48,11 @@ def _explain(gains: dict[str, Any], console: Console) -> None:
         _say(f"gain over {', '.join(methods)}: {reason}", console)
 
 
-def _best_line(method: str, found: dict[str, Any]) -> str:
-    setting = ", ".join(f"{key} = {value}" for key, value in found["setting"].items())
-    scale, what = (1, "time to all targets") if found["criterion"] == "time" else (100, "accuracy")
-    if found["low"] is None:
-        reason = found["reason"]
+def _best_line(method: str, best: dict[str, Any]) -> str:
+    setting = ", ".join(f"{key} = {value}" for key, value in best["setting"].items())
+    scale, what = (1, "time to all targets") if best["criterion"] == "time" else (100, "accuracy")
+    if best["low"] is None:
+        reason = best["reason"]
     else:
-        reason = f"95% interval {scale * found['low']:.1f} to {scale * found['high']:.1f}"
-    return f"best of {method}: {setting}: {what} {scale * found['mean']:.1f} ({reason})"
+        reason = f"95% interval {scale * best['low']:.1f} to {scale * best['high']:.1f}"
+    return f"best of {method}: {setting}: {what} {scale * best['mean']:.1f} ({reason})"

@@ -29,12 +29,12 @@ def study_sheet(study: StudyTables) -> Sheet:
 
 def _method_rows(study: StudyTables) -> Iterator[Row]:
     """A row per algorithm, all of its tasks together, and under it one per task."""
-    found = study.compared()
-    for method, summary in found["algorithms"].items():
-        whole, gains = summary["overall"], found["gain_per_task"].get(method, {})
+    compared = study.compared()
+    for method, summary in compared["algorithms"].items():
+        whole, gains = summary["overall"], compared["gain_per_task"].get(method, {})
         accuracy = _percent(spread(overall(study.result(method)).accuracy))
         numbers = [accuracy, *_times(whole, whole["num_seeds"])]
-        more = [_gain(found["gain"].get(method))] if len(study.methods) > 1 else []
+        more = [_gain(compared["gain"].get(method))] if len(study.methods) > 1 else []
         yield Row([method, *numbers, *more], is_bold=True)
         for place, (name, task) in enumerate(summary["tasks"].items(), 1):
             numbers = [_percent(task["accuracy"])]
@@ -47,15 +47,15 @@ def _setting_rows(study: StudyTables) -> Iterator[Row]:
     """A row per setting and algorithm, all of its tasks together; the best ones are bold."""
     best = {method: study.best(method) for method in study.methods}
     for point in study.points:
-        found = study.compared(point)
-        for method, summary in found["algorithms"].items():
+        compared = study.compared(point)
+        for method, summary in compared["algorithms"].items():
             accuracy = spread(overall(study.result(method, point)).accuracy)
             whole, chosen = summary["overall"], best[method]
             cells = [
                 *_leading(study, point, method),
                 _percent(accuracy),
                 *_times(whole, whole["num_seeds"]),
-                *([_gain(found["gain"].get(method))] if len(study.methods) > 1 else []),
+                *([_gain(compared["gain"].get(method))] if len(study.methods) > 1 else []),
             ]
             yield Row(cells, is_bold=bool(chosen and chosen["setting"] == point))
 

@@ -75,7 +75,7 @@ class Study(ShownStudy):
     def manifest(self) -> dict[str, Any]:
         """What the study was made with and what it cost, all its configurations together."""
         manifests = [result.manifest() for result in self.results]
-        arrivals = sum(one["counts"]["arrivals"] for one in manifests)
+        arrivals = sum(manifest["counts"]["arrivals"] for manifest in manifests)
         return manifests[0] | {"counts": manifests[0]["counts"] | {"arrivals": arrivals}}
 
 
@@ -147,7 +147,7 @@ def run_study(
 ) -> Study:
     """Run what a table of settings has in its ``study``, in the way of ``simulate``."""
     variants = make_variants(table)
-    results = simulate([one.config for one in variants], **options)
+    results = simulate([variant.config for variant in variants], **options)
     return Study(dict(table), variants, results)
 
 

@@ -95,7 +95,9 @@ def _lines(study: StudyTables, measures: list[Measure]) -> Figure:
         for method, style in method_styles(study.methods).items():
             spreads = [_spread(study, method, point, measure) for point in study.points]
             _draw_line(panel, np.asarray(places, np.float64), spreads, style, method)
-            _ring(panel, places, [one.mean for one in spreads], _partial(study, spreads), style)
+            _ring(
+                panel, places, [spread.mean for spread in spreads], _partial(study, spreads), style
+            )
         if _are_numbers(values) and min(values) > 0 and max(values) >= LOG_RATIO * min(values):
             panel.set_xscale("log")
         panel.set_xticks(places, [plain(value_name(axis, value)) for value in values])
@@ -108,21 +110,21 @@ def _lines(study: StudyTables, measures: list[Measure]) -> Figure:
 
 
 def _are_numbers(values: Sequence[Any]) -> bool:
-    return all(isinstance(one, int | float) and not isinstance(one, bool) for one in values)
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
 def _draw_line(
     panel: Axes, places: np.ndarray, spreads: list[Spread], style: LineStyle, method: str
 ) -> None:
     order = np.argsort(places)
-    means, lows, highs, _ = (np.array(one)[order] for one in zip(*spreads, strict=True))
+    means, lows, highs, _ = (np.array(row)[order] for row in zip(*spreads, strict=True))
     panel.plot(places[order], means, marker="o", ms=7, lw=2, label=in_words(method), **style)
     panel.fill_between(places[order], lows, highs, color=style["color"], alpha=0.2, lw=0)
 
 
 def _partial(study: StudyTables, spreads: list[Spread]) -> np.ndarray:
     """Whether a mean rests on some of the seeds only."""
-    return np.array([0 < one.num_seeds < study.num_seeds for one in spreads])
+    return np.array([0 < spread.num_seeds < study.num_seeds for spread in spreads])
 
 
 def _ring(
@@ -146,17 +148,14 @@ def _heat_maps(study: StudyTables, measures: list[Measure]) -> Figure:
         len(measures), len(study.methods), squeeze=False, sharex=True, sharey=True
     )
     for line, measure in zip(panels, measures, strict=True):
-        found = [
-            [_spread(study, method, point, measure) for point in study.points]
-            for method in study.methods
-        ]
-        known = [one.mean for spreads in found for one in spreads if one.num_seeds]
+        by_method = _spreads(study, measure)
+        known = [spread.mean for spreads in by_method for spread in spreads if spread.num_seeds]
         limits = (min(known), max(known)) if known else (0.0, 1.0)
         images = []
-        for panel, method, spreads in zip(line, study.methods, found, strict=True):
-            means = np.array([one.mean for one in spreads]).reshape(shape)
+        for panel, method, spreads in zip(line, study.methods, by_method, strict=True):
+            means = np.array([spread.mean for spread in spreads]).reshape(shape)
             images.append(_draw_heat(panel, means, limits, measure))
-            words = [_cell(one, measure, study.num_seeds) for one in spreads]
+            words = [_cell(spread, measure, study.num_seeds) for spread in spreads]
             _write(panel, images[-1], means, words)
             panel.set_xticks(range(shape[1]), _value_names(columns, column_values))
             panel.set_yticks(range(shape[0]), _value_names(rows, row_values))
@@ -169,8 +168,16 @@ def _heat_maps(study: StudyTables, measures: list[Measure]) -> Figure:
     return figure
 
 
+def _spreads(study: StudyTables, measure: Measure) -> list[list[Spread]]:
+    """Of each method, at each setting."""
+    return [
+        [_spread(study, method, point, measure) for point in study.points]
+        for method in study.methods
+    ]
+
+
 def _value_names(axis: str, values: Sequence[Any]) -> list[str]:
-    return [plain(value_name(axis, one)) for one in values]
+    return [plain(value_name(axis, value)) for value in values]
 
 
 def _draw_heat(
@@ -215,7 +222,7 @@ def _rows(study: StudyTables, measures: list[Measure]) -> Figure:
     for panel, measure in zip(panels, measures, strict=True):
         for number, (method, style) in enumerate(method_styles(study.methods).items()):
             spreads = [_spread(study, method, point, measure) for point in study.points]
-            means, lows, highs, _ = (np.array(one) for one in zip(*spreads, strict=True))
+            means, lows, highs, _ = (np.array(row) for row in zip(*spreads, strict=True))
             places = np.arange(len(labels)) + 0.6 * (number + 0.5) / len(study.methods) - 0.3
             reach = np.stack([means - lows, highs - means])
             look = {"fmt": "o", "ms": 7, "color": style["color"], "label": in_words(method)}
@@ -233,8 +240,8 @@ def _rows(study: StudyTables, measures: list[Measure]) -> Figure:
 
 def _add_legend(figure: Figure, panels: Iterable[Axes], interval: str) -> None:
     """The methods, and in grey what the marks mean."""
-    found = [panel.get_legend_handles_labels() for panel in panels]
-    methods = {label: handle for pair in found for handle, label in zip(*pair, strict=True)}
+    legends = [panel.get_legend_handles_labels() for panel in panels]
+    methods = {label: handle for pair in legends for handle, label in zip(*pair, strict=True)}
     band = Patch(color="grey", alpha=0.25, lw=0, label=f"{interval} ({LEAST_SEEDS} seeds or more)")
     ring = {"ls": "", "marker": "o", "ms": 7, "mfc": "white", "mec": "grey"}
     some = Line2D([], [], label="open: not all seeds get there", **ring)

@@ -70,15 +70,17 @@ class StudyTables:
     @property
     def tasks(self) -> dict[str, set[float | None]]:
         """Every task, and the targets that it has."""
-        found: dict[str, set[float | None]] = {}
+        targets: dict[str, set[float | None]] = {}
         for task in [task for result in self.results for task in result.config.named_tasks]:
-            found.setdefault(task.name, set()).add(task.settings.target)
-        return found
+            targets.setdefault(task.name, set()).add(task.settings.target)
+        return targets
 
     @property
     def points(self) -> list[Point]:
         """The settings swept over; one empty point where there is no sweep."""
-        return [one.point for one in self.variants if one.method == self.variants[0].method]
+        return [
+            variant.point for variant in self.variants if variant.method == self.variants[0].method
+        ]
 
     @cached_property
     def evaluations(self) -> pd.DataFrame:
@@ -114,14 +116,14 @@ class StudyTables:
         ``gain`` and ``gain_per_task`` of the first algorithm against each other one."""
         results = {method: self.result(method, point) for method in self.methods}
         first, *others = results
-        gains = {one: self.gains(results[first], results[one]) for one in others}
+        gains = {other: self.gains(results[first], results[other]) for other in others}
         return {
             "algorithms": {
                 method: result.summary() | {"overall": overall_summary(result)}
                 for method, result in results.items()
             },
-            "gain": {one: overall for one, (overall, _) in gains.items()},
-            "gain_per_task": {one: per_task for one, (_, per_task) in gains.items()},
+            "gain": {other: overall for other, (overall, _) in gains.items()},
+            "gain_per_task": {other: per_task for other, (_, per_task) in gains.items()},
         }
 
     def gains(self, first: Measured, other: Measured) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -134,7 +136,10 @@ class StudyTables:
         if self.points == [{}]:
             return head | self.compared()
         settings = [{"setting": point} | self.compared(point) for point in self.points]
-        return head | {"settings": settings, "best": {one: self.best(one) for one in self.methods}}
+        return head | {
+            "settings": settings,
+            "best": {method: self.best(method) for method in self.methods},
+        }
 
     def best(self, method: str) -> dict[str, Any] | None:
         """The setting that suits an algorithm best, as ``outcomes.best_setting`` says."""
@@ -177,5 +182,5 @@ class StudyTables:
 
 def are_of_one_kind(values: Sequence[Any]) -> bool:
     """Whether all are numbers, or all truth values: then they can share a column as they are."""
-    kinds = {isinstance(one, bool) for one in values}
-    return len(kinds) == 1 and all(isinstance(one, int | float) for one in values)
+    kinds = {isinstance(value, bool) for value in values}
+    return len(kinds) == 1 and all(isinstance(value, int | float) for value in values)
