@@ -1,8 +1,9 @@
 """The algorithms one event at a time: slow, plain, and sharing no code with the engine.
 
 Written from Askin et al. (UAI 2024): Algorithm 2 with options S and D, the synchronous methods of
-Section 5, sequential and centralized training; docs/differences.md has what they leave open. It has its own heap, its own loops and its
-own bookkeeping; only the random draws, the data and the functions of a task are the package's.
+Section 5, sequential and centralized training; docs/differences.md has what these leave open. It
+has its own heap, its own loops and its own bookkeeping; only the random draws, the data and the
+functions of a task are the package's.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import stats
 
 from fedast_jax.clients.delays import CHUNK, LAWS, Dispatches, Stream, client_delays, generator
 from fedast_jax.config.settings import Config, Fidelity, TaskConfig
@@ -648,7 +648,9 @@ class BayesOracle(SyncOracle):
         seen, costs = [vector for vector, _ in past], np.array([cost for _, cost in past])
         spread = costs.std() or 1.0
         relative = (costs - costs.mean()) / spread
-        noisy = np.array([[like(a, b, total) for b in seen] for a in seen]) + 0.1 * np.eye(len(seen))
+        noisy = np.array([[like(a, b, total) for b in seen] for a in seen]) + 0.1 * np.eye(
+            len(seen)
+        )
         gains = []
         for vector in vectors:
             near = np.array([like(vector, other, total) for other in seen])

@@ -57,14 +57,14 @@ assert len(names) > 90 and peak_bytes() is None
 
 
 def test_the_package_needs_no_module_that_windows_lacks():
-    done = subprocess.run(
-        [sys.executable, "-c", ALL_WITHOUT_UNIX], capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", ALL_WITHOUT_UNIX], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
 def test_who_only_loads_data_waits_for_no_downloader():
-    code = "import sys, fedast_jax.data.prepare; assert not {'pooch', 'requests'} & set(sys.modules)"
+    code = (
+        "import sys, fedast_jax.data.prepare; assert not {'pooch', 'requests'} & set(sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

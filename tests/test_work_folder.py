@@ -153,9 +153,8 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
 def test_a_lock_is_held_once_and_its_file_is_never_emptied(tmp_path):
     mine = tmp_path / "lock"
     mine.write_text("mine")
-    with closing(work_folder.Lock(tmp_path)):
-        with pytest.raises(fx.ResumeError, match="is in use"):
-            work_folder.Lock(tmp_path)
+    with closing(work_folder.Lock(tmp_path)), pytest.raises(fx.ResumeError, match="is in use"):
+        work_folder.Lock(tmp_path)
     with closing(work_folder.Lock(tmp_path)):
         assert mine.read_text() == "mine"
     assert mine.read_text() == "mine"
