@@ -36,6 +36,7 @@ from fedast_jax.tasks.digits import NORMALISE
 from fedast_jax.tasks.nn.layers import Dense
 
 jax.config.update("jax_num_cpu_devices", 4)  # for test_devices.py; all else uses the first
+jax.config.update("jax_numpy_dtype_promotion", "strict")  # types are mixed on purpose or not at all
 
 SLOW_CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile(
@@ -221,9 +222,16 @@ class Lowered:
         static = arguments[4:]
         return Lowered(lambda *given: self.function(*given, *static))
 
-    def compile(self) -> Callable:
+    def compile(self) -> Lowered:
         """Compiled at the first call with new shapes."""
-        return self.function
+        return self
+
+    def memory_analysis(self) -> None:
+        """Nothing is known before that."""
+
+    def __call__(self, *given: Any) -> Any:
+        """Run it."""
+        return self.function(*given)
 
 
 ENGINES: dict[tuple, Engine] = {}
@@ -263,6 +271,7 @@ class SymbolicDevice:
     def __init__(self, learner: SymbolicLearner | None = None) -> None:
         self.learner = learner or SymbolicLearner()
         self.seconds = Seconds()
+        self.temp_bytes: int | None = None
         self.versions: dict[tuple[int, int], Row] = {}  # (pool, row)
         self.updates: dict[tuple[int, int], Row] = {}
         self.loss_of: dict[tuple[int, int], float] = {}  # of what an update row holds

@@ -1,8 +1,8 @@
 """The algorithms one event at a time: slow, plain, and sharing no code with the engine.
 
 Written from Askin et al. (UAI 2024): Algorithm 2 with options S and D, the synchronous methods of
-Section 5, sequential and centralized training; docs/differences.md has what they leave open. It has
-its own heap, its own loops and its own bookkeeping; only the random draws, the data and the
+Section 5, sequential and centralized training; docs/differences.md has what these leave open. It
+has its own heap, its own loops and its own bookkeeping; only the random draws, the data and the
 functions of a task are the package's.
 """
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from fedast_jax.engine.aggregate import SUMMED, Rounds, close_rounds
-from fedast_jax.engine.server import make_server
+from fedast_jax.engine.server import OPTIMIZERS, make_server
 from fedast_jax.planning.pack import LaneColumns, Shapes, pack
 from fedast_jax.planning.schedule import Schedule
 
@@ -81,3 +82,14 @@ def test_a_lane_keeps_its_order():
         for step, count in zip(used, program.num_ticks, strict=True):
             assert step[:count].any(axis=1).all()
             assert not step[count:].any()
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_servers_step_is_traced_once_and_finite_where_nothing_changes(name):
+    server = make_server(name, NUM_PARAMS)
+    chex.clear_trace_counter()  # it counts by name
+    apply = jax.jit(chex.assert_max_traces(server.apply, n=1))
+    version, nothing = server.init(jnp.zeros(NUM_PARAMS)), jnp.zeros(NUM_PARAMS)
+    for lr in (0.0, 10.0):
+        version = apply(version, nothing, jnp.float32(lr))
+        chex.assert_tree_all_finite(version)

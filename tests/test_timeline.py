@@ -1,4 +1,4 @@
-"""The order of events: by hand, its invariants, its random draws (Askin et al., Algorithm 2)."""
+"""The order of events: worked by hand, its invariants, its draws (the paper's Algorithm 2)."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Float, Integer, Shaped
 
 from .server import Server
 
@@ -36,8 +37,12 @@ class Rounds(NamedTuple):
 
 
 def close_rounds(
-    server: Server, updates: jax.Array, versions: jax.Array, ticks: Rounds, num_ticks: Array | int
-) -> jax.Array:
+    server: Server,
+    updates: Float[jax.Array, "updates P"],
+    versions: Float[jax.Array, "versions PS"],
+    ticks: Rounds,
+    num_ticks: Integer[Array, ""] | int,
+) -> Float[jax.Array, "versions PS"]:
     """``x_new = server(x, sum_j weight_j update_j)``, always summed in order of arrival.
 
     Args:
@@ -62,7 +67,11 @@ def close_rounds(
     return lax.fori_loop(0, num_ticks, tick, versions, unroll=unroll)
 
 
-def write_rows(rows: jax.Array, places: Array, values: jax.Array) -> jax.Array:
+def write_rows(
+    rows: Shaped[jax.Array, " rows *row"],
+    places: Integer[Array, " n"],
+    values: Shaped[Array, " n *row"],
+) -> Shaped[jax.Array, " rows *row"]:
     """``rows[places[i]] = values[i]`` in one scatter, in place.
 
     Places differ from each other; those beyond the rows are left out.

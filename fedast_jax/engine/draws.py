@@ -5,9 +5,12 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Int32, Integer, Key
 
 
-def draw_from_span(num_steps: int, batch_size: int, span: jax.Array, key: jax.Array) -> jax.Array:
+def draw_from_span(
+    num_steps: int, batch_size: int, span: Int32[jax.Array, " 2"], key: Key[jax.Array, ""]
+) -> Int32[jax.Array, "{num_steps} {batch_size}"]:
     """Draw a fresh batch of a client's examples for each step.
 
     Args:
@@ -25,7 +28,9 @@ def draw_from_span(num_steps: int, batch_size: int, span: jax.Array, key: jax.Ar
     return first + jnp.where(count < batch_size, repeated, distinct)
 
 
-def draw_subsets(num_subsets: int, size: int, count: jax.Array, key: jax.Array) -> jax.Array:
+def draw_subsets(
+    num_subsets: int, size: int, count: Integer[jax.Array, ""], key: Key[jax.Array, ""]
+) -> Int32[jax.Array, "{num_subsets} {size}"]:
     """Independent uniform subsets of ``0 .. count - 1``, ``int32[num_subsets, size]``.
 
     ``count`` may be traced: the work depends on ``size`` alone. Every subset is equally likely;

@@ -18,6 +18,7 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
+from jaxtyping import Float, Integer, Key
 
 from ..config.work import LocalWork
 from ..tasks import Data, Kind, Params, Shape, Task
@@ -209,7 +210,7 @@ class Engine:
             zeros(num_updates),
         )
 
-    def unflatten(self, version: jax.Array) -> Params:
+    def unflatten(self, version: Float[jax.Array, " PS"]) -> Params:
         """A version row as the model's tree."""
         return self._unravel(version[: self.num_params])
 
@@ -293,7 +294,7 @@ class Engine:
 
     def _spread(self, updates: jax.Array, rows: jax.Array, num_rows: jax.Array) -> jax.Array:
         """``(1/V) sum ||u_i - mean||^2 / ||mean||^2`` over the rows ``rows[:num_rows]``."""
-        is_real = (jnp.arange(rows.shape[0]) < num_rows)[:, None]
+        is_real = (jnp.arange(rows.shape[0], dtype=rows.dtype) < num_rows)[:, None]
         return relative_spread(jnp.where(is_real, updates[rows], 0), num_rows)
 
     def _spreads(
@@ -332,16 +333,21 @@ class Engine:
             return score_rows(self.task, self.spec.tests(num_tests), load, rows, num_rows, data)
 
 
-def relative_spread(updates: jax.Array, number: Array | int) -> jax.Array:
+def relative_spread(
+    updates: Float[jax.Array, "V P"], number: Integer[Array, ""] | int
+) -> Float[jax.Array, ""]:
     """``(1/V) sum ||u_i - mean||^2 / ||mean||^2`` of V = ``number`` rows, from their Gram matrix.
 
     One pass over ``updates[V or more, P]``; rows of zeros beyond the V-th change nothing.
     """
+    number = jnp.asarray(number, updates.dtype)
     gram = jnp.matmul(updates, updates.T, precision="highest")
     norm = gram.sum() / number**2  # of the mean, squared
     return (jnp.trace(gram) / number - norm) / norm
 
 
-def request_key(seed: Array, task: Array, request: Array) -> jax.Array:
+def request_key(
+    seed: Integer[Array, ""], task: Integer[Array, ""], request: Integer[Array, ""]
+) -> Key[jax.Array, ""]:
     """Randomness that belongs to one request, wherever and whenever it is computed."""
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), task), request)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Float, Int32, Key
 
 from ..config.work import LocalWork
 from ..data.shapes import Data
@@ -30,7 +31,9 @@ class Trained(NamedTuple):
     """``()``: the mean over the steps of the batch's loss before the step, without weight decay."""
 
 
-def batch_samples(work: LocalWork, samples: jax.Array, key: jax.Array) -> jax.Array:
+def batch_samples(
+    work: LocalWork, samples: Int32[jax.Array, " row"], key: Key[jax.Array, ""]
+) -> Int32[jax.Array, "{work.num_steps} {work.batch_size}"]:
     """The examples of every step, ``int32[num_steps, batch_size]``.
 
     Args:
@@ -43,7 +46,9 @@ def batch_samples(work: LocalWork, samples: jax.Array, key: jax.Array) -> jax.Ar
     return samples[batch_orders(work, key)]
 
 
-def batch_orders(work: LocalWork, key: jax.Array) -> jax.Array:
+def batch_orders(
+    work: LocalWork, key: Key[jax.Array, ""]
+) -> Int32[jax.Array, "{work.num_steps} {work.batch_size}"]:
     """Positions into the client's samples, ``int32[num_steps, batch_size]``.
 
     With ``local_epochs`` each epoch is a new permutation cut into batches; with ``local_steps``
@@ -77,10 +82,10 @@ def local_train(
     work: LocalWork,
     data: Data,
     params: Params,
-    samples: jax.Array,
-    key: jax.Array,
-    client_lr: jax.Array | float,
-    weight_decay: jax.Array | float,
+    samples: Int32[jax.Array, " {work.row_length}"],
+    key: Key[jax.Array, ""],
+    client_lr: Float[jax.Array, ""] | float,
+    weight_decay: Float[jax.Array, ""] | float,
 ) -> Trained:
     """Train one client and return its update and its loss.
 

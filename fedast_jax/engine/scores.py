@@ -8,6 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Int32, Integer
 
 from ..tasks import Batch, Data, Params, Task
 from .local_train import side_by_side
@@ -32,8 +33,8 @@ def score_rows(
     task: Task,
     shape: ScoreShape,
     load: Callable[[jax.Array], Params],
-    rows: jax.Array,
-    num_rows: jax.Array,
+    rows: Int32[jax.Array, " n"],
+    num_rows: Integer[jax.Array, ""],
     data: Data,
 ) -> Scores:
     """Score the versions ``rows[:num_rows]`` on the whole test set; zeros for the others.

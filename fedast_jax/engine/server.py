@@ -11,12 +11,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 MOMENTUM = 0.9
 BETA_1, BETA_2 = 0.9, 0.99
 ADAPTIVITY = 1e-3  # FedOpt's tau, called epsilon elsewhere
 
 Array = jax.Array
+Vector = Float[jax.Array, " P"]  # as long as the model
 
 
 class Optimizer(NamedTuple):
@@ -28,37 +30,37 @@ class Optimizer(NamedTuple):
     """``(delta[P], *kept[P]) -> (direction[P], *kept[P])``; delta is minus the mean update."""
 
 
-def momentum(delta: Array, m: Array) -> tuple[Array, Array]:
+def momentum(delta: Vector, m: Vector) -> tuple[Vector, Vector]:
     """``m = 0.9 m + delta``."""
     m = MOMENTUM * m + delta
     return m, m
 
 
-def adagrad(delta: Array, v: Array) -> tuple[Array, Array]:
+def adagrad(delta: Vector, v: Vector) -> tuple[Vector, Vector]:
     """``v = v + delta^2``; beta_1 is 0, so that m is delta."""
     v = v + delta**2
     return adapted(delta, v), v
 
 
-def adam(delta: Array, m: Array, v: Array) -> tuple[Array, Array, Array]:
+def adam(delta: Vector, m: Vector, v: Vector) -> tuple[Vector, Vector, Vector]:
     """``v = beta_2 v + (1 - beta_2) delta^2``."""
     m, v = first_moment(m, delta), BETA_2 * v + (1 - BETA_2) * delta**2
     return adapted(m, v), m, v
 
 
-def yogi(delta: Array, m: Array, v: Array) -> tuple[Array, Array, Array]:
+def yogi(delta: Vector, m: Vector, v: Vector) -> tuple[Vector, Vector, Vector]:
     """``v = v - (1 - beta_2) delta^2 sign(v - delta^2)``."""
     square = delta**2
     m, v = first_moment(m, delta), v - (1 - BETA_2) * square * jnp.sign(v - square)
     return adapted(m, v), m, v
 
 
-def first_moment(m: Array, delta: Array) -> Array:
+def first_moment(m: Vector, delta: Vector) -> Vector:
     """``beta_1 m + (1 - beta_1) delta``."""
     return BETA_1 * m + (1 - BETA_1) * delta
 
 
-def adapted(m: Array, v: Array) -> Array:
+def adapted(m: Vector, v: Vector) -> Vector:
     """``m / (sqrt(v) + adaptivity)``."""
     return m / (jnp.sqrt(v) + ADAPTIVITY)
 

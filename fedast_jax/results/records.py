@@ -121,6 +121,7 @@ class RunRecord:
     batch_width: int
     num_resident: int
     estimated_bytes: int
+    temp_bytes: int | None  # of the largest program, as its compiler says; None: it does not say
     keeps_models: bool
     keeps_requests: bool
     machine: Mapping[str, Any]  # device, versions, peak memory: what the manifest says of them
@@ -145,7 +146,7 @@ class RunRecord:
         return cls(**{**content, **parts})
 
 
-NOTHING = RunRecord((), "interrupted", Counts(), Seconds(), 0.0, 0, 0, 0, False, False, {})
+NOTHING = RunRecord((), "interrupted", Counts(), Seconds(), 0.0, 0, 0, 0, None, False, False, {})
 """A run of which no share has come back."""
 
 

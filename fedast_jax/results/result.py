@@ -191,6 +191,7 @@ def _manifest(config: Config, mine: list[ReplicateRecord], run: RunRecord) -> di
         "resident_replicates": run.num_resident,
         "memory": {
             "estimated_bytes": run.estimated_bytes,
+            "program_temp_bytes": run.temp_bytes,
             "peak_bytes": machine.get("peak_bytes"),
         },
     }

@@ -53,6 +53,7 @@ class Executor(Protocol):
     """What the driver asks for."""
 
     seconds: Seconds
+    temp_bytes: int | None  # of the largest program, beside its arguments; None: not known
 
     def admit(self, pool: LanePool, lane: Lane, row: int) -> None:
         """Write the lane's initial version."""
@@ -96,6 +97,7 @@ class PlanOnly:
     """Trains nothing; no test is ever passed."""
 
     seconds: Seconds = field(default_factory=Seconds)
+    temp_bytes: int | None = None
 
     def admit(self, pool: LanePool, lane: Lane, row: int) -> None:
         """Nothing to write."""
@@ -148,6 +150,7 @@ class Device:
 
     def __init__(self, is_stopped: Callable[[], bool] = lambda: False) -> None:
         self.seconds = Seconds()
+        self.temp_bytes: int | None = None
         self._is_stopped = is_stopped
         self._loaded: dict[int, _Loaded] = {}
 
@@ -248,7 +251,7 @@ class Device:
         if loaded.evaluate is None:
             with self.seconds.measure("compile"):
                 lowered = loaded.engine.evaluate.lower(*arguments, pool.data.num_tests)
-                loaded.evaluate = lowered.compile()
+                loaded.evaluate = self._noted(lowered.compile())
         with self.seconds.measure("test"):
             scores = jax.device_get(loaded.evaluate(*arguments))
         total = pool.data.num_tests
@@ -274,7 +277,14 @@ class Device:
         if loaded.run is None:
             with self.seconds.measure("compile"):
                 lowered = loaded.engine.run.lower(loaded.arrays, program, loaded.data.train)
-                loaded.run = lowered.compile()
+                loaded.run = self._noted(lowered.compile())
+
+    def _noted(self, compiled: jax.stages.Compiled) -> Callable:
+        """A program, once its temporary memory has been noted where the backend tells it."""
+        found = compiled.memory_analysis()
+        if found is not None:
+            self.temp_bytes = max(self.temp_bytes or 0, found.temp_size_in_bytes)
+        return compiled
 
 
 def _grow(loaded: _Loaded, capacity: tuple[int, int]) -> None:

@@ -111,6 +111,7 @@ def record_run(driver: Driver, prepared: Prepared, wall_seconds: float) -> RunRe
         batch_width=driver.pools[0].spec.width,
         num_resident=prepared.sizing.num_resident,
         estimated_bytes=prepared.sizing.bytes,
+        temp_bytes=driver.executor.temp_bytes,
         keeps_models=driver.keep_models,
         keeps_requests=driver.keep_requests,
         machine=machine_facts(),
