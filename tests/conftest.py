@@ -22,7 +22,8 @@ from oracle import Request, SymbolicLearner, load_data, shared_out
 from fedast_jax.algorithms import get_algorithm
 from fedast_jax.config.settings import Config
 from fedast_jax.data.pooled_data import PooledData
-from fedast_jax.engine.engine import Engine, EngineSpec
+from fedast_jax.engine.engine import Engine
+from fedast_jax.engine.spec import EngineSpec
 from fedast_jax.planning.pool import Lane, LanePool, PoolPlan, Test
 from fedast_jax.results.records import Seconds
 from fedast_jax.results.tables import evaluation_table, request_table

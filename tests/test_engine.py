@@ -18,7 +18,7 @@ from oracle import load_data, server_step
 
 import fedast_jax as fx
 from fedast_jax.config.settings import Config
-from fedast_jax.engine import engine as engine_module
+from fedast_jax.engine import spec as spec_module
 from fedast_jax.engine.aggregate import Rounds, write_rows
 from fedast_jax.engine.engine import Engine, Program, Slots, request_key
 from fedast_jax.engine.server import OPTIMIZERS, make_server
@@ -158,7 +158,7 @@ def accelerated(monkeypatch):
     plain = conftest.engine_spec
     monkeypatch.setattr(conftest, "engine_spec", lambda *a: replace(plain(*a), backend="gpu"))
     for name, value in {"MICRO_BATCH": 1, "MOST_LOOKS": 3, "TICKS": 2, "TEST_CHUNK": 100}.items():
-        monkeypatch.setattr(engine_module, name, value)
+        monkeypatch.setattr(spec_module, name, value)
 
 
 @pytest.mark.usefixtures("accelerated")

@@ -7,7 +7,6 @@ starts from, which rows an aggregation reads and writes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 from functools import cached_property, partial
 from typing import NamedTuple
 
@@ -20,23 +19,15 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Float, Integer, Key
 
-from ..config.work import LocalWork
-from ..tasks import Data, Kind, Params, Shape, Task
+from ..tasks import Data, Params, Task
 from .aggregate import Array, Rounds, close_rounds, write_rows
 from .devices import AXIS, make_mesh
 from .local_train import Trained, local_train, side_by_side
-from .scores import Scores, ScoreShape, score_rows
+from .scores import Scores, score_rows
 from .server import Server, make_server
+from .spec import EngineSpec
 
 INITIAL_MODEL = 1 << 31  # in place of a request's number: the randomness of a lane's initial model
-
-# On an accelerator, where nothing has been measured for a kind; on a CPU see EngineSpec.
-MICRO_BATCH = 256  # clients side by side
-MOST_LOOKS = 8  # at how many micro-batches of a batch are in use
-TICKS = 8  # of a step
-ROUNDS_AT_ONCE = 64  # in a tick
-TEST_CHUNK = 1000  # examples
-TESTED_AT_ONCE = 16  # versions
 
 
 class PoolArrays(NamedTuple):
@@ -67,76 +58,6 @@ class Program(NamedTuple):
     num_slots: Array  # int32[steps]: slots in use, filled from the left
     rounds: Rounds
     num_ticks: Array  # int32[steps]: ticks in use
-
-
-@dataclass(frozen=True)
-class EngineSpec:
-    """What one compiled program depends on: shapes and functions, never numbers."""
-
-    kind: Kind
-    shape: Shape
-    work: LocalWork
-    server_optimizer: str
-    width: int
-    steps: int  # steps of one call
-    precision: str
-    backend: str
-    num_devices: int = 1  # that share every batch; divides the width
-
-    @property
-    def key(self) -> tuple:
-        """Hashable, and equal for equal programs; kinds are told apart by name and model."""
-        parts = [getattr(self, part.name) for part in fields(self) if part.name != "kind"]
-        return self.kind.name, self.kind.build, *parts
-
-    @property
-    def is_cpu(self) -> bool:
-        """Loops may end when the data says so; elsewhere each turn would wait for the host."""
-        return self.backend == "cpu"
-
-    @property
-    def micro_batch(self) -> int:
-        """Clients trained side by side on a device: the largest divisor of its share of the width
-        up to the kind's choice."""
-        share = self.width // self.num_devices
-        default = share if self.is_cpu else MICRO_BATCH
-        most = min(share, self.kind.micro_batch.get(self.backend, default))
-        return next(size for size in range(most, 0, -1) if share % size == 0)
-
-    @property
-    def groups_at_once(self) -> int:
-        """Micro-batches between two looks at how many are in use."""
-        num_groups = self.width // (self.micro_batch * self.num_devices)
-        return 1 if self.is_cpu else -(-num_groups // MOST_LOOKS)
-
-    @property
-    def ticks(self) -> int:
-        """Most ticks of a step."""
-        return self.width if self.is_cpu else TICKS
-
-    @property
-    def rounds_at_once(self) -> int:
-        """K: rounds that close side by side in a tick."""
-        return 1 if self.is_cpu else min(ROUNDS_AT_ONCE, self.micro_batch)
-
-    def tests(self, num_tests: int) -> ScoreShape:
-        """How a test set of so many examples is gone through."""
-        if self.is_cpu:
-            return ScoreShape(num_tests, min(self.kind.test_chunk, num_tests), 1)
-        chunk = min(TEST_CHUNK, num_tests)
-        micro = self.kind.micro_batch.get(self.backend, MICRO_BATCH)
-        most = 4 * micro * self.work.batch_size // chunk  # four times as many, without gradients
-        return ScoreShape(num_tests, chunk, min(max(most, 1), TESTED_AT_ONCE))
-
-    @property
-    def matmul_precision(self) -> str:
-        """JAX's name of the precision of products."""
-        return "highest" if self.precision == "float64" else self.precision
-
-    @property
-    def dtype(self) -> jnp.dtype:
-        """The type of models and updates."""
-        return jnp.dtype("float64" if self.precision == "float64" else "float32")
 
 
 class Engine:

@@ -14,8 +14,8 @@ from ..config.work import LocalWork
 from ..data.shapes import Data
 from ..data.task_data import TaskData
 from ..tasks.base import Task
-from .engine import EngineSpec
 from .flops import inner_programs
+from .spec import EngineSpec
 
 COMPILER_BYTES = 120 * 2**20  # of a process on a CPU, at its first compilation
 EQUATION_BYTES = 360_000  # of compiling a pool's programs on a CPU, by equation of a training step

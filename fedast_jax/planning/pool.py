@@ -13,7 +13,7 @@ from ..algorithms.log import EventLog
 from ..clients.holdings import draw_holdings
 from ..config.settings import TaskConfig
 from ..data.task_data import Clients, TaskData
-from ..engine.engine import EngineSpec
+from ..engine.spec import EngineSpec
 from .pack import LaneColumns, Shapes
 from .schedule import FreeRows, LaneRows, LaneWork, Schedule, schedule
 

@@ -15,8 +15,9 @@ import numpy as np
 
 from ..config.work import LocalWork
 from ..data.shapes import Data
-from ..engine.engine import Engine, EngineSpec, PoolArrays
+from ..engine.engine import Engine, PoolArrays
 from ..engine.flops import gemm_peak, step_flops
+from ..engine.spec import EngineSpec
 from ..planning.pack import LaneColumns, Program, Shapes, pack
 from ..planning.schedule import Schedule
 from ..tasks import Kind, Shape, get_kind

@@ -12,8 +12,8 @@ from ..config.errors import ConfigError
 from ..config.settings import Config
 from ..data.pooled_data import PooledData
 from ..data.task_data import TaskData
-from ..engine.engine import EngineSpec
 from ..engine.flops import step_flops
+from ..engine.spec import EngineSpec
 from ..planning.pool import LanePool
 from .driver import Driver
 from .executor import Executor
