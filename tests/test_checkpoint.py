@@ -114,7 +114,7 @@ def test_another_format_is_refused(store, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "FORMAT", 99)
         store.write(CONTENT)
-    with pytest.raises(ResumeError, match=r"has format 99, this version reads 1; resume with"):
+    with pytest.raises(ResumeError, match=r"has format 99, this version reads 2; resume with"):
         again(store).newest()
 
 
