@@ -21,4 +21,4 @@ def test_the_engine_keeps_to_its_signatures():
 
 def test_types_that_are_mixed_by_accident_are_an_error():
     with pytest.raises(TypePromotionError):
-        jnp.ones(2, jnp.int32) + jnp.ones(2, jnp.float32)
+        jnp.add(jnp.ones(2, jnp.int32), jnp.ones(2, jnp.float32))

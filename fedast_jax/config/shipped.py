@@ -13,7 +13,7 @@ from .settings import Config
 from .toml import apply_overrides, load_table
 from .words import show
 
-LONGEST_PATH = 200  # characters of it in a message
+LONGEST_PATH = 140  # characters of it in a message
 
 Source = str | Path | Mapping[str, Any] | Config
 """The name of a shipped configuration, a TOML file, a nested table of settings, or a Config."""
