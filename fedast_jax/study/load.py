@@ -27,7 +27,8 @@ def load_result(folder: str | Path) -> Result:
     if content.is_study:
         raise RecordError(f"{str(folder)!r} holds a study of several runs: read it by load_study")
     (recorded,) = content.study.results
-    return _result(content, recorded, _requests(content.path), _models(content.path))
+    requests, models = _requests(content.path), _models(content.path)
+    return _result(recorded, requests, models, content.manifest)
 
 
 def load_study(folder: str | Path) -> Study:
@@ -39,22 +40,38 @@ def load_study(folder: str | Path) -> Study:
     content = read_folder(Path(folder))
     if not content.is_study:
         raise RecordError(f"{str(folder)!r} holds a single run: read it by load_result")
-    results = [_result(content, recorded, None, None) for recorded in content.study.results]
+    recorded = content.study.results
+    manifests = _manifests(content, len(recorded))
+    results = [
+        _result(one, None, None, manifest)
+        for one, manifest in zip(recorded, manifests, strict=True)
+    ]
     table = dict(content.study.table)
     return Study(table, make_variants(table), results)
 
 
+def _manifests(content: Folder, num_results: int) -> list[dict[str, Any]]:
+    """Each result's own: it shares all but its arrivals with the others."""
+    whole = dict(content.manifest)
+    arrivals = whole.pop("arrivals_by_configuration", None)
+    if not isinstance(arrivals, list) or len(arrivals) != num_results:
+        raise RecordError(
+            f"{str(content.path / 'manifest.json')!r} needs arrivals_by_configuration, "
+            f"{num_results} numbers; an older version may have written it: "
+            "`fedast show` reads that"
+        )
+    return [whole | {"counts": whole["counts"] | {"arrivals": count}} for count in arrivals]
+
+
 def _result(
-    content: Folder,
     recorded: Recorded,
     requests: pd.DataFrame | None,
     models: Mapping[str, np.ndarray] | None,
+    manifest: dict[str, Any],
 ) -> Result:
     config = make_config(_without_nothing(recorded.config.table))
     changes = recorded.allocations()
-    return Result(
-        config, recorded.evaluations, recorded.lanes, changes, requests, models, content.manifest
-    )
+    return Result(config, recorded.evaluations, recorded.lanes, changes, requests, models, manifest)
 
 
 def _without_nothing(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -75,8 +75,9 @@ class Study(ShownStudy):
     def manifest(self) -> dict[str, Any]:
         """What the study was made with and what it cost, all its configurations together."""
         manifests = [result.manifest() for result in self.results]
-        arrivals = sum(manifest["counts"]["arrivals"] for manifest in manifests)
-        return manifests[0] | {"counts": manifests[0]["counts"] | {"arrivals": arrivals}}
+        arrivals = [manifest["counts"]["arrivals"] for manifest in manifests]
+        counts = manifests[0]["counts"] | {"arrivals": sum(arrivals)}
+        return manifests[0] | {"counts": counts, "arrivals_by_configuration": arrivals}
 
 
 def compare(
