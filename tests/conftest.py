@@ -32,7 +32,7 @@ from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Contents, Executor, Score, UsedRows
 from fedast_jax.run.replicate import Arm, Replicate
 from fedast_jax.run.resolve import ResolvedTask, make_config, resolve
-from fedast_jax.tasks import Defaults, Kind, Shape, Task, classification, register
+from fedast_jax.tasks import Defaults, Kind, Shape, TaskFunctions, classification, register
 from fedast_jax.tasks.digits import NORMALISE
 from fedast_jax.tasks.nn.layers import Dense
 
@@ -65,17 +65,17 @@ class Perceptron(nn.Module):
         return nn.tanh(logits) if self.has_tanh_on_logits else logits
 
 
-def build_softmax(shape: Shape) -> Task:
+def build_softmax(shape: Shape) -> TaskFunctions:
     """650 numbers for the digits' shape."""
     return classification(Perceptron(0, shape.num_classes), shape, NORMALISE)
 
 
-def build_tanh(shape: Shape) -> Task:
+def build_tanh(shape: Shape) -> TaskFunctions:
     """Eight hidden units."""
     return classification(Perceptron(8, shape.num_classes), shape, NORMALISE)
 
 
-def build_authors_tanh(shape: Shape) -> Task:
+def build_authors_tanh(shape: Shape) -> TaskFunctions:
     """What stands for a model that the authors have otherwise."""
     return classification(Perceptron(8, shape.num_classes, True), shape, NORMALISE)
 

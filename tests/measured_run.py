@@ -19,12 +19,12 @@ import psutil
 import fedast_jax as fx
 from fedast_jax.run.checkpoint import Checkpoints
 from fedast_jax.run.resolve import make_config
-from fedast_jax.tasks import Defaults, Kind, Shape, Task, classification, register
+from fedast_jax.tasks import Defaults, Kind, Shape, TaskFunctions, classification, register
 from fedast_jax.tasks.digits import NORMALISE
 from fedast_jax.tasks.mnist import MLP
 
 
-def build_wide(shape: Shape) -> Task:
+def build_wide(shape: Shape) -> TaskFunctions:
     """A perceptron with two hidden layers of 2000 units."""
     return classification(MLP((2000, 2000, shape.num_classes)), shape, NORMALISE)
 

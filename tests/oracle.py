@@ -28,7 +28,7 @@ from fedast_jax.config.work import LocalWork
 from fedast_jax.data.task_data import Clients, TaskData
 from fedast_jax.engine.engine import INITIAL_MODEL, request_key
 from fedast_jax.engine.local_train import AUGMENT, batch_samples
-from fedast_jax.tasks import Task, get_kind
+from fedast_jax.tasks import TaskFunctions, get_kind
 
 Model = Any
 Update = Any
@@ -968,7 +968,7 @@ def load_data(kind: str) -> TaskData:
 
 
 @cache
-def built_task(kind: str, fidelity: Fidelity = "paper") -> Task:
+def built_task(kind: str, fidelity: Fidelity = "paper") -> TaskFunctions:
     """The functions of a kind."""
     found = get_kind(kind)
     build = (fidelity == "authors" and found.authors_build) or found.build

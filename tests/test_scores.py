@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from fedast_jax.engine.scores import ScoreShape, score_rows
-from fedast_jax.tasks import Task
+from fedast_jax.tasks import TaskFunctions
 
 DATA = np.random.default_rng(0).normal(size=70)
 ROWS = np.random.default_rng(1).normal(size=(9, 1))
-TASK = Task(
+TASK = TaskFunctions(
     init=lambda key: jnp.zeros(1),
     take=lambda data, index, key: jnp.asarray(data)[index],
     loss=lambda params, batch: batch.mean(),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from fedast_jax.tasks import TASKS, Defaults, Kind, Shape, Task, get_kind, register
+from fedast_jax.tasks import TASKS, Defaults, Kind, Shape, TaskFunctions, get_kind, register
 from fedast_jax.tasks.classification import first_largest
 
 SHAPES = {
@@ -57,7 +57,7 @@ class Computed(NamedTuple):
 
 
 @cache
-def task_of(name: str) -> Task:
+def task_of(name: str) -> TaskFunctions:
     return TASKS[name].build(shape_of(name))
 
 

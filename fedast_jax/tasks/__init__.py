@@ -10,7 +10,7 @@ from .base import Batch as Batch
 from .base import Defaults as Defaults
 from .base import Kind as Kind
 from .base import Params as Params
-from .base import Task as Task
+from .base import TaskFunctions as TaskFunctions
 from .classification import Normalise as Normalise
 from .classification import classification as classification
 from .next_symbol import next_symbol as next_symbol

@@ -17,7 +17,7 @@ Params = Any  # a tree of float arrays: the model
 Batch = Any  # what one step of training or testing sees
 
 
-class Task(NamedTuple):
+class TaskFunctions(NamedTuple):
     """The pure functions that the engine needs of one task."""
 
     init: Callable[[jax.Array], Params]
@@ -65,7 +65,7 @@ class Kind:
 
     name: str
     dataset: str | None  # the data set's name; None where the user must give it
-    build: Callable[[Shape], Task]
+    build: Callable[[Shape], TaskFunctions]
     defaults: Defaults
     micro_batch: Mapping[str, int] = field(default_factory=dict)
     """Clients trained side by side, by backend ("cpu", "gpu", "tpu"); absent: the whole batch."""
@@ -74,7 +74,7 @@ class Kind:
     """``(name of the data set, test_samples) -> data``."""
     random_data: Callable[[Shape, int], Data] = random_images
     """``(shape, number of examples) -> training data`` without any meaning, for measurements."""
-    authors_build: Callable[[Shape], Task] | None = None
+    authors_build: Callable[[Shape], TaskFunctions] | None = None
     """Instead of ``build`` where the authors' code is followed and its model differs."""
 
     def load_for(self, settings: TaskConfig) -> TaskData:
