@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from .config.errors import ConfigError as ConfigError
     from .config.errors import ResumeError as ResumeError
     from .config.settings import Config as Config
+    from .data.divisions import by_label as by_label
+    from .data.divisions import dirichlet as dirichlet
+    from .data.divisions import iid as iid
+    from .data.divisions import shards as shards
     from .data.errors import DataError as DataError
     from .results.records import PlanReport as PlanReport
     from .results.result import Result as Result
@@ -41,22 +45,32 @@ if TYPE_CHECKING:
     from .study.study import Study as Study
     from .study.study import compare as compare
     from .study.study import sweep as sweep
+    from .tasks import Metric as Metric
+    from .tasks import Task as Task
+    from .tasks import register_task as register_task
 
 _HOMES = {
     "Checkpoints": "run.checkpoint",
     "Config": "config.settings",
     "ConfigError": "config.errors",
     "DataError": "data.errors",
+    "Metric": "tasks.judging",
     "PlanReport": "results.records",
     "Result": "results.result",
     "ResumeError": "config.errors",
     "Study": "study.study",
+    "Task": "tasks.own",
+    "by_label": "data.divisions",
     "compare": "study.study",
+    "dirichlet": "data.divisions",
+    "iid": "data.divisions",
     "load_config": "run.resolve",
     "load_result": "study.load",
     "load_study": "study.load",
     "make_config": "run.resolve",
     "plan": "run.plan",
+    "register_task": "tasks",
+    "shards": "data.divisions",
     "simulate": "run.simulate",
     "simulate_together": "run.simulate",
     "sweep": "study.study",

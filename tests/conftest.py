@@ -32,7 +32,7 @@ from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Contents, Executor, Score, UsedRows
 from fedast_jax.run.replicate import Arm, Replicate
 from fedast_jax.run.resolve import ResolvedTask, make_config, resolve
-from fedast_jax.tasks import Defaults, Kind, Shape, TaskFunctions, classification, register
+from fedast_jax.tasks import Defaults, Kind, Shape, TaskFunctions, classification, register_task
 from fedast_jax.tasks.digits import NORMALISE
 from fedast_jax.tasks.nn.layers import Dense
 
@@ -80,7 +80,8 @@ def build_authors_tanh(shape: Shape) -> TaskFunctions:
     return classification(Perceptron(8, shape.num_classes, True), shape, NORMALISE)
 
 
-register(
+register_task(
+    "softmax",
     Kind(
         "softmax",
         "digits",
@@ -99,9 +100,10 @@ register(
             buffer_size=2,
         ),
         test_chunk=200,
-    )
+    ),
 )
-register(
+register_task(
+    "tanh",
     Kind(
         "tanh",
         "digits",
@@ -123,7 +125,7 @@ register(
         micro_batch={"cpu": 2},
         test_chunk=1000,
         authors_build=build_authors_tanh,
-    )
+    ),
 )
 
 

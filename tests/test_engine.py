@@ -342,7 +342,7 @@ def test_evaluation_counts_every_test_image_once():
     model = engine.unflatten(pool.versions[0])
     everything = engine.task.take(test, jnp.arange(data.num_tests), None)
     correct, loss = engine.task.score(model, everything)
-    np.testing.assert_array_equal(scores.correct, [correct.sum(), correct.sum(), 0])
+    np.testing.assert_array_equal(scores.metric, [correct.sum(), correct.sum(), 0])
     total = float(loss.sum())
     np.testing.assert_allclose(scores.loss, [total, total, 0.0], rtol=1e-5)
 

@@ -29,6 +29,6 @@ def test_each_version_meets_every_example_once():
                 TASK, shape, lambda row: jnp.asarray(ROWS)[row], rows, jnp.int32(7), DATA
             )
             tested = ROWS[np.asarray(rows[:7])]
-            assert scores.correct.tolist() == [*(tested < DATA).sum(axis=1), 0, 0]
+            assert scores.metric.tolist() == [*(tested < DATA).sum(axis=1), 0, 0]
             loss = [*((DATA - tested) ** 2).sum(axis=1), 0, 0]
             np.testing.assert_allclose(scores.loss, loss, rtol=1e-12)

@@ -79,6 +79,7 @@ class Config(Table):
         if not isinstance(table, Mapping) or not isinstance(table.get("tasks"), Mapping):
             return check(table)
         config = check(registries(known).complete(table))
+        config.model_fields_set.intersection_update(table)
         for name, task in table["tasks"].items():
             if isinstance(task, Mapping):
                 config.tasks[name].model_fields_set.intersection_update(task)
@@ -87,13 +88,13 @@ class Config(Table):
     @field_validator("name", mode="after")
     @classmethod
     def _check_name(cls, name: str) -> str:
-        _check_names([name])
+        check_names([name])
         return name
 
     @field_validator("tasks", mode="after")
     @classmethod
     def _check_task_names(cls, tasks: dict[str, TaskConfig]) -> dict[str, TaskConfig]:
-        _check_names(tasks)
+        check_names(tasks)
         _check_copies(tasks)
         return tasks
 
@@ -202,7 +203,7 @@ class Config(Table):
         return tomli_w.dumps(self.to_dict())
 
 
-def _check_names(names: Iterable[str]) -> None:
+def check_names(names: Iterable[str]) -> None:
     """Raise ValueError where one is none."""
     for name in names:
         if not NAME.fullmatch(name):

@@ -23,10 +23,12 @@ from .bounds import (
     Share,
     Tasks,
     Time,
+    Value,
     Wait,
     Width,
 )
 from .choices import Precision, ServerOptimizer
+from .goal import ACCURACY, Goal, Word
 from .grid import check_grid, flat_keys
 from .work import LocalWork
 
@@ -144,6 +146,9 @@ class TaskConfig(Table):
     num_active: Requests  # R_m: requests of the task in flight
     buffer_size: Requests  # b_m: updates in one aggregation
     target_accuracy: Share | Literal["none"] = "none"
+    metric: str | None = None  # what tests measure, as the kind has it; None: accuracy
+    metric_goal: Word | None = None  # which side of a target of that metric is the good one
+    target_metric: Value | Literal["none"] | None = None  # instead of target_accuracy
     max_rounds: Events | None = None  # T_m
     test_every: Events  # rounds between two tests
     client_lr: Rate  # eta_c
@@ -167,6 +172,7 @@ class TaskConfig(Table):
             )
         if (self.local_epochs is None) == (self.local_steps is None):
             raise ValueError("give either local_epochs or local_steps, not both and not neither")
+        self._check_target()
         registries(known).check_task(self)
         if self.local_epochs and self._batch > (self.samples_per_client or 0):
             raise ValueError(
@@ -180,6 +186,19 @@ class TaskConfig(Table):
             )
         return self
 
+    def _check_target(self) -> None:
+        """It is one of what tests measure."""
+        if self.metric is None and self.target_metric is not None:
+            raise ValueError(
+                f"target_metric is for kinds with a metric of their own; {self.kind!r} is judged "
+                f"by its accuracy: give target_accuracy"
+            )
+        if self.metric is not None and self.target_accuracy != "none":
+            raise ValueError(
+                f"kind {self.kind!r} is judged by its {self.metric}, not by its accuracy: give "
+                f"target_metric"
+            )
+
     @property
     def _batch(self) -> int:
         if self.batch_size != "all":
@@ -189,8 +208,14 @@ class TaskConfig(Table):
 
     @property
     def target(self) -> float | None:
-        """The target accuracy as a number, or None where the task has none."""
-        return None if self.target_accuracy == "none" else self.target_accuracy
+        """What tests must reach, as a number, or None where the task has no target."""
+        target = self.target_accuracy if self.metric is None else self.target_metric
+        return None if target == "none" else target
+
+    @property
+    def goal(self) -> Goal:
+        """What tests measure, and which way is better."""
+        return Goal(self.metric or ACCURACY, self.metric_goal or "at least")
 
     @property
     def work(self) -> LocalWork:

@@ -17,7 +17,7 @@ from .local_train import side_by_side
 class Scores(NamedTuple):
     """Totals over the test set, per tested row."""
 
-    correct: jax.Array
+    metric: jax.Array  # the number of correct examples, where the task has no other
     loss: jax.Array
 
 

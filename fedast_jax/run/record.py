@@ -16,7 +16,7 @@ _EVALUATIONS = {
     "round": np.int64,
     "time": np.float64,
     "arrivals": np.int64,
-    "accuracy": np.float64,
+    "metric": np.float64,
     "loss": np.float64,
 }
 
@@ -70,6 +70,7 @@ def _lane(replicate: Replicate, task: int, keep_requests: bool) -> LaneRecord:
     rounds = timeline.rounds[task]
     return LaneRecord(
         task=name,
+        metric=replicate.lanes[task].settings.metric,
         num_arrived=len(rounds.arrived),
         arrived=np.array(rounds.arrived if keep_requests else [], np.int64),
         round_end=np.array(rounds.end, np.int64),

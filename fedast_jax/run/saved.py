@@ -12,6 +12,7 @@ import jax
 from ..config.errors import ResumeError
 from ..config.settings import Config
 from ..config.versions import package_version
+from ..tasks import get_kind
 from .checkpoint import Checkpoints
 from .driver import Driver
 from .sizing import PoolNeeds, Sizing
@@ -28,6 +29,7 @@ class SavedRun(NamedTuple):
     wall_seconds: float  # so far
     machine: dict[str, str]
     traces: dict[str, str]  # check sums of the recorded durations
+    data: dict[str, str]  # and of what own tasks train on
     driver: Mapping[str, Any]  # of ``snapshot.snapshot_of``
 
     @classmethod
@@ -41,6 +43,7 @@ class SavedRun(NamedTuple):
             "wall_seconds": wall_seconds,
             "machine": _machine(),
             "traces": _traces([arm.config for arm in driver.arms]),
+            "data": digests([arm.config for arm in driver.arms]),
             "driver": snapshot_of(driver),
         }
 
@@ -61,6 +64,7 @@ class SavedRun(NamedTuple):
         saved = cls(**{**content, "sizing": sizing})
         saved._check(checkpoints, [config.to_dict() for config in configs], keeps)
         saved._check_traces(configs)
+        check_digests(saved.data, configs)
         return saved
 
     def _check(
@@ -93,6 +97,22 @@ class SavedRun(NamedTuple):
 def _traces(configs: Sequence[Config]) -> dict[str, str]:
     paths = {config.delays.trace for config in configs if config.delays.trace}
     return {path: sha256(Path(path).read_bytes()).hexdigest() for path in sorted(paths)}
+
+
+def digests(configs: Sequence[Config]) -> dict[str, str]:
+    """Of the own tasks by their kinds: equal for equal data, clients and shapes of models."""
+    kinds = {task.kind: get_kind(task.kind) for one in configs for task in one.tasks.values()}
+    return {name: kind.digest() for name, kind in sorted(kinds.items()) if kind.digest}
+
+
+def check_digests(began_with: Mapping[str, str], configs: Sequence[Config]) -> None:
+    """Raise ResumeError where an own task is not the one that a run began with."""
+    for name, present in digests(configs).items():
+        if began_with.get(name) != present:
+            raise ResumeError(
+                f"the data, the clients or the model of the task kind {name!r} are not those that "
+                f"the run began with: register it as it was, or start a new run"
+            )
 
 
 def _machine() -> dict[str, str]:
