@@ -86,7 +86,8 @@ def _finish_ray(work: WorkFolder, stop: Stop, place: None = None) -> None:
     """As ``_finish_study``, on a Ray cluster."""
     console, tasks = Console(), RayTasks(**work.job.options["tasks"])
     say = partial(print, file=sys.stderr)
-    study = _run_study(work, stop, simulate=partial(tasks.simulate_together, say=say))
+    way = partial(tasks.simulate_together, say=say, imports=work.job.imports)
+    study = _run_study(work, stop, simulate=way)
     _end(study.results, _save_study(study, work, console), stop, console)
 
 

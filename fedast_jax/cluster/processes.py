@@ -24,6 +24,7 @@ from ..results.result import Result
 from ..run.checkpoint import Damaged
 from ..run.options import RunOptions
 from ..run.replicate import jobs_of
+from ..run.saved import digests
 from .address import Address
 from .errors import ClusterError
 from .roll_call import Card, Company, call_roll
@@ -156,5 +157,5 @@ def _versions() -> dict[str, str]:
 
 def _digest(configs: Sequence[Config], keeps: dict[str, bool]) -> str:
     """Equal for equal runs."""
-    text = json.dumps([[config.to_dict() for config in configs], keeps])
+    text = json.dumps([[config.to_dict() for config in configs], keeps, digests(configs)])
     return hashlib.sha256(text.encode()).hexdigest()[:12]

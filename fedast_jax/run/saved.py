@@ -107,7 +107,12 @@ def digests(configs: Sequence[Config]) -> dict[str, str]:
 
 def check_digests(began_with: Mapping[str, str], configs: Sequence[Config]) -> None:
     """Raise ResumeError where an own task is not the one that a run began with."""
-    for name, present in digests(configs).items():
+    compare_digests(began_with, digests(configs))
+
+
+def compare_digests(began_with: Mapping[str, str], here: Mapping[str, str]) -> None:
+    """Raise ResumeError where digests of own tasks differ, with the kind."""
+    for name, present in here.items():
         if began_with.get(name) != present:
             raise ResumeError(
                 f"the data, the clients or the model of the task kind {name!r} are not those that "
