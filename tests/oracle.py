@@ -102,7 +102,7 @@ class Learner(Protocol):
         ...
 
     def score(self, task: int, model: Model) -> tuple[float, float]:
-        """Accuracy and loss on the test set."""
+        """Accuracy (or the task's own metric) and loss on the test set."""
         ...
 
     def spread(self, updates: list[Update]) -> float:
@@ -168,14 +168,16 @@ class OneReplicate:
 
     def test(self, task: TaskState) -> bool:
         """Whether the target is met."""
-        accuracy, loss = self.learner.score(task.index, task.versions[-1])
-        self.evaluations.append(
-            (task.name, task.round, self.now, self.num_arrivals, accuracy, loss)
-        )
+        metric, loss = self.learner.score(task.index, task.versions[-1])
+        self.evaluations.append((task.name, task.round, self.now, self.num_arrivals, metric, loss))
         if not math.isfinite(loss):
             self.end_reason = "diverged"
             return False
-        is_met = task.settings.target is not None and accuracy >= task.settings.target
+        target, is_met = task.settings.target, False
+        if target is not None and task.settings.metric_goal == "at most":
+            is_met = metric <= target
+        elif target is not None:
+            is_met = metric >= target
         if is_met:
             self.target_times[task.name] = self.now
         return is_met

@@ -112,7 +112,7 @@ def run(
         job = _study_job(table, wanted)
     else:
         job = Job("run", [settings], {"save": wanted})
-    _begin(job._replace(imports=imports or []), out, place)
+    _begin(job._replace(imports=tuple(imports or ())), out, place)
 
 
 @app.command()
@@ -154,7 +154,7 @@ def compare(
         raise ConfigError("nothing to compare: name algorithms, --algorithms fedast,sync_st")
     place = _place(coordinator, num_processes, process_id)
     job = _study_job(table, _extras(extras))
-    _begin(job._replace(imports=imports or []), out, place)
+    _begin(job._replace(imports=tuple(imports or ())), out, place)
 
 
 @app.command()
@@ -203,7 +203,7 @@ def sweep(
         _forecast(table)
         return
     place, wanted = _place(coordinator, num_processes, process_id), _extras(extras)
-    job = _study_job(table, wanted)._replace(imports=imports or [])
+    job = _study_job(table, wanted)._replace(imports=tuple(imports or ()))
     if ray is None:
         _begin(job, out, place)
     elif place is None:

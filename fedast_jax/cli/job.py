@@ -60,8 +60,8 @@ class Job(NamedTuple):
         _check_options(content["command"], content["options"])
         _import(content["imports"])
         configs = [_config(number, table) for number, table in enumerate(content["configs"])]
-        parts = (content[key] for key in ("options", "table", "imports"))
-        job = cls(content["command"], configs, *parts)
+        imports = tuple(content["imports"])
+        job = cls(content["command"], configs, content["options"], content["table"], imports)
         _check_configs(job)
         return job
 

@@ -69,10 +69,10 @@ def best_setting(points: Sequence[Point], results: Sequence[Measured]) -> dict[s
     these the best mean accuracy (or other metric) at its end.
 
     Returns:
-        ``setting``, ``criterion`` ("time", "accuracy" or another metric's name, None where tasks
-        are judged by different ones), ``mean`` with ``low`` and ``high`` of
-        its 95% interval over the seeds, ``num_seeds``, and ``reason`` where there is no interval;
-        None where nothing has ended.
+        ``setting``, ``criterion`` ("time", "accuracy" or another metric's name), ``mean`` with
+        ``low`` and ``high`` of its 95% interval over the seeds, ``num_seeds``, and ``reason`` where
+        there is no interval; None where nothing has ended, or no target was met and tasks are
+        judged by different metrics.
     """
     tables = [overall(result) for result in results]
     goal = shared_goal(results[0].config)
@@ -86,12 +86,14 @@ def best_setting(points: Sequence[Point], results: Sequence[Measured]) -> dict[s
         return None
     table = tables[ranks[0][1]]
     column = "time" if table.time.notna().any() else "metric"
+    if column == "metric" and goal is None:
+        return None
     values = np.asarray(table[column].dropna(), np.float64)
     low, high = mean_interval(values)
     which = "that meet the targets" if column == "time" else "that did not diverge"
     return {
         "setting": points[ranks[0][1]],
-        "criterion": "time" if column == "time" else goal.metric if goal else None,
+        "criterion": "time" if goal is None or column == "time" else goal.metric,
         "mean": float(values.mean()) if len(values) else None,
         "low": low,
         "high": high,

@@ -44,7 +44,7 @@ class RecordedTarget(NamedTuple):
     """Of a task's settings what figures show."""
 
     target: float | None
-    goal: Goal
+    goal: Goal = Goal()
 
 
 class RecordedTask(NamedTuple):

@@ -61,10 +61,10 @@ def _best_line(method: str, best: dict[str, Any]) -> str:
     return f"best of {method}: {setting}: {what} {mean} ({reason})"
 
 
-def _criterion(name: str | None) -> tuple[str, Callable[[float], str]]:
+def _criterion(name: str) -> tuple[str, Callable[[float], str]]:
     """What the best setting is best in, and how its values are shown."""
     if name == "time":
         return "time to all targets", "{:.1f}".format
     if name == ACCURACY:
         return ACCURACY, lambda share: f"{100 * share:.1f}"
-    return name or "mean over different metrics", "{:.4g}".format
+    return name, "{:.4g}".format

@@ -193,16 +193,16 @@ class Task:
                 raise ConfigError(
                     f"a task has no setting {show(name)}; {did_you_mean(name, known)}"
                 )
-        try:
-            settings = self.kind("own").settings_for({}, {})
-            TaskConfig.model_validate({"kind": "own", **settings})
-        except ValidationError as error:
-            raise ConfigError(explain(error, {"": TaskConfig})) from None
         if "local_epochs" in self.settings and self.division.given is not None:
             raise ConfigError(
                 "local_epochs has no meaning where clients hold different numbers of samples: give "
                 "local_steps"
             )
+        try:
+            settings = self.kind("own").settings_for({}, {})
+            TaskConfig.model_validate({"kind": "own", **settings})
+        except ValidationError as error:
+            raise ConfigError(explain(error, {"": TaskConfig})) from None
 
 
 class Judged(NamedTuple):
