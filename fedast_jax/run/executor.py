@@ -152,10 +152,20 @@ class _Loaded:
 class Device:
     """Runs programs on the pools' devices; one compilation per pool."""
 
-    def __init__(self, is_stopped: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        is_stopped: Callable[[], bool] = lambda: False,
+        make_engine: Callable[[EngineSpec], Engine] = Engine,
+    ) -> None:
+        """Compile nothing yet.
+
+        Args:
+            is_stopped: asked between calls of the device; True raises ``Interrupted``.
+            make_engine: called once for each pool; may hand out an engine that is in use already.
+        """
         self.seconds = Seconds()
         self.temp_bytes: int | None = None
-        self._is_stopped = is_stopped
+        self._is_stopped, self._make_engine = is_stopped, make_engine
         self._loaded: dict[int, _Loaded] = {}
 
     def admit(self, pool: LanePool, lane: Lane, row: int) -> None:
@@ -269,7 +279,7 @@ class Device:
     def _load(self, pool: LanePool) -> _Loaded:
         loaded = self._loaded.get(id(pool))
         if loaded is None:
-            engine = _engine_of(pool.spec)
+            engine = _engine_of(pool.spec, self._make_engine)
             data = jax.device_put(pool.data.on_device, engine.everywhere)
             loaded = _Loaded(engine, engine.empty_pool(*pool.capacity), pool.capacity, data)
             self._loaded[id(pool)] = loaded
@@ -300,15 +310,15 @@ def _grow(loaded: _Loaded, capacity: tuple[int, int]) -> None:
     loaded.capacity, loaded.run, loaded.evaluate = capacity, None, None
 
 
-def _engine_of(spec: EngineSpec) -> Engine:
+def _engine_of(spec: EngineSpec, make: Callable[[EngineSpec], Engine]) -> Engine:
     """The compiled functions of a pool; those of an own task are kept with it, run after run."""
     kept = spec.kind.engines
     if kept is None:
-        return Engine(spec)
+        return make(spec)
     if spec.key not in kept:
         if len(kept) == MOST_ENGINES:
             del kept[next(iter(kept))]
-        kept[spec.key] = Engine(spec)
+        kept[spec.key] = make(spec)
     return kept[spec.key]
 
 
