@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from .config.errors import ConfigError as ConfigError
     from .config.errors import ResumeError as ResumeError
     from .config.settings import Config as Config
-    from .data.divisions import by_label as by_label
-    from .data.divisions import dirichlet as dirichlet
-    from .data.divisions import iid as iid
-    from .data.divisions import shards as shards
+    from .data.divide import by_label as by_label
+    from .data.divide import dirichlet as dirichlet
+    from .data.divide import iid as iid
+    from .data.divide import shards as shards
     from .data.errors import DataError as DataError
     from .results.records import PlanReport as PlanReport
     from .results.result import Result as Result
@@ -60,17 +60,17 @@ _HOMES = {
     "ResumeError": "config.errors",
     "Study": "study.study",
     "Task": "tasks.own",
-    "by_label": "data.divisions",
+    "by_label": "data.divide",
     "compare": "study.study",
-    "dirichlet": "data.divisions",
-    "iid": "data.divisions",
+    "dirichlet": "data.divide",
+    "iid": "data.divide",
     "load_config": "run.resolve",
     "load_result": "study.load",
     "load_study": "study.load",
     "make_config": "run.resolve",
     "plan": "run.plan",
     "register_task": "tasks",
-    "shards": "data.divisions",
+    "shards": "data.divide",
     "simulate": "run.simulate",
     "simulate_together": "run.simulate",
     "sweep": "study.study",

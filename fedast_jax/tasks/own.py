@@ -20,7 +20,8 @@ from ..config.tables import TaskConfig
 from ..config.words import explain, show
 from ..data.array_data import ArrayData, Arrays, check_alike, check_arrays, digest
 from ..data.dataset import check_labels, show_shape
-from ..data.divisions import Division, given
+from ..data.divide import given
+from ..data.divisions import Division
 from ..data.shapes import Data, Shape
 from .base import Defaults, Kind, Params, TaskFunctions
 from .judging import (
