@@ -4,9 +4,12 @@ The work is described in peers.py: the same model, data, clients, steps and test
 are Flower's own random ones.  Flower is used as its guide on simulations says: Ray's backend with
 one core for each client and nothing else limited, so that as many clients train at once as there
 are cores, each in a worker that has the data in memory and one thread; `FedAvg` without tests on
-the clients; PyTorch's fused SGD.  Where there are several seeds there is a second arrangement: a
-simulation on one core for each, as many at once as there are cores.  Telemetry is off.
-`run_simulation` runs the program that `flwr run` runs, without the server process around it.
+the clients; PyTorch's fused SGD.  Its server looks through all nodes ten times a second, which with
+1000 of them takes most of a core; so there is a second arrangement with 96 nodes, each of which is
+told in every round which client it is (the cohorts are fedast_jax's then).  Where there are several
+seeds there is a third: the second on one core for each seed, as many at once as there are cores.
+Telemetry is off.  `run_simulation` runs the program that `flwr run` runs, without the server
+process around it.
 
 Hardware: any CPU; MNIST in FEDAST_DATA_DIR or fetched by `fedast data prepare mnist`.  Flower wants
 an environment of its own, since it asks for one certain version of Ray:
@@ -33,10 +36,17 @@ def ways(python: str, folder: Path) -> list[Way]:
     def together(seeds: Sequence[int]) -> list[list[str]]:
         return [[*command, "--cores", str(cores), "--seeds", *map(str, seeds)]]
 
-    def apart(seeds: Sequence[int]) -> list[list[str]]:
-        return seeds_at_once(command, seeds, cores)
+    def few(seeds: Sequence[int]) -> list[list[str]]:
+        return [[*one, "--few-nodes"] for one in together(seeds)]
 
-    return [Way("Flower, a core for each client", together), Way("Flower, a core a seed", apart)]
+    def apart(seeds: Sequence[int]) -> list[list[str]]:
+        return seeds_at_once([*command, "--few-nodes"], seeds, cores)
+
+    return [
+        Way("Flower, a node for each client", together),
+        Way("Flower, a node for each client of a round", few),
+        Way("Flower, the same, a core for each seed", apart, 2),
+    ]
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def ways(python: str, folder: Path) -> list[Way]:
     return [
         Way("pfl, one process, threads", threads),
         Way("pfl, torchrun", processes),
-        Way("pfl, a core for each seed", apart),
+        Way("pfl, a core for each seed", apart, 2),
     ]
 
 

@@ -9,8 +9,9 @@ import importlib.metadata
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import torch
-from flwr.app import ArrayRecord, Context, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg
@@ -38,12 +39,13 @@ def local_train(model: MLP, work: Work, rows: torch.Tensor) -> int:
         weight_decay=settings["weight_decay"],
         fused=True,
     )
+    images, labels = work.images[rows], work.labels[rows]
     per_epoch = settings["steps"] // settings["epochs"]
     for _ in range(settings["epochs"]):
-        order = rows[torch.randperm(len(rows))]
+        order = torch.randperm(len(rows))
         for batch in order[: per_epoch * size].split(size):
             optimizer.zero_grad()
-            cross_entropy(model(work.images[batch]), work.labels[batch]).backward()
+            cross_entropy(model(images[batch]), labels[batch]).backward()
             optimizer.step()
     return settings["steps"] * size
 
@@ -56,7 +58,8 @@ def make_client(folder: str, seed: int) -> ClientApp:
     def train(message: Message, context: Context) -> Message:
         work, model = one_core_worker(folder)
         model.load_state_dict(message.content["arrays"].to_torch_state_dict())
-        client = int(context.node_config["partition-id"])
+        config = message.content["config"]
+        client = int(config.get("client", context.node_config["partition-id"]))
         rows = torch.from_numpy(work.arrays[f"samples_{seed}"][client])
         examples = local_train(model, work, rows)
         metrics = MetricRecord({"num-examples": len(rows), "trained": examples})
@@ -67,9 +70,30 @@ def make_client(folder: str, seed: int) -> ClientApp:
 
 
 class Counted(FedAvg):
-    """Flower's FedAvg, which adds up the examples of the replies."""
+    """Flower's FedAvg, which adds up the examples of the replies.
+
+    Where there is a node for each of a round's clients and no more, a message says which client
+    the node is this time.
+    """
 
     examples = 0
+    cohorts: np.ndarray | None = None  # (rounds, nodes)
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        messages = list(super().configure_train(server_round, arrays, config, grid))
+        if self.cohorts is None:
+            return messages
+        clients = self.cohorts[server_round - 1].tolist()
+        return [
+            Message(
+                RecordDict({"arrays": arrays, "config": ConfigRecord({"client": client})}),
+                message.metadata.dst_node_id,
+                message.metadata.message_type,
+            )
+            for message, client in zip(messages, clients, strict=True)
+        ]
 
     def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> Any:
         replies = list(replies)
@@ -79,8 +103,8 @@ class Counted(FedAvg):
         return super().aggregate_train(server_round, replies)
 
 
-def make_server(work: Work, seed: int, clock: Clock) -> ServerApp:
-    """The server: rounds of a random cohort each, the mean of its models, a test."""
+def make_server(work: Work, seed: int, num_nodes: int, clock: Clock) -> ServerApp:
+    """The server: rounds of a cohort each, the mean of its models, a test."""
     app, model, settings = ServerApp(), MLP(), work.settings
     start_at(model, work, seed)
 
@@ -92,11 +116,13 @@ def make_server(work: Work, seed: int, clock: Clock) -> ServerApp:
     @app.main()
     def main(grid: Grid, context: Context) -> None:
         strategy = Counted(
-            fraction_train=settings["cohort"] / settings["clients"],
+            fraction_train=settings["cohort"] / num_nodes,
             fraction_evaluate=0.0,
             min_train_nodes=settings["cohort"],
-            min_available_nodes=settings["clients"],
+            min_available_nodes=num_nodes,
         )
+        if num_nodes == settings["cohort"]:
+            strategy.cohorts = work.arrays[f"cohorts_{seed}"]
         strategy.start(
             grid=grid,
             initial_arrays=ArrayRecord(model.state_dict()),
@@ -107,13 +133,14 @@ def make_server(work: Work, seed: int, clock: Clock) -> ServerApp:
     return app
 
 
-def simulate(folder: str, work: Work, seed: int, cores: int) -> Clock:
+def simulate(folder: str, work: Work, seed: int, cores: int, few_nodes: bool) -> Clock:
     """All rounds of one seed."""
     clock = Clock(seed)
+    num_nodes = work.settings["cohort" if few_nodes else "clients"]
     run_simulation(
-        server_app=make_server(work, seed, clock),
+        server_app=make_server(work, seed, num_nodes, clock),
         client_app=make_client(folder, seed),
-        num_supernodes=work.settings["clients"],
+        num_supernodes=num_nodes,
         backend_config={
             "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
             "init_args": {"num_cpus": cores},
@@ -126,7 +153,10 @@ def main() -> None:
     """Simulate every seed, one after the other."""
     arguments = peer_arguments()
     work = load_work(arguments.work)
-    clocks = [simulate(arguments.work, work, seed, arguments.cores) for seed in arguments.seeds]
+    clocks = [
+        simulate(arguments.work, work, seed, arguments.cores, arguments.few_nodes)
+        for seed in arguments.seeds
+    ]
     versions = {name: importlib.metadata.version(name) for name in ("flwr", "ray")}
     write_report(arguments.report, clocks, work.settings["cohort"], Counted.examples, versions)
 

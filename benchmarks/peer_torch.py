@@ -3,7 +3,8 @@
 It runs in a peer's interpreter, which need not have JAX or fedast_jax.  The model, its initial
 parameters, the data, the clients' samples and every step's batch size, rate and decay come from the
 folder that peers.py writes.  Images are normalised once; SGD is PyTorch's fused one, the fastest of
-its three forms on a CPU.
+its three forms here (48.6 updates/s on one core, 45.4 and 45.7 the others; `torch.compile` of the
+model makes 47.6 of the 48.6, after 20 s).
 """
 
 from __future__ import annotations
@@ -137,5 +138,6 @@ def peer_arguments() -> argparse.Namespace:
     parser.add_argument("--work", required=True)
     parser.add_argument("--seeds", type=int, nargs="+", required=True)
     parser.add_argument("--cores", type=int, default=1)
+    parser.add_argument("--few-nodes", action="store_true", help="Flower: as many as a cohort")
     parser.add_argument("--report", required=True)
     return parser.parse_args()

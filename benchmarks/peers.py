@@ -7,9 +7,9 @@ read from a short run of it; a peer gets them in a folder.
 
 Every measurement is a process of its own (or several at the same time), and what it found is a line
 in OUT/measurements.jsonl before the next begins: the same command goes on where it was stopped.
-The ways take turns.  Updates per second leave out a peer's start and first round, in which its
-workers start up; of fedast_jax they leave out the imports and compiling only.  "Start-up" is the
-rest of the whole process, so the two together hide nothing.
+The ways take turns.  Updates per second are those of rounds with their tests: of a peer all but
+the first round, in which its workers start up; of fedast_jax planning, training and testing.
+"Start-up" is all the rest of the whole process (imports, data, compiling, workers).
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ class Way(NamedTuple):
 
     name: str
     commands: Callable[[Sequence[int]], list[list[str]]]
+    least_seeds: int = 1  # for which it makes sense
 
 
 def synchronous(work: Work, **task: Any) -> dict[str, Any]:
@@ -112,7 +113,14 @@ def write_work(work: Work, num_seeds: int, folder: Path) -> None:
         arrays[f"cohorts_{seed}"] = mine.reshape(work.rounds, work.cohort)
         arrays[f"samples_{seed}"] = held.reshape(work.clients, -1)
     np.savez(folder / "work.npz", **arrays)
-    (folder / "work.json").write_text(json.dumps(asdict(work)))
+    (folder / "work.json").write_text(json.dumps(asdict(work) | {"seeds": num_seeds}))
+
+
+def is_written(work: Work, num_seeds: int, folder: Path) -> bool:
+    """Whether a folder has this work, for as many seeds or more."""
+    path = folder / "work.json"
+    settings = json.loads(path.read_text()) if path.exists() else {"seeds": 0}
+    return settings.pop("seeds") >= num_seeds and settings == asdict(work)
 
 
 def initial_parameters(models: Any, seed: int) -> Line:
@@ -132,7 +140,7 @@ def our_ways(work: Work, overrides: Sequence[str]) -> list[Way]:
             given = json.dumps({**config, "seed": seeds[0], "num_seeds": len(seeds)})
             return [[sys.executable, __file__, "--ours", given, "--set", *overrides]]
 
-        return Way(name, commands)
+        return Way(", ".join([name, *overrides]), commands)
 
     return [
         way("fedast_jax, FedAST, R = 96, b = 3", asynchronous(work)),
@@ -146,11 +154,11 @@ def run_ours(config: str, overrides: Sequence[str], report: Path) -> None:
     from fedast_jax.run.resolve import load_config
 
     result = fx.simulate(load_config(json.loads(config), overrides), keep_requests=False)
-    tests = result.evaluations.groupby("seed")["accuracy"]
+    tests, seconds = result.evaluations.groupby("seed")["accuracy"], result.seconds
     content = {
         "updates": result.counts.updates,
-        "seconds": result.wall_seconds - result.seconds.compile,
-        "compile": result.seconds.compile,
+        "seconds": seconds.plan + seconds.train + seconds.test,
+        "compile": seconds.compile,
         "accuracy": {int(str(seed)): list(values) for seed, values in tests},
         "versions": result.manifest()["versions"],
     }
@@ -225,9 +233,7 @@ def cells(lines: list[Line], updates: int) -> str:
 
 def print_table(lines: list[Line], work: Work) -> None:
     """A row for each way and number of seeds."""
-    print(
-        "| way | seeds | updates | updates/s (least) | start-up, s | whole, s | accuracy |"
-    )
+    print("| way | seeds | updates | updates/s (least) | start-up, s | whole, s | accuracy |")
     print("|---|---|---|---|---|---|---|")
     for name, seeds in dict.fromkeys((line["way"], line["seeds"]) for line in lines):
         mine = [line for line in lines if (line["way"], line["seeds"]) == (name, seeds)]
@@ -261,7 +267,7 @@ def compare(doc: str, peer_ways: Callable[[str, Path], list[Way]]) -> None:
     arguments = parser.parse_args()
     work, out = Work(arguments.rounds), arguments.out.absolute()
     out.mkdir(parents=True, exist_ok=True)
-    if not (out / "work.json").exists():
+    if not is_written(work, max(arguments.seeds), out):
         write_work(work, max(arguments.seeds), out)
     ways = our_ways(work, arguments.set) + peer_ways(arguments.python, out)
     measure_all(ways, work, arguments.seeds, arguments.repeats, out)
@@ -273,7 +279,7 @@ def measure_all(ways: list[Way], work: Work, seeds: Sequence[int], repeats: int,
     path = out / "measurements.jsonl"
     for repeat in range(repeats):
         for number in seeds:
-            for way in ways:
+            for way in (way for way in ways if way.least_seeds <= number):
                 key = {"way": way.name, "seeds": number, "repeat": repeat, "rounds": work.rounds}
                 if not measured(read_lines(path), key):
                     line = key | measure(way, work, range(number), out)
