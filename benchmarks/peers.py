@@ -9,7 +9,9 @@ Every measurement is a process of its own (or several at the same time), and wha
 in OUT/measurements.jsonl before the next begins: the same command goes on where it was stopped.
 The ways take turns.  Updates per second are those of rounds with their tests: of a peer all but
 the first round, in which its workers start up; of fedast_jax planning, training and testing.
-"Start-up" is all the rest of the whole process (imports, data, compiling, workers).
+"Start-up" is all the rest of the whole process (imports, data, compiling, workers).  "Busy
+elsewhere" says how many cores other programs kept busy meanwhile: where that is more than a tenth
+of one, measure again.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -27,6 +30,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
 from lines import Line, append_line, measured, read_lines
 
 HERE = Path(__file__).parent
@@ -175,7 +179,7 @@ def measure(way: Way, work: Work, seeds: Sequence[int], folder: Path) -> Line:
     reports = [folder / f"report_{number}.json" for number in range(len(commands))]
     for report in reports:
         report.unlink(missing_ok=True)
-    start = time.perf_counter()
+    start, before = time.perf_counter(), elsewhere()
     with open(folder / "log.txt", "w") as log:
         processes = [
             subprocess.Popen([*command, "--report", str(report)], stdout=log, stderr=log)
@@ -183,9 +187,21 @@ def measure(way: Way, work: Work, seeds: Sequence[int], folder: Path) -> Line:
         ]
         failed = [process.wait() for process in processes]
     total = time.perf_counter() - start
+    others = (elsewhere() - before) / total
     if any(failed):
         raise RuntimeError(f"{way.name} failed: see {folder / 'log.txt'}")
-    return summary([json.loads(report.read_text()) for report in reports], work, seeds, total)
+    found = [json.loads(report.read_text()) for report in reports]
+    return summary(found, work, seeds, total) | {"others": others}
+
+
+def elsewhere() -> float:
+    """Seconds that cores worked so far for others than this process's children.
+
+    Ray's servers count as others: nobody waits for them.
+    """
+    times, own = psutil.cpu_times(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    busy = times.user + times.nice + times.system
+    return busy - own.ru_utime - own.ru_stime
 
 
 def summary(reports: list[Line], work: Work, seeds: Sequence[int], total: float) -> Line:
@@ -221,20 +237,24 @@ def num_cores() -> int:
 
 
 def cells(lines: list[Line], updates: int) -> str:
-    """Of one way and number of seeds: rate, start-up, whole, accuracy of the last tests."""
+    """Of one way and number of seeds: rate, start-up, whole, accuracy of the last tests, others."""
     rates = [line["rate"] for line in lines]
-    start, total = (statistics.median(line[key] for line in lines) for key in ("start", "total"))
+    keys = ("start", "total", "others")
+    start, total, others = (statistics.median(line[key] for line in lines) for key in keys)
     last = statistics.mean(curve[-1] for line in lines for curve in line["accuracy"].values())
     return (
         f"{updates:,} | {statistics.median(rates):.1f} ({min(rates):.1f}) | {start:.1f} "
-        f"| {total:.1f} | {last:.1%}"
+        f"| {total:.1f} | {last:.1%} | {others:.2f}"
     )
 
 
 def print_table(lines: list[Line], work: Work) -> None:
     """A row for each way and number of seeds."""
-    print("| way | seeds | updates | updates/s (least) | start-up, s | whole, s | accuracy |")
-    print("|---|---|---|---|---|---|---|")
+    print(
+        "| way | seeds | updates | updates/s (least) | start-up, s | whole, s | accuracy "
+        "| busy elsewhere |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
     for name, seeds in dict.fromkeys((line["way"], line["seeds"]) for line in lines):
         mine = [line for line in lines if (line["way"], line["seeds"]) == (name, seeds)]
         print(f"| {name} | {seeds} | {cells(mine, seeds * work.updates)} |")
