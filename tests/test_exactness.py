@@ -291,7 +291,7 @@ def assert_same_symbols(ran: Ran, oracles: list[OneReplicate]) -> None:
     scenarios(
         targets=("none", 0.1, 0.15, 0.25, 0.4),
         widths=(1, 4),
-        capacities=((24, 20), (150, 150)),
+        capacities=((24, 20), (300, 300)),
         most_active=7,
         num_updates=(1, 60),
         precision="float64",
@@ -307,7 +307,7 @@ def test_models_equal_the_oracle(scenario):
     scenarios(
         targets=("none", 0.1, 0.15, 0.25, 0.4),
         widths=(4,),
-        capacities=((150, 150),),
+        capacities=((300, 300),),
         most_active=3,
         num_updates=(40, 80),
         precision="float64",
@@ -324,7 +324,7 @@ def test_models_equal_the_oracle_with_option_d(scenario):
     scenarios(
         targets=("none", 0.1, 0.15, 0.25, 0.4),
         widths=(4,),
-        capacities=((150, 150),),
+        capacities=((300, 300),),
         num_updates=(1, 60),
         precision="float64",
         algorithm=SYNCHRONOUS,
@@ -340,7 +340,7 @@ def test_models_equal_the_oracle_in_rounds(scenario):
     scenarios(
         targets=("none", 0.1, 0.25, 0.5, 0.7),
         widths=(4,),
-        capacities=((150, 150),),
+        capacities=((300, 300),),
         num_updates=(1, 40),
         precision="float64",
         algorithm="centralized",

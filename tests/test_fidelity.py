@@ -92,7 +92,7 @@ def test_models_equal_the_oracle(data):
             scenarios(
                 targets=("none", 0.1, 0.15, 0.25, 0.4),
                 widths=(4,),
-                capacities=((150, 150),),
+                capacities=((300, 300),),
                 most_active=2,
                 num_updates=(40, 80),
                 granule=2,

@@ -228,7 +228,7 @@ def test_trained_models_are_equal_in_every_bit(settings_):
         "tasks": TASKS,
     }
     config = make_config({**table, **settings_})
-    scenario = Scenario(config, (60, 60), num_resident=2, window=20)
+    scenario = Scenario(config, (90, 90), num_resident=2, window=20)
     whole = scenario.run(shared_device(), step_updates=16).driver
     parted = Parted(scenario, shared_device, [True], step_updates=16)
     driver = parted.run()
