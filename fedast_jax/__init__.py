@@ -24,6 +24,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .clients.laws import register_delay as register_delay
     from .config.errors import ConfigError as ConfigError
     from .config.errors import ResumeError as ResumeError
     from .config.settings import Config as Config
@@ -57,6 +58,7 @@ _HOMES = {
     "load_study": "study.load",
     "make_config": "run.resolve",
     "plan": "run.plan",
+    "register_delay": "clients.laws",
     "simulate": "run.simulate",
     "simulate_together": "run.simulate",
     "sweep": "study.study",

@@ -72,9 +72,16 @@ def difference(first: Recorded, other: Recorded) -> str | None:
 
 def _world(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """The settings on which clients, data, delays and targets depend."""
-    yield from flat_keys({key: table.get(key) for key in WORLD})
+    yield from flat_keys({key: table.get(key) for key in WORLD} | {"availability": _on(table)})
     for name, task in table["tasks"].items():
         yield from ((f"tasks.{name}.{key}", task.get(key)) for key in TASK_WORLD)
+
+
+def _on(table: Mapping[str, Any]) -> dict[str, Any]:
+    """When clients are on, without what says "always": runs before 0.3 have no such table."""
+    always = {"law": "always", "when_off": "wait", "loss": 0.0}
+    given = table.get("availability", {})
+    return {key: value for key, value in given.items() if always.get(key) != value}
 
 
 def _check(folders: Sequence[Folder]) -> None:
