@@ -28,15 +28,19 @@ def find_devices() -> tuple[int, int]:
     On a CPU as many as the process has cores, unless JAX has begun to compute with fewer or was
     told another number; on an accelerator one.
     """
-    told = jax.config.jax_num_cpu_devices  # pyright: ignore[reportAttributeAccessIssue]
-    is_free = told < 0 and FLAG not in os.getenv("XLA_FLAGS", "")
-    num_cores = usable_cores()
+    is_free, num_cores = not is_told(), usable_cores()
     if is_free:
         divide_cpu(num_cores)
     if jax.default_backend() != "cpu":
         return 1, 1
     num_present = min(num_cores, jax.local_device_count())
     return num_present, num_cores if is_free else num_present
+
+
+def is_told() -> bool:
+    """Whether somebody has said how many devices a CPU is to be."""
+    number = jax.config.jax_num_cpu_devices  # pyright: ignore[reportAttributeAccessIssue]
+    return number >= 0 or FLAG in os.getenv("XLA_FLAGS", "")
 
 
 def provide(num_devices: int) -> None:
