@@ -34,8 +34,8 @@ from fedast_jax.engine.cores import usable_cores
 
 KINDS = ("mnist", "fashion_mnist", "cifar10", "shakespeare")
 SLOTS = {"mnist": 16, "fashion_mnist": 8, "cifar10": 1, "shakespeare": 2}  # of a device in one turn
-BATCHES = {"mnist": 4, "fashion_mnist": 2}  # of the engine in one turn; else 1
-TORCH_UPDATES = {"mnist": 48, "fashion_mnist": 12, "cifar10": 1, "shakespeare": 2}
+BATCHES = {"mnist": 2}  # of the engine in one turn; else 1
+TORCH_UPDATES = {"mnist": 16, "fashion_mnist": 6, "cifar10": 1, "shakespeare": 2}
 MOST_ROUNDS = 40
 
 
