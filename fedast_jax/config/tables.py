@@ -156,12 +156,12 @@ class MachineConfig(Table):
     precision: Precision = "float32"
     batch_width: Width | None = None  # W; None: from the device
     memory_gib: Rate | None = None  # budget for all a run takes; None: from the device
-    num_devices: Devices = 1  # that share the slots of every batch
+    num_devices: Devices | None = None  # that share every batch; None: on a CPU one a core
     checkpoint_seconds: Wait = 60.0  # of wall time; 0: after every segment
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.batch_width and self.batch_width % self.num_devices:
+        if self.batch_width and self.batch_width % (self.num_devices or 1):
             raise ValueError(
                 f"batch_width must be a multiple of num_devices={self.num_devices}, "
                 f"got {self.batch_width}"

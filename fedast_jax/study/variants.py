@@ -47,6 +47,13 @@ def make_variants(table: Mapping[str, Any]) -> list[Variant]:
     ]
 
 
+def with_devices(table: Mapping[str, Any], num_devices: int | None) -> dict[str, Any]:
+    """A table of settings that names the devices; one that does already stays as it is."""
+    if num_devices is None:
+        return dict(table)
+    return {**table, "machine": {"num_devices": num_devices, **table.get("machine", {})}}
+
+
 def check_keys(base: Config) -> None:
     """Raise ConfigError where a sweep would set something in a table that is not there."""
     known = {"delays", "availability", *(f"tasks.{name}" for name in base.tasks)}
