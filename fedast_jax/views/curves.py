@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from ..results.figures import LEAST_SEEDS, held_mean
 from ..results.summary import diverged_replicates
 from ..study.recorded import Recorded
 from .shown import Shown
-from .thin import plain_numbers, thinned
+from .thin import Table, plain_numbers, thinned
 
 MOST_POINTS = 120_000  # of all single seeds' curves together
 MOST_MEAN_POINTS = 60_000  # of all means together
@@ -72,7 +71,7 @@ def _curves(result: Recorded, tasks: list[str], room: Room) -> dict[str, Rows]:
     return found | {"passages": passages, "arrivals": arrivals}
 
 
-def _seed_curves(tests: pd.DataFrame, target: float | None, room: Room) -> Iterator[dict[str, Any]]:
+def _seed_curves(tests: Table, target: float | None, room: Room) -> Iterator[dict[str, Any]]:
     """Accuracy (%) and loss of each seed, thinned; the first test at the target is kept."""
     for replicate, table in tests[tests.replicate < room.num_seeds].groupby("replicate"):
         accuracy, loss = table.accuracy.to_numpy(float), _losses(table)
@@ -87,13 +86,11 @@ def _seed_curves(tests: pd.DataFrame, target: float | None, room: Room) -> Itera
         }
 
 
-def _losses(tests: pd.DataFrame) -> np.ndarray:
+def _losses(tests: Table) -> np.ndarray:
     return tests.loss.to_numpy(float) if "loss" in tests else np.full(len(tests), np.nan)
 
 
-def _means(
-    result: Recorded, task: str, tests: pd.DataFrame, room: Room
-) -> Iterator[dict[str, Any]]:
+def _means(result: Recorded, task: str, tests: Table, room: Room) -> Iterator[dict[str, Any]]:
     """Mean and standard deviation over the seeds that did not diverge, as in the figures."""
     met = result.lanes[(result.lanes.task == task) & result.lanes.target_time.notna()]
     sound = tests[~tests.replicate.isin(diverged_replicates(result))]
@@ -125,7 +122,7 @@ def _passages(result: Recorded, tasks: list[str]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _progress(tests: pd.DataFrame, count: str, room: Room) -> Iterator[dict[str, Any]]:
+def _progress(tests: Table, count: str, room: Room) -> Iterator[dict[str, Any]]:
     """A count over time: the mean over the seeds, as far as every seed goes."""
     if count not in tests or tests.empty:
         return
@@ -135,7 +132,7 @@ def _progress(tests: pd.DataFrame, count: str, room: Room) -> Iterator[dict[str,
         yield {"t": plain_numbers(curve.times[kept]), "y": plain_numbers(curve.mean[kept])}
 
 
-def _steps(result: Recorded, changes: pd.DataFrame, room: Room) -> Iterator[dict[str, Any]]:
+def _steps(result: Recorded, changes: Table, room: Room) -> Iterator[dict[str, Any]]:
     """R_m and b_m of each seed from change to change, and to its end."""
     ends = result.lanes.drop_duplicates("replicate").set_index("replicate").end_time
     for replicate, table in changes[changes.replicate < room.num_seeds].groupby("replicate"):

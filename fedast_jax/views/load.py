@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from ..study.recorded import Folder, Recorded
 from ..study.recorded_requests import has_requests, num_requests, read_requests
 from .shown import Shown
-from .thin import plain_numbers
+from .thin import Table, plain_numbers
 
 MOST_ROWS = 10_000_000  # requests read: of more, only the first replicates are
 MOST_VALUES = 150  # of a distribution
@@ -69,7 +68,7 @@ def _last_replicate(folder: Folder) -> int:
     return min(num_seeds, max(1, MOST_ROWS // each)) - 1
 
 
-def _distributions(table: pd.DataFrame, tasks: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+def _distributions(table: Table, tasks: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """Of each task: staleness of the updates used, duration and waiting of what has arrived."""
     found: dict[str, list[dict[str, Any]]] = {"staleness": [], "duration": [], "wait": []}
     for task, mine in table.groupby("task", sort=False):
@@ -100,7 +99,7 @@ def _spread_out(values: np.ndarray) -> list[dict[str, Any]]:
     return [row | {"n": len(values), "stats": stats}]
 
 
-def load_of(table: pd.DataFrame, result: Recorded) -> Load:
+def load_of(table: Table, result: Recorded) -> Load:
     """How the work of one result lies on its clients.
 
     Args:
@@ -112,10 +111,8 @@ def load_of(table: pd.DataFrame, result: Recorded) -> Load:
     end = table.replicate.map(ends).to_numpy(float)
     begun = np.minimum(table.started_at.to_numpy(float), end)
     busy = np.nan_to_num(np.fmin(table.arrived_at.to_numpy(float), end) - begun)
-    by_client = pd.DataFrame({"busy": busy, "count": 1}).groupby(
-        [table.replicate.to_numpy(), table.client.to_numpy()]
-    )
-    sums = by_client.sum()
+    by_client = table.assign(busy=busy, count=1).groupby(["replicate", "client"])
+    sums = by_client[["busy", "count"]].sum()
     clients = num_clients * table.replicate.nunique()
     idle = max(0, clients - len(sums))
     worked, counts = np.sort(sums.busy.to_numpy(float)), np.sort(sums["count"].to_numpy())

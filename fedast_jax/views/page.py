@@ -68,7 +68,7 @@ def make_page(shown: Shown, plotly: str) -> str:
 
 
 def _own(name: str) -> str:
-    return (files(__package__) / name).read_text("utf-8")
+    return (files("fedast_jax.views") / name).read_text("utf-8")
 
 
 def _policy(scripts: list[str]) -> str:

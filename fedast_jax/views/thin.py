@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+Table = Any
+"""A DataFrame whose columns are known by name; checkers know nothing of them."""
 DIGITS = 6  # of a number on a page
 
 
@@ -26,8 +29,8 @@ def thinned(values: np.ndarray, most: int, always: Iterable[int] = ()) -> np.nda
         return np.arange(count)
     kept = {0, count - 1, *always}
     edges = np.linspace(0, count, max(1, (most - len(kept)) // 2) + 1).astype(np.int64)
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
-        kept |= _extremes(values[start:stop], int(start))
+    for start, stop in pairwise(edges.tolist()):
+        kept |= _extremes(values[start:stop], start)
     return np.array(sorted(kept), np.int64)
 
 
