@@ -124,7 +124,7 @@
     line(row.t, row.y, {...look(v), width: 2}, data.variants[v].name,
       `${what} %{y:,.0f}, time %{x:.4g}`)));
   const allocated = (now, v) => now.tasks.flatMap(m => curves.allocations(v, m)
-    .filter(row => now.seeds.has(row.s)).map((row, place) =>
+    .filter(row => now.seeds.has(row.s)).slice(0, now.single ? undefined : 1).map((row, place) =>
       line(row.t, row[now.amount], {...taskLook(m), shape: "hv", width: place ? 1 : 2.5},
         `${data.tasks[m]}, ${data.seeds[row.s]}`, `${now.amount} = %{y:,}, time %{x:.4g}`,
         {opacity: place ? 0.45 : 1})));

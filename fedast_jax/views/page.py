@@ -181,7 +181,7 @@ def _sections(shown: Shown, work: Work, left_out: list[str]) -> Iterator[str]:
         "allocation",
         SECTIONS["allocation"],
         _select("amount", "Shown are the", amounts),
-        paragraph("The first seed that is picked is thick; a line is a task.", "muted"),
+        paragraph("A line is a task; thick is the first seed that is picked, thin are the others.", "muted"),
         panels("allocation"),
     )
     yield section(
