@@ -129,6 +129,28 @@ def test_names_are_no_markup(tmp_path):
     assert not set("<>&") & set(json_text(HOSTILE))
 
 
+def test_a_figures_claims_are_there(folders, tmp_path):
+    import shutil
+
+    folder = tmp_path / "figure"
+    shutil.copytree(folders["study"], folder)
+    claim = {
+        "figure": "fig5", "words": "<i>faster</i>", "paper": "46.0%", "verdict": "cannot tell",
+        "estimate": 0.25, "interval": [-0.5, 0.75], "num_seeds": 3, "seeds_needed": 12,
+        "reason": "wide", "form": "{:.1%}",
+    }  # fmt: skip
+    (folder / "claims.json").write_text(json.dumps({"format": 1, "claims": [claim]}))
+    (folder / "figure.json").write_text(json.dumps({"figures": ["fig5"], "scale": "smoke"}))
+    text = Page(write_report([folder], tmp_path / "page.html")).text
+    for words in ("fig5: <i>faster</i>", "cannot tell", "-0.5 to 0.75", "about 12 seeds"):
+        assert words in text
+    assert "fedast figure fig5 --scale smoke" in text
+    for broken in ("[]", "{}", '{"claims": [3]}', "{"):
+        (folder / "claims.json").write_text(broken)
+        with pytest.raises(RecordError, match="is not as a run wrote it"):
+            write_report([folder], tmp_path / "other.html")
+
+
 def test_settings_that_differ_are_marked(folders):
     lines, unknown = settings_of(Shown.read([folders["study"]]))
     by_key = {line.key: line for line in lines}

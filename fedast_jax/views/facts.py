@@ -8,6 +8,7 @@ from typing import Any
 
 from ..results.extras import EXTRAS
 from ..study.recorded import Folder
+from .claims import figure_commands
 
 FILES = {"requests": "requests.parquet", "models": "models.npz", "partition": "partition.parquet"}
 PHASES = ("plan", "compile", "train", "test")
@@ -62,7 +63,8 @@ def commands(folder: Folder) -> list[tuple[str, str]]:
     config = shlex.quote(str(folder.path / "config.toml"))
     saved = [name for name in EXTRAS if (folder.path / FILES[name]).exists()]
     save = f" --save {','.join(saved)}" if saved else ""
-    found = [("run it again, to the same bits", f"fedast run {config} --out NEW_FOLDER{save}")]
+    found = list(figure_commands(folder))
+    found.append(("run it again, to the same bits", f"fedast run {config} --out NEW_FOLDER{save}"))
     if folder.manifest["status"] == "interrupted":
         found.append(("go on where it was interrupted", f"fedast resume {place}"))
     found.append(("print its table and draw its figures", f"fedast show {place}"))

@@ -181,7 +181,10 @@ def _sections(shown: Shown, work: Work, left_out: list[str]) -> Iterator[str]:
         "allocation",
         SECTIONS["allocation"],
         _select("amount", "Shown are the", amounts),
-        paragraph("A line is a task; thick is the first seed that is picked, thin are the others.", "muted"),
+        paragraph(
+            "A line is a task; the first seed picked is thick.",
+            "muted",
+        ),
         panels("allocation"),
     )
     yield section(
