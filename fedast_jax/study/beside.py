@@ -59,6 +59,13 @@ def side_by_side(folders: Sequence[Folder]) -> RecordedStudy:
     )
 
 
+def sources(folders: Sequence[Folder]) -> list[tuple[Folder, int]]:
+    """Where each result of ``side_by_side`` comes from: its folder, and its place there."""
+    places = [(folder, place) for folder in folders for place in range(len(folder.study.results))]
+    order = _by_point([folder.study.variants[place] for folder, place in places])
+    return [places[number] for number in order] if len(folders) > 1 else places
+
+
 def difference(first: Recorded, other: Recorded) -> str | None:
     """The first setting by which the seeds of two results stand for different worlds, or None."""
     first_world, other_world = (dict(_world(result.config.table)) for result in (first, other))
