@@ -14,6 +14,7 @@ from ..config.settings import Config
 from ..config.versions import package_version
 from ..tasks import get_kind
 from .checkpoint import Checkpoints
+from .devices import named
 from .driver import Driver
 from .sizing import PoolNeeds, Sizing
 from .snapshot import snapshot_of
@@ -28,7 +29,7 @@ class SavedRun(NamedTuple):
     sizing: Sizing
     wall_seconds: float  # so far
     machine: dict[str, str]
-    traces: dict[str, str]  # check sums of the recorded durations
+    traces: dict[str, str]  # check sums of what was recorded
     data: dict[str, str]  # and of what own tasks train on
     driver: Mapping[str, Any]  # of ``snapshot.snapshot_of``
 
@@ -62,10 +63,14 @@ class SavedRun(NamedTuple):
         num_resident, window, needs = content["sizing"]
         sizing = Sizing(num_resident, window, tuple(PoolNeeds(*row) for row in needs))
         saved = cls(**{**content, "sizing": sizing})
-        saved._check(checkpoints, [config.to_dict() for config in configs], keeps)
+        saved._check(checkpoints, [config.to_dict() for config in saved.named(configs)], keeps)
         saved._check_traces(configs)
         check_digests(saved.data, configs)
         return saved
+
+    def named(self, configs: Sequence[Config]) -> list[Config]:
+        """With the number of devices that the run began with, where they leave it open."""
+        return [named(config, self.configs[0]["machine"]["num_devices"]) for config in configs]
 
     def _check(
         self, checkpoints: Checkpoints, configs: list[dict[str, Any]], keeps: dict[str, bool]
@@ -95,8 +100,10 @@ class SavedRun(NamedTuple):
 
 
 def _traces(configs: Sequence[Config]) -> dict[str, str]:
-    paths = {config.delays.trace for config in configs if config.delays.trace}
-    return {path: sha256(Path(path).read_bytes()).hexdigest() for path in sorted(paths)}
+    paths = {part.trace for config in configs for part in (config.delays, config.availability)}
+    return {
+        path: sha256(Path(path).read_bytes()).hexdigest() for path in sorted(filter(None, paths))
+    }
 
 
 def digests(configs: Sequence[Config]) -> dict[str, str]:
