@@ -9,7 +9,7 @@ and in order. Neither side tests, aggregates or loads anything.
 
 Every arrangement has its own processes, which wait while it is not their turn. Machines differ by
 up to 1.7, and so do hours: read the ratios. Threads of PyTorch wait for each other and lose most
-where other work takes a core, so a turn counts only if a square product is about as fast as at best.
+where other work takes a core, so a turn counts only if a square product is about as fast as ever.
 
 Hardware: any CPU. Results are in benchmarks/README.md with the machine they were taken on.
 
