@@ -28,7 +28,7 @@ class SavedRun(NamedTuple):
     sizing: Sizing
     wall_seconds: float  # so far
     machine: dict[str, str]
-    traces: dict[str, str]  # check sums of the recorded durations
+    traces: dict[str, str]  # check sums of what was recorded
     driver: Mapping[str, Any]  # of ``snapshot.snapshot_of``
 
     @classmethod
@@ -96,8 +96,10 @@ class SavedRun(NamedTuple):
 
 
 def _traces(configs: Sequence[Config]) -> dict[str, str]:
-    paths = {config.delays.trace for config in configs if config.delays.trace}
-    return {path: sha256(Path(path).read_bytes()).hexdigest() for path in sorted(paths)}
+    paths = {part.trace for config in configs for part in (config.delays, config.availability)}
+    return {
+        path: sha256(Path(path).read_bytes()).hexdigest() for path in sorted(filter(None, paths))
+    }
 
 
 def _machine() -> dict[str, str]:
