@@ -26,7 +26,6 @@ from fedast_jax.views.events import MOST_NS, Clock, micro
 from fedast_jax.views.timeline import make_timeline
 from fedast_jax.views.trace import write_gantt, write_trace
 
-pytestmark = pytest.mark.usefixtures("shared_engines")
 TABLE = {
     "name": "small", "num_clients": 8, "max_updates": 60, "num_seeds": 2, "keep_first": 2,
     "machine": {"batch_width": 4},
