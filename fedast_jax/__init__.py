@@ -12,6 +12,7 @@ The folders are layers; a module imports only from layers above its own in this 
     results     records of replicates, tables, pictures, what the terminal shows
     run         one configuration resolved, sized, driven; checkpoints; the bench
     study       comparisons and sweeps, and what they leave
+    views       pages, traces and pictures of finished runs
     cluster     a run divided over processes or Ray
     cli         the command line
 
@@ -24,6 +25,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .clients.laws import register_delay as register_delay
     from .config.errors import ConfigError as ConfigError
     from .config.errors import ResumeError as ResumeError
     from .config.settings import Config as Config
@@ -57,6 +59,7 @@ _HOMES = {
     "load_study": "study.load",
     "make_config": "run.resolve",
     "plan": "run.plan",
+    "register_delay": "clients.laws",
     "simulate": "run.simulate",
     "simulate_together": "run.simulate",
     "sweep": "study.study",

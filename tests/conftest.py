@@ -5,6 +5,7 @@ Warnings are errors (see pyproject.toml).
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from oracle import Request, SymbolicLearner, load_data, shared_out
 from fedast_jax.algorithms import get_algorithm
 from fedast_jax.config.settings import Config
 from fedast_jax.data.pooled_data import PooledData
+from fedast_jax.engine import devices
 from fedast_jax.engine.engine import Engine
 from fedast_jax.engine.spec import EngineSpec
 from fedast_jax.planning.pool import Lane, LanePool, PoolPlan, Test
@@ -36,7 +38,9 @@ from fedast_jax.tasks import Defaults, Kind, Shape, Task, classification, regist
 from fedast_jax.tasks.digits import NORMALISE
 from fedast_jax.tasks.nn.layers import Dense
 
+os.environ["JAX_NUM_CPU_DEVICES"] = "1"  # in processes that tests start: the same on any machine
 jax.config.update("jax_num_cpu_devices", 4)  # for test_devices.py; all else uses the first
+devices.usable_cores = lambda: 1  # the same numbers on any machine
 jax.config.update("jax_numpy_dtype_promotion", "strict")  # types are mixed on purpose or not at all
 
 SLOW_CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -208,7 +212,7 @@ def engine_spec(config: Config, task: ResolvedTask, steps: int = 3) -> EngineSpe
         steps=steps,
         precision=config.machine.precision,
         backend=jax.default_backend(),
-        num_devices=config.machine.num_devices,
+        num_devices=config.machine.num_devices or 1,
     )
 
 

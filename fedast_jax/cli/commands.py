@@ -15,6 +15,7 @@ from rich.console import Console
 from ..config.errors import ConfigError, UserError
 from ..results.extras import EXTRAS
 from .lazy_group import lazy_group
+from .look import report, trace
 
 # What a command needs beyond this it imports itself: --help and version come at once.
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ app.add_typer(
     name="data",
     help="Data sets: which there are, what is in them, how to get them.",
 )
+
+app.command()(report)
+app.command()(trace)
 
 ConfigPath = Annotated[
     str, typer.Argument(metavar="CONFIG", help="A TOML file, or the name of a shipped one.")

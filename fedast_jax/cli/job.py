@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 from ..config.errors import ConfigError
 from ..config.settings import Config
 from ..results.extras import EXTRAS
+from ..run.devices import settle
 from ..run.resolve import make_config
-from ..study.variants import make_variants
+from ..study.variants import make_variants, with_devices
 
 COMMANDS = ("run", "study", "ray")
 RAY_OPTIONS = {"address": str | None, "num_cpus": int | float, "num_gpus": int | float}
@@ -25,6 +26,14 @@ class Job(NamedTuple):
     configs: Sequence[Config]
     options: Mapping[str, Any] = {}  # of the command, as JSON can hold them
     table: Mapping[str, Any] | None = None  # of a study: what the configurations were made from
+
+    def settled(self, find: Callable[[], int] | None) -> Self:
+        """With its devices named, so that it is the same wherever it goes on; see ``settle``."""
+        configs = settle(self.configs, find)
+        if self.table is None:
+            return self._replace(configs=configs)
+        table = with_devices(self.table, configs[0].machine.num_devices)
+        return self._replace(configs=configs, table=table)
 
     @property
     def settings(self) -> dict[str, Any]:

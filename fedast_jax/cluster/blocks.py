@@ -8,6 +8,7 @@ from typing import Any
 from ..config.errors import ConfigError
 from ..config.settings import Config
 from ..data.errors import DataError
+from ..run.devices import SIDE_BY_SIDE
 from ..run.options import RunOptions
 from ..run.replicate import Job, jobs_of
 from ..run.resolve import make_config
@@ -16,7 +17,6 @@ from .shares import run_share, to_bytes
 
 BLOCKS_PER_WORKER = 4  # so that workers end at about the same time
 LIKELY_WIDTH = 32  # W where the configuration leaves it to the device
-SIDE_BY_SIDE = 1 / 3  # of a task's requests in flight can be trained at once, about
 
 
 def make_blocks(configs: Sequence[Config], num_workers: int) -> list[list[Job]]:

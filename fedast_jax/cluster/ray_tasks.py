@@ -13,6 +13,7 @@ from ..config.versions import package_version
 from ..results.records import RunRecord
 from ..results.result import Result
 from ..run.checkpoint import Checkpoints, Damaged, Keeper
+from ..run.devices import settle
 from ..run.options import RunOptions
 from ..run.replicate import Job
 from .blocks import make_blocks
@@ -65,6 +66,7 @@ class RayTasks(NamedTuple):
             ResumeError: as there.
         """
         how = RunOptions(**options)
+        configs = settle(configs, self.find_devices)
         tables = [config.to_dict() for config in configs]
         progress = Progress.find(how.checkpoints, tables, how.keeps)
         every = min(config.machine.checkpoint_seconds for config in configs)
@@ -78,6 +80,10 @@ class RayTasks(NamedTuple):
             )(make_task({name: package_version(name) for name in PACKAGES}))
             _work_off(ray, task, progress, keeper, how.is_stopped, say)
         return merge(configs, list(progress.finished.values()), progress.wall_seconds)
+
+    def find_devices(self) -> int:
+        """Those of a block: its GPUs, or one for each of its CPUs."""
+        return max(1, int(self.num_gpus or self.num_cpus))
 
     @property
     def needs(self) -> dict[str, float]:

@@ -33,6 +33,7 @@ from .errors import ConfigError
 from .grid import flat_keys, points
 from .sheet import Row, Sheet
 from .tables import (
+    AvailabilityConfig,
     DelayConfig,
     MachineConfig,
     NamedTask,
@@ -68,6 +69,7 @@ class Config(Table):
     study: StudyConfig = StudyConfig()
     machine: MachineConfig = MachineConfig()
     delays: DelayConfig = DelayConfig()
+    availability: AvailabilityConfig = AvailabilityConfig()
     tasks: dict[str, TaskConfig]
 
     @model_validator(mode="wrap")
@@ -262,6 +264,7 @@ TABLES: dict[str, type[Table]] = {
     "study": StudyConfig,
     "machine": MachineConfig,
     "delays": DelayConfig,
+    "availability": AvailabilityConfig,
     "tasks": TaskConfig,
 }
 PRECISIONS: tuple[str, ...] = get_args(Precision)

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from .bounds import (
     MOST_CLASSES,
     MOST_STEPS,
     BatchSize,
+    Chance,
     Devices,
     Events,
     Examples,
@@ -21,16 +23,21 @@ from .bounds import (
     Requests,
     Samples,
     Share,
+    Span,
     Tasks,
     Time,
     Wait,
     Width,
 )
-from .choices import Precision, ServerOptimizer
+from .choices import Precision, ServerOptimizer, WhenOff
+from .closest import did_you_mean
 from .grid import check_grid, flat_keys
+from .words import show
 from .work import LocalWork
 
-TRACE = "trace"  # the duration law of what was recorded on real devices
+TRACE = "trace"  # the duration law of what was recorded on real devices, class by class
+DEVICES = "devices"  # that of devices measured one by one
+RECORDED = (TRACE, DEVICES)
 LIST = Field(strict=False, max_length=MOST_CLASSES)
 
 
@@ -46,6 +53,14 @@ class Registries:
         return table
 
     def check_delays(self, delays: DelayConfig) -> None:
+        """Raise ValueError where there is no such law, or it takes other settings."""
+
+    def delay_parameters(self, law: str) -> Sequence[str]:
+        """What a duration law can be given."""
+        del law
+        return ()
+
+    def check_availability(self, availability: AvailabilityConfig) -> None:
         """Raise ValueError where there is no such law, or it takes other settings."""
 
     def check_task(self, task: TaskConfig) -> None:
@@ -64,29 +79,75 @@ def registries(known: ValidationInfo) -> Registries:
 
 
 class DelayConfig(Table):
-    """How long a request takes: step time of the task, speed of the client, law (Appendix C.6)."""
+    """How long a request takes: step time of the task, speed of the client, law (Appendix C.6).
+
+    What else stands in the table are the law's parameters.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
 
     law: str = "shifted_exponential"
     speeds: Annotated[tuple[Time, ...], LIST] = (1.3, 1.0, 0.7)
     shares: Annotated[tuple[Share, ...], LIST] = (0.25, 0.5, 0.25)
-    trace: str | None = None  # law "trace": file of recorded durations, an absolute path
+    trace: str | None = None  # laws "trace", "devices": file of what was recorded, an absolute path
     trace_scale: Time = 1.0  # simulated time of one unit of theirs
     classes: Annotated[tuple[str, ...], LIST] = ()  # device classes; (): all
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Those of the law that are given."""
+        return dict(self.model_extra or {})
 
     @model_validator(mode="before")
     @classmethod
     def _fill_in_trace(cls, table: Any) -> Any:
         """A trace has no speeds, and its shares are its own; its path holds wherever one goes."""
-        if not isinstance(table, Mapping) or table.get("law") != TRACE:
+        if not isinstance(table, Mapping) or table.get("law") not in RECORDED:
             return table
-        path = table.get("trace")
-        absolute = {"trace": str(Path(path).absolute())} if isinstance(path, str) and path else {}
-        return {"speeds": (), "shares": (), **table, **absolute}
+        return {"speeds": (), "shares": (), **absolute(table)}
 
     @model_validator(mode="after")
     def _check(self, known: ValidationInfo) -> Self:
+        parameters = registries(known).delay_parameters(self.law)
+        for key in self.parameters:
+            if isinstance(known.context, Registries) and key not in parameters:
+                names = [*type(self).model_fields, *parameters]
+                hint = did_you_mean(key, names, "known here are")
+                message = f"unknown key {show(f'delays.{key}')}; {hint}"
+                raise PydanticCustomError("unknown_key", "{message}", {"message": message})
         registries(known).check_delays(self)
         return self
+
+
+class AvailabilityConfig(Table):
+    """When clients are on, and what becomes of requests at clients that go off."""
+
+    law: str = "always"
+    mean_on: Span | None = None  # law "on_off": of exponential times
+    mean_off: Span | None = None
+    share_on: Share | None = None  # law "diurnal": of every period
+    period: Span | None = None  # laws "diurnal" and "trace"
+    trace: str | None = None  # law "trace": file of intervals, an absolute path
+    when_off: WhenOff = "wait"
+    loss: Chance = 0.0  # the share of requests that are lost on their way
+
+    @model_validator(mode="before")
+    @classmethod
+    def _place_trace(cls, table: Any) -> Any:
+        """A path holds wherever one goes."""
+        return absolute(table) if isinstance(table, Mapping) else table
+
+    @model_validator(mode="after")
+    def _check(self, known: ValidationInfo) -> Self:
+        registries(known).check_availability(self)
+        return self
+
+
+def absolute(table: Mapping[str, Any]) -> dict[str, Any]:
+    """With the path of its trace, if there is one, from the root."""
+    path = table.get("trace")
+    is_path = isinstance(path, str) and path
+    return {**table, **({"trace": str(Path(path).absolute())} if is_path else {})}
 
 
 class MachineConfig(Table):
@@ -95,12 +156,12 @@ class MachineConfig(Table):
     precision: Precision = "float32"
     batch_width: Width | None = None  # W; None: from the device
     memory_gib: Rate | None = None  # budget for all a run takes; None: from the device
-    num_devices: Devices = 1  # that share the slots of every batch
+    num_devices: Devices | None = None  # that share every batch; None: on a CPU one a core
     checkpoint_seconds: Wait = 60.0  # of wall time; 0: after every segment
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.batch_width and self.batch_width % self.num_devices:
+        if self.batch_width and self.batch_width % (self.num_devices or 1):
             raise ValueError(
                 f"batch_width must be a multiple of num_devices={self.num_devices}, "
                 f"got {self.batch_width}"

@@ -17,7 +17,7 @@ import numpy as np
 Columns = Mapping[str, np.ndarray]
 """A table by its columns, all of one length along their first axis."""
 
-STATUSES = ("in_flight", "buffered", "used", "cancelled")
+STATUSES = ("in_flight", "buffered", "used", "cancelled", "lost")
 """Of a request; its code in a record is the place in this list."""
 
 
@@ -119,6 +119,7 @@ class RunRecord:
     seconds: Seconds
     wall_seconds: float
     batch_width: int
+    num_devices: int
     num_resident: int
     estimated_bytes: int
     temp_bytes: int | None  # of the largest program, as its compiler says; None: it does not say
@@ -146,15 +147,15 @@ class RunRecord:
         return cls(**{**content, **parts})
 
 
-NOTHING = RunRecord((), "interrupted", Counts(), Seconds(), 0.0, 0, 0, 0, None, False, False, {})
+NOTHING = RunRecord((), "interrupted", Counts(), Seconds(), 0.0, 0, 1, 0, 0, None, False, False, {})
 """A run of which no share has come back."""
 
 
 def join(shares: Sequence[RunRecord], num_replicates: int, wall_seconds: float) -> RunRecord:
     """The run that shares make up: interrupted where a replicate is missing or has not ended.
 
-    Counts and seconds are the sums over the shares; width, memory and machine those of the share
-    that needed most memory on its device.
+    Counts and seconds are the sums over the shares; width, devices, memory and machine those of the
+    share that needed most memory on its device.
 
     Args:
         shares: with every replicate at most once.

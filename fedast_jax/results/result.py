@@ -188,6 +188,7 @@ def _manifest(config: Config, mine: list[ReplicateRecord], run: RunRecord) -> di
             "arrivals": sum(record.num_arrivals for record in mine),
         },
         "batch_width": run.batch_width,
+        "num_devices": run.num_devices,
         "resident_replicates": run.num_resident,
         "memory": {
             "estimated_bytes": run.estimated_bytes,

@@ -107,6 +107,7 @@ def _request_columns(timeline: EventLog) -> Columns:
         status[np.asarray(timeline.rounds[task].arrived, np.int64)] = STATUSES.index("buffered")
         used, round_of = _used_rounds(timeline, task)
         status[used], used_round[used] = STATUSES.index("used"), round_of
+    status[np.asarray(timeline.lost, np.int64)] = STATUSES.index("lost")
     return {
         "task": np.array(columns.task, np.int64),
         "client": np.array(columns.client, np.int64),

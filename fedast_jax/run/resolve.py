@@ -10,10 +10,11 @@ from ..algorithms import ALGORITHMS, Algorithm, get_algorithm
 from ..algorithms.allocation import Rules
 from ..algorithms.authors import rules_of
 from ..algorithms.methods import check_methods
-from ..clients.delays import check_delays
+from ..clients.availability import check_availability
+from ..clients.delays import check_delays, known_keys
 from ..config.settings import Config, check_config
 from ..config.shipped import Source, check_overrides, read_table
-from ..config.tables import DelayConfig, Registries, TaskConfig
+from ..config.tables import AvailabilityConfig, DelayConfig, Registries, TaskConfig
 from ..config.words import show
 from ..config.work import LocalWork
 from ..tasks import Kind, get_kind
@@ -101,6 +102,14 @@ class _Known(Registries):
     def check_delays(self, delays: DelayConfig) -> None:
         """As ``clients.delays`` does."""
         check_delays(delays)
+
+    def delay_parameters(self, law: str) -> Sequence[str]:
+        """As ``clients.delays`` knows them."""
+        return known_keys(law)
+
+    def check_availability(self, availability: AvailabilityConfig) -> None:
+        """As ``clients.availability`` does."""
+        check_availability(availability)
 
     def check_task(self, task: TaskConfig) -> None:
         """Against its kind: who holds the data, and which data it is."""

@@ -13,6 +13,7 @@ from ..config.errors import ResumeError
 from ..config.settings import Config
 from ..config.versions import package_version
 from .checkpoint import Checkpoints
+from .devices import named
 from .driver import Driver
 from .sizing import PoolNeeds, Sizing
 from .snapshot import snapshot_of
@@ -27,7 +28,7 @@ class SavedRun(NamedTuple):
     sizing: Sizing
     wall_seconds: float  # so far
     machine: dict[str, str]
-    traces: dict[str, str]  # check sums of the recorded durations
+    traces: dict[str, str]  # check sums of what was recorded
     driver: Mapping[str, Any]  # of ``snapshot.snapshot_of``
 
     @classmethod
@@ -59,9 +60,13 @@ class SavedRun(NamedTuple):
         num_resident, window, needs = content["sizing"]
         sizing = Sizing(num_resident, window, tuple(PoolNeeds(*row) for row in needs))
         saved = cls(**{**content, "sizing": sizing})
-        saved._check(checkpoints, [config.to_dict() for config in configs], keeps)
+        saved._check(checkpoints, [config.to_dict() for config in saved.named(configs)], keeps)
         saved._check_traces(configs)
         return saved
+
+    def named(self, configs: Sequence[Config]) -> list[Config]:
+        """With the number of devices that the run began with, where they leave it open."""
+        return [named(config, self.configs[0]["machine"]["num_devices"]) for config in configs]
 
     def _check(
         self, checkpoints: Checkpoints, configs: list[dict[str, Any]], keeps: dict[str, bool]
@@ -91,8 +96,10 @@ class SavedRun(NamedTuple):
 
 
 def _traces(configs: Sequence[Config]) -> dict[str, str]:
-    paths = {config.delays.trace for config in configs if config.delays.trace}
-    return {path: sha256(Path(path).read_bytes()).hexdigest() for path in sorted(paths)}
+    paths = {part.trace for config in configs for part in (config.delays, config.availability)}
+    return {
+        path: sha256(Path(path).read_bytes()).hexdigest() for path in sorted(filter(None, paths))
+    }
 
 
 def _machine() -> dict[str, str]:

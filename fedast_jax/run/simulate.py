@@ -16,6 +16,7 @@ from ..engine.devices import provide
 from ..results.records import RunRecord
 from ..results.result import Result
 from .checkpoint import Keeper
+from .devices import named, settle
 from .driver import Driver
 from .executor import Device, Interrupted
 from .machine import machine_facts
@@ -70,7 +71,10 @@ def simulate_together(configs: Sequence[Config], **options: Any) -> list[Result]
 
 def results_of(configs: Sequence[Config], record: RunRecord) -> list[Result]:
     """A run's result for each of its configurations."""
-    return [Result.collect(config, number, record) for number, config in enumerate(configs)]
+    return [
+        Result.collect(named(config, record.num_devices), number, record)
+        for number, config in enumerate(configs)
+    ]
 
 
 def run_jobs(
@@ -78,6 +82,7 @@ def run_jobs(
 ) -> RunRecord:
     """As ``simulate_together`` for some of the replicates; None: for all."""
     saved = SavedRun.find(options.checkpoints, configs, options.keeps)
+    configs = saved.named(configs) if saved else settle(configs)
     start = time.perf_counter() - (saved.wall_seconds if saved else 0.0)
     with precision(configs), interruptible(options.is_stopped) as stopping:
         prepared = prepare_run(configs, saved, jobs)
@@ -109,6 +114,7 @@ def record_run(driver: Driver, prepared: Prepared, wall_seconds: float) -> RunRe
         seconds=driver.executor.seconds,
         wall_seconds=wall_seconds,
         batch_width=driver.pools[0].spec.width,
+        num_devices=driver.pools[0].spec.num_devices,
         num_resident=prepared.sizing.num_resident,
         estimated_bytes=prepared.sizing.bytes,
         temp_bytes=driver.executor.temp_bytes,
@@ -148,7 +154,7 @@ def precision(configs: Sequence[Config]) -> Iterator[None]:
                 f"machine.{key} must be the same for all that runs together, got {values}"
             )
     try:
-        provide(configs[0].machine.num_devices)
+        provide(configs[0].machine.num_devices or 1)
     except ValueError as error:
         raise ConfigError(str(error)) from None
     with jax.enable_x64(configs[0].machine.precision == "float64"):

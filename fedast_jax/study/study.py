@@ -21,7 +21,7 @@ from ..results.run_folder import check_folder
 from ..run.simulate import simulate_together
 from .shown import ShownStudy
 from .study_folder import save_study
-from .variants import Variant, make_variants
+from .variants import Variant, make_variants, with_devices
 
 
 @dataclass(frozen=True, repr=False)
@@ -149,7 +149,13 @@ def run_study(
     """Run what a table of settings has in its ``study``, in the way of ``simulate``."""
     variants = make_variants(table)
     results = simulate([variant.config for variant in variants], **options)
-    return Study(dict(table), variants, results)
+    if not results:  # they are process 0's
+        return Study(dict(table), variants, results)
+    used = [result.config for result in results]
+    named = [
+        variant._replace(config=config) for variant, config in zip(variants, used, strict=True)
+    ]
+    return Study(with_devices(table, used[0].machine.num_devices), named, results)
 
 
 def _axes(grid: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:

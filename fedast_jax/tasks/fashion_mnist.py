@@ -52,7 +52,7 @@ KIND = Kind(
         step_time=0.120,
         target_accuracy=0.82,
     ),
-    micro_batch={"cpu": 2, "gpu": 256, "tpu": 256},
+    micro_batch={"cpu": 1, "gpu": 256, "tpu": 256},
     test_chunk=50,
     authors_build=authors_build,
 )

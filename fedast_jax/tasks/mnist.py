@@ -44,6 +44,6 @@ KIND = Kind(
         step_time=0.074,
         target_accuracy=0.93,
     ),
-    micro_batch={"cpu": 4, "gpu": 256, "tpu": 256},
+    micro_batch={"cpu": 2, "gpu": 256, "tpu": 256},
     test_chunk=1000,
 )
