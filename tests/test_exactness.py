@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -192,7 +193,11 @@ def test_histories_equal_the_oracle_where_replicates_diverge(scenario):
 
 
 WITH_BUFFER_OR_NOT = ["fedast", "fedast", "fedast_nobuffer"]
-DYNAMIC = {"allocation": "dynamic", "algorithm": WITH_BUFFER_OR_NOT, "num_tasks": (2, 4)}
+DYNAMIC: dict[str, Any] = {
+    "allocation": "dynamic",
+    "algorithm": WITH_BUFFER_OR_NOT,
+    "num_tasks": (2, 4),
+}
 
 
 @given(scenarios(most_active=4, num_updates=(40, 200), **DYNAMIC))
@@ -253,8 +258,10 @@ COMINGS = [
 ]
 LONG = {"law": "on_off", "mean_on": 9.0, "mean_off": 9.0}
 LOSING = [LONG | {"when_off": "lose"}, LONG | {"when_off": "lose", "loss": 0.3}]
-COME_AND_GO = {"availability": [*COMINGS, *(one | {"loss": 0.2} for one in COMINGS), *LOSING]}
-SOME_LOST = {"availability": [{"loss": 0.1}, {"loss": 0.6}]}
+COME_AND_GO: dict[str, Any] = {
+    "availability": [*COMINGS, *(one | {"loss": 0.2} for one in COMINGS), *LOSING]
+}
+SOME_LOST: dict[str, Any] = {"availability": [{"loss": 0.1}, {"loss": 0.6}]}
 FASTER = [{"law": "constant"}, {"law": "half_normal"}, {"law": "lognormal", "sigma": 0.5}]
 
 

@@ -125,7 +125,9 @@ def test_models_of_every_library_are_pure_functions(library):
     leaves = sorted(jax.tree.leaves(params), key=jnp.ndim)
     bias, kernel = (np.asarray(leaf) for leaf in leaves)
     kernel = kernel if kernel.shape == (WIDTH, CLASSES) else kernel.T
-    np.testing.assert_allclose(model.apply(params, X[:5]), X[:5] @ kernel + bias, atol=1e-6)
+    np.testing.assert_allclose(
+        model.apply(params, jnp.asarray(X[:5])), X[:5] @ kernel + bias, atol=1e-6
+    )
     names = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
     assert sum("bias" in name for name in names) == 1
     other = model.init(jax.random.key(1))
