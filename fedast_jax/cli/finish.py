@@ -82,6 +82,19 @@ def _finish_study(work: WorkFolder, stop: Stop, place: Place | None = None) -> N
     _end(study.results, _save_study(study, work, console), stop, console)
 
 
+def _finish_figure(work: WorkFolder, stop: Stop, place: Place | None = None) -> None:
+    """As ``_finish_study``, and then the paper's figures."""
+    from .verdicts import draw_figure
+
+    console = Console()
+    with Reporter() as reporter:
+        study = _run_study(work, stop, on_progress=reporter.update)
+    folder = _save_study(study, work, console)
+    if study.status == "finished":
+        draw_figure(work.job.options, folder, console)
+    _end(study.results, folder, stop, console)
+
+
 def _finish_ray(work: WorkFolder, stop: Stop, place: None = None) -> None:
     """As ``_finish_study``, on a Ray cluster."""
     console, tasks = Console(), RayTasks(**work.job.options["tasks"])
@@ -119,6 +132,7 @@ FINISH: dict[str, Callable[..., None]] = {
     "run": _finish_run,
     "study": _finish_study,
     "ray": _finish_ray,
+    "figure": _finish_figure,
 }
 """By a job's command: how a run in progress is brought to its end."""
 
