@@ -12,6 +12,7 @@ from ..config.grid import parse_value
 from ..config.sheet import Row, Sheet
 from ..paper.experiments import EXPERIMENTS
 from ..paper.folder import check_same, check_scale
+from ..paper.page import PAGE, write_page
 from ..paper.quadratic import use_quadratic
 from ..paper.rates import predicted
 from ..paper.registry import FIGURES, get_figure
@@ -56,6 +57,11 @@ def list_figures(scale: str, console: Console) -> None:
         "and tests; until the time limit, or until targets are guessed to be met."
     )
     console.print(Sheet("figures of the paper", words, [], rows, caption).to_rich())
+
+
+def page(folders: list[Path], out: Path | None) -> None:
+    """Write the page of some figures."""
+    print(write_page(folders, out or PAGE))
 
 
 def _parsed(seeds: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,14 +17,21 @@ from ..results.style import for_print
 from ..results.summary import Measured
 from ..study.gains import gain
 from ..study.tables import StudyTables
-from .canvas import TIME, canvas, draw_means, finish, method_handles, reaches
+from .canvas import canvas, draw_means, finish, method_handles, reaches
 from .claims import as_run, key_of
 from .curves import LABELS, SCALES
 from .measures import end_level, last_time, mean_time, met, points_by, task_time
 
 BAR = 0.38  # of the space of a group
 TO_TARGET = "time to target"
-CHOSEN = {"marker": "*", "ms": 9, "mfc": "red", "mec": "black", "mew": 0.4, "ls": ""}
+CHOSEN: dict[str, Any] = {
+    "marker": "*",
+    "ms": 9,
+    "mfc": "red",
+    "mec": "black",
+    "mew": 0.4,
+    "ls": "",
+}
 
 
 def against_ratio(value: str) -> Callable[[StudyTables], Figure]:
@@ -146,11 +154,9 @@ def _other(result: Measured, task: str, is_k: bool) -> np.ndarray:
     return 100 * lanes.accuracy.dropna().to_numpy(np.float64)
 
 
-def _mark(
-    panel: Axes, sizes: Sequence[int], columns: Sequence[np.ndarray], chosen: int
-) -> None:
+def _mark(panel: Axes, sizes: Sequence[int], columns: Sequence[np.ndarray], chosen: int) -> None:
     if chosen in sizes and len(values := columns[sizes.index(chosen)]):
-        panel.plot(chosen, values.mean(), zorder=3, **CHOSEN)  # type: ignore[arg-type]
+        panel.plot(chosen, values.mean(), zorder=3, **CHOSEN)
 
 
 def _reached(result: Measured, time_of: Callable[[Measured], pd.Series]) -> pd.Series:
@@ -196,13 +202,20 @@ def _write_gain(panel: Axes, place: int, times: Sequence[pd.Series]) -> None:
 def _draw_published(
     panel: Axes, study: StudyTables, published: Mapping[str, Mapping[str, float]]
 ) -> list[Line2D]:
-    look = {"marker": "D", "ms": 3.5, "mfc": "white", "mec": "black", "mew": 0.7, "ls": ""}
+    look: dict[str, Any] = {
+        "marker": "D",
+        "ms": 3.5,
+        "mfc": "white",
+        "mec": "black",
+        "mew": 0.7,
+        "ls": "",
+    }
     tasks, count = list(study.tasks), 0
     for number, method in enumerate(study.methods):
         for task, time in published.get(method, {}).items():
             if task in tasks:
                 place = tasks.index(task) + BAR * (number - (len(study.methods) - 1) / 2)
-                panel.plot(place, time, **look)  # type: ignore[arg-type]
+                panel.plot(place, time, **look)
                 count += 1
     return [Line2D([], [], label="published by the authors", **look)] if count else []
 

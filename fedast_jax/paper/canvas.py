@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -33,7 +34,11 @@ def canvas(
 
 def finish(figure: Figure, study: StudyTables, handles: Sequence[Artist], columns: int = 2) -> None:
     """The legend beneath, and how many seeds the means rest on."""
-    place = {"loc": "outside lower center", "columnspacing": 1.0, "handletextpad": 0.5}
+    place: dict[str, Any] = {
+        "loc": "outside lower center",
+        "columnspacing": 1.0,
+        "handletextpad": 0.5,
+    }
     figure.legend(handles=list(handles), ncols=columns, **place)
     figure.suptitle(f"{study.name}: {study.seeds_in_words}", fontsize="medium", x=0.01, ha="left")
 
@@ -49,7 +54,7 @@ def draw_curve(panel: Axes, curve: Curve, style: LineStyle, scale: float = 1.0) 
     panel.plot(curve.times, scale * curve.mean, **style)
     if len(curve.num_left) and curve.num_left.min() >= LEAST_SEEDS:
         low, high = curve.mean - curve.spread, curve.mean + curve.spread
-        look = {"color": style["color"], "alpha": BAND, "lw": 0}
+        look: dict[str, Any] = {"color": style["color"], "alpha": BAND, "lw": 0}
         panel.fill_between(curve.times, scale * low, scale * high, **look)
 
 

@@ -157,9 +157,7 @@ def buffer_curves(value: str) -> Callable[[StudyTables], list[Claim]]:
     return claims
 
 
-def _of_task(
-    results: list[Measured], task: str, value: str, sign: int, better: str
-) -> list[Claim]:
+def _of_task(results: list[Measured], task: str, value: str, sign: int, better: str) -> list[Claim]:
     levels = [sign * level(result, value, task=task) for result in results]
     steps = [np.log(unsteadiness(result, task, value)) for result in results]
     return [

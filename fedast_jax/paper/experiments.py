@@ -9,6 +9,7 @@ from ..config.shipped import read_table
 from .scales import SMOKE_WORDS, smoke
 from .theorem_runs import theorem_table
 
+
 class Experiment(NamedTuple):
     """One study; one or several figures show it."""
 

@@ -49,8 +49,10 @@ def task_time(result: Measured, task: str) -> pd.Series:
 def met(result: Measured) -> pd.Series:
     """By seed: whether every target was met."""
     lanes = _sound(result)
-    return lanes[lanes.task.isin(targets(result.config))].groupby("seed").target_time.agg(
-        lambda times: times.notna().all()
+    return (
+        lanes[lanes.task.isin(targets(result.config))]
+        .groupby("seed")
+        .target_time.agg(lambda times: times.notna().all())
     )
 
 

@@ -50,7 +50,9 @@ def predicted_seconds(experiment: Experiment, scale: str) -> float:
     if ends is not None:
         table["time_limit"] = min(ends, table["time_limit"])
     examples = _kept(_key(table), lambda: _examples(table))
-    rates = {kind: _kept(f"{kind} {_machine()}", lambda kind=kind: _rate(kind)) for kind in examples}
+    rates = {
+        kind: _kept(f"{kind} {_machine()}", lambda kind=kind: _rate(kind)) for kind in examples
+    }
     return seeds * sum(number / rates[kind] for kind, number in examples.items())
 
 

@@ -194,7 +194,7 @@ FIGURES = {
         ),
         PaperFigure(
             "thm1",
-            "a quadratic of known L, sigma_l, sigma_g, delta: mean of ||grad f||^2 over T, b, tau, R",
+            "a quadratic of known constants: mean of ||grad f||^2 over T, b, tau and R",
             "below Theorem 1's bound; rate 1/sqrt(T b tau) while L eta_s eta_c R^2 tau <= b",
             theorem.picture,
             theorem.claims,

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ..results.palette import LineStyle
 from ..results.style import for_print
 from ..study.tables import StudyTables
 from .canvas import canvas, draw_means, finish
@@ -32,9 +33,9 @@ LABELS = {
 RATE = -0.5  # of (T b tau)^(-1/2), Corollary 1.1
 SLACK = 0.1  # of a slope
 HARDLY = 0.25  # what R may change while asynchrony is minor
-MEASURED = {"color": "#0072B2", "ls": "-"}
-BOUND = {"color": "#D55E00", "ls": "--"}
-ORDER = {"color": "grey", "ls": ":"}
+MEASURED: LineStyle = {"color": "#0072B2", "ls": "-"}
+BOUND: LineStyle = {"color": "#D55E00", "ls": "--"}
+ORDER: LineStyle = {"color": "grey", "ls": ":"}
 
 
 @for_print
@@ -58,7 +59,7 @@ def picture(study: StudyTables) -> Figure:
 
 def _draw(panel: Axes, line: Line, values: np.ndarray) -> None:
     places = line.places
-    draw_means(panel, places, list(values.T), MEASURED)  # type: ignore[arg-type]
+    draw_means(panel, places, list(values.T), MEASURED)
     problem = quadratic().problem
     panel.plot(places, [theorem1_bound(problem, setting) for setting in line.settings], **BOUND)
     if line.symbol == "R":

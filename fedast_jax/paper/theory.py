@@ -161,10 +161,9 @@ def theorem2(problem: Problem, setting: Setting, skew: Skew) -> Terms:
     T, _, _, tau, eta_c, eta_s = setting
     rho, b, R = skew.rho_b, skew.b_min, skew.R_max
     buffered = L * eta_s * eta_c * rho**3 / b
-    fedavg_2 = (
-        (buffered + L**2 * eta_c**2 * rho**2 * tau) * sigma_l2
-        + (buffered * tau + L**2 * eta_c**2 * tau * (tau - 1) * rho**2) * sigma_g2
-    )
+    fedavg_2 = (buffered + L**2 * eta_c**2 * rho**2 * tau) * sigma_l2 + (
+        buffered * tau + L**2 * eta_c**2 * tau * (tau - 1) * rho**2
+    ) * sigma_g2
     share = L**2 * eta_s**2 * eta_c**2 * tau * R * rho**2 / b**2
     start = delta * rho / (T * setting.step)
     return Terms(start, fedavg_2, share * (sigma_l2 + tau * R * sigma_g2))
