@@ -17,7 +17,7 @@ from matplotlib.patches import FancyArrowPatch
 
 PACKAGE = "fedast_jax"
 PICTURE = Path(__file__).with_name("layers.svg")
-TOP, GAP, LEFT = 0.97, 0.078, 0.16
+TOP, GAP, LEFT = 0.97, 0.073, 0.16
 
 
 def layers() -> dict[str, str]:

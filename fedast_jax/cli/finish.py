@@ -91,7 +91,8 @@ def _finish_figure(work: WorkFolder, stop: Stop, place: Place | None = None) -> 
         study = _run_study(work, stop, on_progress=reporter.update)
     folder = _save_study(study, work, console)
     if study.status == "finished":
-        draw_figure(work.job.options, folder, console)
+        with attempt(f"draw the paper's figures in {str(folder)!r}"):
+            draw_figure(work.job.options, folder, console)
     _end(study.results, folder, stop, console)
 
 

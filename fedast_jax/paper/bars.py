@@ -18,9 +18,9 @@ from ..results.summary import Measured
 from ..study.gains import gain
 from ..study.tables import StudyTables
 from .canvas import canvas, draw_means, finish, method_handles, reaches
-from .claims import as_run, key_of
 from .curves import LABELS, SCALES
-from .measures import end_level, last_time, mean_time, met, points_by, task_time
+from .measures import end_level, key_of, last_time, mean_time, met, points_by, task_time
+from .time_claims import as_run
 
 BAR = 0.38  # of the space of a group
 TO_TARGET = "time to target"
@@ -161,8 +161,7 @@ def _mark(panel: Axes, sizes: Sequence[int], columns: Sequence[np.ndarray], chos
 
 def _reached(result: Measured, time_of: Callable[[Measured], pd.Series]) -> pd.Series:
     """Times of the seeds that met every target."""
-    is_met = met(result)
-    return time_of(result)[is_met[is_met].index]
+    return time_of(result)[met(result).astype(bool)]
 
 
 def _draw_groups(

@@ -14,8 +14,7 @@ from ..results.style import for_print
 from ..results.summary import Measured
 from ..study.tables import StudyTables
 from .canvas import TIME, canvas, draw_curve, finish, method_handles
-from .claims import key_of
-from .measures import mean_curve, points_by
+from .measures import key_of, mean_curve, points_by
 
 LABELS = {"accuracy": "test accuracy (%)", "loss": "test loss"}
 SCALES = {"accuracy": 100.0, "loss": 1.0}

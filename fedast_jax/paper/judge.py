@@ -19,6 +19,7 @@ FAILS = "does not hold"
 OPEN = "cannot tell"
 TWO_SIDED = 1.96  # standard errors on either side of a mean: 95%
 MOST_SEEDS = 10_000  # beyond these no number is named
+PERCENT = "{:.1%}"  # how a share is written
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,12 @@ def points_by(study: StudyTables, key: str) -> dict[Any, list[Point]]:
     return found
 
 
-def paired(*columns: pd.Series) -> np.ndarray:
+def key_of(study: StudyTables, ending: str) -> str:
+    """The swept setting whose name ends so."""
+    return next(key for key in study.points[0] if key.rpartition(".")[2] == ending)
+
+
+def paired(*columns: pd.Series | pd.DataFrame) -> np.ndarray:
     """``float[seeds, columns]`` of the seeds that all have."""
     return pd.concat(columns, axis=1, join="inner").dropna().to_numpy(np.float64)
 
@@ -88,7 +93,8 @@ def unsteadiness(result: Measured, task: str, value: str = "accuracy") -> pd.Ser
     """By seed: the root mean square of the steps between a task's tests in the second half."""
     tests = _sound_tests(result, task)
     tests = tests[tests.time > tests.time.max() / 2]
-    return tests.groupby("seed")[value].agg(lambda each: np.sqrt(np.mean(np.diff(each) ** 2)))
+    each = tests.groupby("seed")[value]
+    return pd.Series({seed: np.sqrt(np.mean(np.diff(values) ** 2)) for seed, values in each})
 
 
 def shown_until(results: Sequence[Measured]) -> float:

@@ -11,7 +11,7 @@ from ..config.closest import did_you_mean
 from ..config.errors import ConfigError
 from ..config.words import show
 from ..study.tables import StudyTables
-from . import bars, claims, curves, theorem
+from . import bars, curves, level_claims, theorem, time_claims
 from .experiments import EXPERIMENTS, Experiment
 from .judge import Claim
 
@@ -50,56 +50,56 @@ FIGURES = {
             "FedAST first; Sync-ST without straggler mitigation by far last; Sync-Bayes-ST and "
             "Sync-UCB-ST no better than Sync-ST",
             curves.mean_over_tasks,
-            claims.synchronous_methods,
+            level_claims.synchronous_methods,
         ),
         PaperFigure(
             "fig3",
             "three equal tasks: final accuracy against the share of active clients",
             "NoBuffer falls behind as the share grows",
             bars.against_ratio("accuracy"),
-            claims.active_ratio("accuracy"),
+            level_claims.active_ratio("accuracy"),
         ),
         PaperFigure(
             "fig4",
             "CIFAR-10 and Fashion-MNIST together: accuracy with and without a buffer",
             "FedAST higher and steadier",
             curves.by_task("accuracy"),
-            claims.buffer_curves("accuracy"),
+            level_claims.buffer_curves("accuracy"),
         ),
         PaperFigure(
             "fig5",
             "M = 2, 4, 6 equal tasks on four data sets: time to target",
             "FedAST always sooner than Sync-ST; the gain grows with M; up to 46.0%",
             bars.times_by_copies,
-            claims.equal_tasks,
+            time_claims.equal_tasks,
         ),
         PaperFigure(
             "fig6",
             f"{_HETEROGENEOUS}: accuracy over time of one seed",
             "MNIST ends near 99, the last task (CIFAR-10) at 619; every task sooner",
             curves.one_seed,
-            claims.published_times,
+            time_claims.published_times,
         ),
         PaperFigure(
             "fig7",
             f"{_HETEROGENEOUS}: time to target",
             "40.1% sooner in all",
             bars.times_by_task(PUBLISHED),
-            claims.overall(0.401),
+            time_claims.overall(0.401),
         ),
         PaperFigure(
             "fig8",
             "Fashion-MNIST and CIFAR-10, R = 175 each: time to target against b",
             "b = 5 best",
             bars.against_setting("buffer_size", "buffer size b", 5),
-            claims.best_buffer(5),
+            time_claims.best_buffer(5),
         ),
         PaperFigure(
             "fig9",
             "MNIST and CIFAR-10, R = 105 each: time to target against b",
             "b = 3 best",
             bars.against_setting("buffer_size", "buffer size b", 3),
-            claims.best_buffer(3),
+            time_claims.best_buffer(3),
         ),
         *(
             PaperFigure(
@@ -107,7 +107,7 @@ FIGURES = {
                 f"Sync-ST on {data}: time to target against k",
                 "k = 30 strikes a balance",
                 bars.against_setting("keep_first", "arrivals kept in a round, k", 30),
-                claims.best_first_k(30),
+                time_claims.best_first_k(30),
             )
             for name, data in (
                 ("fig10", "CIFAR-10"), ("fig11", "Fashion-MNIST"), ("fig12", "MNIST"),
@@ -118,56 +118,56 @@ FIGURES = {
             "three equal tasks: final loss against the share of active clients",
             "NoBuffer gets worse as the share grows",
             bars.against_ratio("loss"),
-            claims.active_ratio("loss"),
+            level_claims.active_ratio("loss"),
         ),
         PaperFigure(
             "fig14",
             "CIFAR-10 and Fashion-MNIST together: loss with and without a buffer",
             "FedAST lower and steadier",
             curves.by_task("loss"),
-            claims.buffer_curves("loss"),
+            level_claims.buffer_curves("loss"),
         ),
         PaperFigure(
             "fig15",
             "M = 2, 4, 6 equal tasks on four data sets: accuracy over time",
             "as Figure 5",
             curves.equal_tasks,
-            claims.nothing,
+            level_claims.nothing,
         ),
         PaperFigure(
             "fig16",
             "M = 2, 4, 6 CIFAR-100 tasks with ResNet-18: time to target",
             "gains of 22.0%, 40.7% and 56.3%",
             bars.times_by_copies,
-            claims.large_model,
+            time_claims.large_model,
         ),
         PaperFigure(
             "fig17",
             f"{_HETEROGENEOUS}, higher targets: accuracy over time of one seed",
             _BESIDE,
             curves.one_seed,
-            claims.different_tasks,
+            time_claims.different_tasks,
         ),
         PaperFigure(
             "fig18",
             f"{_HETEROGENEOUS}, higher targets: time to target",
             "55.9% sooner in all",
             bars.times_by_task(),
-            claims.overall(0.559),
+            time_claims.overall(0.559),
         ),
         PaperFigure(
             "fig19",
             f"{_HETEROGENEOUS}, lower targets: accuracy over time of one seed",
             _BESIDE,
             curves.one_seed,
-            claims.different_tasks,
+            time_claims.different_tasks,
         ),
         PaperFigure(
             "fig20",
             f"{_HETEROGENEOUS}, lower targets: time to target",
             "16.3% sooner in all",
             bars.times_by_task(),
-            claims.overall(0.163),
+            time_claims.overall(0.163),
         ),
         *(
             figure
@@ -181,14 +181,14 @@ FIGURES = {
                     f"{_OPTIONS}, {level}: accuracy over time of one seed",
                     _BESIDE,
                     curves.one_seed,
-                    claims.nothing,
+                    level_claims.nothing,
                 ),
                 PaperFigure(
                     f"fig{number + 1}",
                     f"{_OPTIONS}, {level}: time to target",
                     "D sooner than S" if paper is None else "D up to 11.9% sooner than S",
                     bars.times_by_task(),
-                    claims.overall(paper, least=True),
+                    time_claims.overall(paper, least=True),
                 ),
             )
         ),

@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from .palette import TARGET, LineStyle, in_words, method_styles, plain, task_style
+from .style import for_screen
 from .summary import Measured, diverged_replicates
 
 GRID_POINTS = 400
@@ -32,6 +33,7 @@ class Curve(NamedTuple):
     num_left: np.ndarray  # seeds that still train
 
 
+@for_screen
 def accuracy_figure(result: Measured) -> Figure:
     """Test accuracy over simulated time, one panel per task.
 
@@ -54,6 +56,7 @@ def accuracy_figure(result: Measured) -> Figure:
     return figure
 
 
+@for_screen
 def allocation_figure(*results: Measured, labels: Sequence[str] = ("",)) -> Figure | None:
     """Requests in flight over simulated time, a line per task; None where they never change.
 
@@ -106,8 +109,6 @@ def panel_grid(num_panels: int) -> tuple[int, int]:
 def finish_panel(panel: Axes, title: str) -> None:
     """What every panel over simulated time has."""
     panel.set(title=plain(title), xlabel="simulated time")
-    panel.spines[["top", "right"]].set_visible(False)
-    panel.grid(alpha=0.3)
 
 
 def draw_method(panel: Axes, result: Measured, task: str, style: LineStyle) -> Curve:
@@ -168,7 +169,7 @@ def accuracy_marks(results: Iterable[Measured]) -> list[Artist]:
 def add_legend(figure: Figure, handles: Sequence[Artist]) -> None:
     """Beneath the panels, in as many columns as there is room for."""
     columns = max(1, int(figure.get_figwidth() / LEGEND_INCHES))
-    place = {"loc": "outside lower center", "frameon": False, "fontsize": "small"}
+    place = {"loc": "outside lower center", "fontsize": "small"}
     figure.legend(handles=list(handles), ncols=min(columns, len(handles)), **place)
 
 

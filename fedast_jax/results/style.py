@@ -1,13 +1,13 @@
-"""How pictures for print look: one style for all, readable at a column's width.
+"""How pictures look: one style for all; in print readable at a column's width.
 
 Colours are in ``palette``: a method has one colour everywhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
 
@@ -16,24 +16,26 @@ PAGE = 6.9
 DPI = 300  # of a PNG
 BAND = 0.2  # how strong an interval's colour is
 
-PRINT = {
+SCREEN = {
     "axes.axisbelow": True,
     "axes.grid": True,
-    "axes.labelsize": 7,
-    "axes.linewidth": 0.6,
     "axes.spines.right": False,
     "axes.spines.top": False,
+    "grid.alpha": 0.3,
+    "legend.frameon": False,
+    "pdf.fonttype": 42,  # letters stay letters
+}
+PRINT = SCREEN | {
+    "axes.labelsize": 7,
+    "axes.linewidth": 0.6,
     "axes.titlesize": 7,
     "errorbar.capsize": 1.5,
     "font.size": 7,
-    "grid.alpha": 0.3,
     "grid.linewidth": 0.4,
     "legend.fontsize": 6.5,
-    "legend.frameon": False,
     "legend.handlelength": 1.6,
     "lines.linewidth": 1.2,
     "lines.markersize": 3.5,
-    "pdf.fonttype": 42,  # letters stay letters
     "xtick.labelsize": 6.5,
     "ytick.labelsize": 6.5,
 }
@@ -44,10 +46,20 @@ Drawn = TypeVar("Drawn")
 
 def for_print(draw: Callable[Arguments, Drawn]) -> Callable[Arguments, Drawn]:
     """A function that draws or writes, in the style for print."""
+    return _styled(draw, PRINT)
 
+
+def for_screen(draw: Callable[Arguments, Drawn]) -> Callable[Arguments, Drawn]:
+    """A function that draws or writes, in the style for a screen."""
+    return _styled(draw, SCREEN)
+
+
+def _styled(
+    draw: Callable[Arguments, Drawn], style: Mapping[str, Any]
+) -> Callable[Arguments, Drawn]:
     @wraps(draw)
     def styled(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Drawn:
-        with mpl.rc_context(PRINT):  # type: ignore[arg-type]
+        with mpl.rc_context(dict(style)):
             return draw(*args, **kwargs)
 
     return styled
