@@ -161,7 +161,7 @@ def _mark(panel: Axes, sizes: Sequence[int], columns: Sequence[np.ndarray], chos
 
 def _reached(result: Measured, time_of: Callable[[Measured], pd.Series]) -> pd.Series:
     """Times of the seeds that met every target."""
-    return time_of(result)[met(result).astype(bool)]
+    return time_of(result).where(met(result).astype(bool)).dropna()
 
 
 def _draw_groups(

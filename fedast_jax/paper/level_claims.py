@@ -127,7 +127,7 @@ def _of_task(results: list[Measured], task: str, value: str, sign: int, better: 
             low=0,
         ),
         Claim(
-            f"{task}: FedAST's {value} is steadier from test to test (logarithm of the ratio)",
+            f"{task}: FedAST's {value} is steadier around its trend (logarithm of the ratio)",
             "more stable",
             paired(*steps[::-1]),
             difference,
@@ -138,7 +138,7 @@ def _of_task(results: list[Measured], task: str, value: str, sign: int, better: 
 
 def _log(values: pd.Series) -> pd.Series:
     """No number of what never changed."""
-    return values[values > 0].map(np.log)
+    return values.where(values > 0).map(np.log)
 
 
 def nothing(study: StudyTables) -> list[Claim]:

@@ -90,11 +90,12 @@ def end_level(result: Measured, value: str = "accuracy") -> pd.Series:
 
 
 def unsteadiness(result: Measured, task: str, value: str = "accuracy") -> pd.Series:
-    """By seed: the root mean square of the steps between a task's tests in the second half."""
+    """By seed: how far a task's tests lie from a straight line in the second half of the time
+    (root mean square): how often a method tests does not matter."""
     tests = _sound_tests(result, task)
     tests = tests[tests.time > tests.time.max() / 2]
-    each = tests.groupby("seed")[value]
-    return pd.Series({seed: np.sqrt(np.mean(np.diff(values) ** 2)) for seed, values in each})
+    each = {seed: _off_line(one.time, one[value]) for seed, one in tests.groupby("seed")}
+    return pd.Series(each, dtype=np.float64)
 
 
 def shown_until(results: Sequence[Measured]) -> float:
@@ -119,6 +120,13 @@ def _mean_over_tasks(tests: pd.DataFrame, value: str, grid: np.ndarray) -> np.nd
         for _, of_task in tests.groupby("task")
     ]
     return np.mean(curves, axis=0)
+
+
+def _off_line(times: pd.Series, values: pd.Series) -> float:
+    if len(times) < 3:
+        return np.nan
+    line = np.polynomial.Polynomial.fit(times, values, 1)
+    return float(np.sqrt(np.mean((values - line(times)) ** 2)))
 
 
 def _over_tests(

@@ -51,7 +51,7 @@ def _task(name: str, task: Mapping[str, Any]) -> dict[str, Any]:
     target = task.get("target_accuracy", PAPER_TARGETS.get(kind, 0.5))
     if target != "none":
         target = round(SMOKE_TARGET + target - PAPER_TARGETS.get(kind, 0.5), 3)
-    defaults = {"num_active": 96 // SHRUNK, "local_epochs": 1}
+    defaults = {"num_active": 96 // SHRUNK, "buffer_size": 1, "local_epochs": 1}
     return defaults | shrunk | {"kind": KINDS[kind], "target_accuracy": target}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -169,7 +169,7 @@ def accuracy_marks(results: Iterable[Measured]) -> list[Artist]:
 def add_legend(figure: Figure, handles: Sequence[Artist]) -> None:
     """Beneath the panels, in as many columns as there is room for."""
     columns = max(1, int(figure.get_figwidth() / LEGEND_INCHES))
-    place = {"loc": "outside lower center", "fontsize": "small"}
+    place: dict[str, Any] = {"loc": "outside lower center", "fontsize": "small"}
     figure.legend(handles=list(handles), ncols=min(columns, len(handles)), **place)
 
 

@@ -5,7 +5,7 @@ Colours are in ``palette``: a method has one colour everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -16,7 +16,7 @@ PAGE = 6.9
 DPI = 300  # of a PNG
 BAND = 0.2  # how strong an interval's colour is
 
-SCREEN = {
+SCREEN: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.grid": True,
     "axes.spines.right": False,
@@ -54,12 +54,10 @@ def for_screen(draw: Callable[Arguments, Drawn]) -> Callable[Arguments, Drawn]:
     return _styled(draw, SCREEN)
 
 
-def _styled(
-    draw: Callable[Arguments, Drawn], style: Mapping[str, Any]
-) -> Callable[Arguments, Drawn]:
+def _styled(draw: Callable[Arguments, Drawn], style: dict[Any, Any]) -> Callable[Arguments, Drawn]:
     @wraps(draw)
     def styled(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Drawn:
-        with mpl.rc_context(dict(style)):
+        with mpl.rc_context(style):
             return draw(*args, **kwargs)
 
     return styled
