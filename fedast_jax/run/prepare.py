@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import jax
@@ -11,6 +12,7 @@ import jax
 from ..config.errors import ConfigError
 from ..config.settings import Config
 from ..data.pooled_data import PooledData
+from ..data.shapes import Shape
 from ..data.task_data import TaskData
 from ..engine.flops import step_flops
 from ..engine.spec import EngineSpec
@@ -173,7 +175,8 @@ def _spec(config: Config, task: ResolvedTask, data: TaskData, width: int) -> Eng
     kind, work, backend = task.kind, task.work, jax.default_backend()
     steps = MOST_STEPS
     if backend == "cpu":
-        flops = step_flops(kind.build(data.shape), data.train_shapes, work.batch_size)
+        shapes = tuple(sorted(data.train_shapes.items()))
+        flops = _step_flops(kind.build, data.shape, shapes, work.batch_size)
         steps = int(CALL_FLOP / (width * work.num_steps * max(flops, 1)))
     return EngineSpec(
         kind=kind,
@@ -186,3 +189,9 @@ def _spec(config: Config, task: ResolvedTask, data: TaskData, width: int) -> Eng
         backend=backend,
         num_devices=config.machine.num_devices,
     )
+
+
+@lru_cache(maxsize=256)
+def _step_flops(build: Callable, shape: Shape, shapes: tuple, batch_size: int) -> int:
+    """Traced once for all the settings and batch widths that differ in nothing of this."""
+    return step_flops(build(shape), dict(shapes), batch_size)
