@@ -83,13 +83,14 @@ def _finish_study(work: WorkFolder, stop: Stop, place: Place | None = None) -> N
 
 
 def _finish_figure(work: WorkFolder, stop: Stop, place: Place | None = None) -> None:
-    """As ``_finish_study``, and then the paper's figures."""
+    """As ``_finish_study``, with the paper's figures and claims in place of the table."""
     from .verdicts import draw_figure
 
     console = Console()
     with Reporter() as reporter:
         study = _run_study(work, stop, on_progress=reporter.update)
-    folder = _save_study(study, work, console)
+    folder = save_study(study, work.target, work.job.options["save"], work)
+    show_costs(study.manifest(), console)
     if study.status == "finished":
         with attempt(f"draw the paper's figures in {str(folder)!r}"):
             draw_figure(work.job.options, folder, console)

@@ -139,7 +139,8 @@ def against_setting(ending: str, label: str, chosen: int) -> Callable[[StudyTabl
             panel.set(xlabel=label)
         styles = {task: task_style(number) for number, task in enumerate(study.tasks)}
         lines = [Line2D([], [], label=plain(task), **style) for task, style in styles.items()]
-        star = Line2D([], [], label=f"stands for the paper's {chosen}", **CHOSEN)
+        words = "the paper's choice," if marked == chosen else "stands for the paper's"
+        star = Line2D([], [], label=f"{words} {chosen}", **CHOSEN)
         finish(figure, study, [*lines, star], columns=3)
         return figure
 

@@ -94,7 +94,10 @@ def unsteadiness(result: Measured, task: str, value: str = "accuracy") -> pd.Ser
     (root mean square): how often a method tests does not matter."""
     tests = _sound_tests(result, task)
     tests = tests[tests.time > tests.time.max() / 2]
-    each = {seed: _off_line(one.time, one[value]) for seed, one in tests.groupby("seed")}
+    each = {
+        seed: _off_line(one.time.to_numpy(), one[value].to_numpy())
+        for seed, one in tests.groupby("seed")
+    }
     return pd.Series(each, dtype=np.float64)
 
 
@@ -122,7 +125,7 @@ def _mean_over_tasks(tests: pd.DataFrame, value: str, grid: np.ndarray) -> np.nd
     return np.mean(curves, axis=0)
 
 
-def _off_line(times: pd.Series, values: pd.Series) -> float:
+def _off_line(times: np.ndarray, values: np.ndarray) -> float:
     if len(times) < 3:
         return np.nan
     line = np.polynomial.Polynomial.fit(times, values, 1)
