@@ -135,6 +135,8 @@ def _made(one: FigureFolder) -> str:
         f"{where}, jax {versions['jax']}, fedast-jax {versions['fedast-jax']}; "
         f"`fedast figure {one.experiment.figures[0]} --scale {one.scale}`."
     )
+    if one.experiment.make:
+        return f"{words} The paper has no run of this; the settings are ours."
     changed = "; ".join(one.changed)
     return f"{words} Changed: {changed}." if changed else f"{words} The settings are the paper's."
 
