@@ -13,6 +13,7 @@ The folders are layers; a module imports only from layers above its own in this 
     run         one configuration resolved, sized, driven; checkpoints; the bench
     study       comparisons and sweeps, and what they leave
     paper       the paper's figures: settings, pictures, whether its claims hold; its theorems
+    views       pages, traces and pictures of finished runs
     cluster     a run divided over processes or Ray
     cli         the command line
 
@@ -25,9 +26,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .clients.laws import register_delay as register_delay
     from .config.errors import ConfigError as ConfigError
     from .config.errors import ResumeError as ResumeError
     from .config.settings import Config as Config
+    from .data.divide import by_label as by_label
+    from .data.divide import dirichlet as dirichlet
+    from .data.divide import iid as iid
+    from .data.divide import shards as shards
     from .data.errors import DataError as DataError
     from .results.records import PlanReport as PlanReport
     from .results.result import Result as Result
@@ -42,22 +48,33 @@ if TYPE_CHECKING:
     from .study.study import Study as Study
     from .study.study import compare as compare
     from .study.study import sweep as sweep
+    from .tasks import Metric as Metric
+    from .tasks import Task as Task
+    from .tasks import register_task as register_task
 
 _HOMES = {
     "Checkpoints": "run.checkpoint",
     "Config": "config.settings",
     "ConfigError": "config.errors",
     "DataError": "data.errors",
+    "Metric": "tasks.judging",
     "PlanReport": "results.records",
     "Result": "results.result",
     "ResumeError": "config.errors",
     "Study": "study.study",
+    "Task": "tasks.own",
+    "by_label": "data.divide",
     "compare": "study.study",
+    "dirichlet": "data.divide",
+    "iid": "data.divide",
     "load_config": "run.resolve",
     "load_result": "study.load",
     "load_study": "study.load",
     "make_config": "run.resolve",
     "plan": "run.plan",
+    "register_task": "tasks",
+    "shards": "data.divide",
+    "register_delay": "clients.laws",
     "simulate": "run.simulate",
     "simulate_together": "run.simulate",
     "sweep": "study.study",

@@ -187,7 +187,7 @@ def _spec(config: Config, task: ResolvedTask, data: TaskData, width: int) -> Eng
         steps=min(max(steps, 1), MOST_STEPS),
         precision=config.machine.precision,
         backend=backend,
-        num_devices=config.machine.num_devices,
+        num_devices=config.machine.num_devices or 1,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..config.settings import Config
+from ..engine.devices import find_devices
 from ..results.records import PlanReport
 from ..run.bench import SLOTS, compile_training, update_flops, work_of
 from ..run.plan import plan
@@ -49,10 +50,10 @@ def _training_seconds(report: PlanReport) -> float:
 
 def examples_per_second(kind_name: str) -> float:
     """Of one batch with the kind's own settings, the second time round; of a large model, of one
-    request."""
-    kind = get_kind(kind_name)
-    width = SLOTS if update_flops(kind) < LARGE else 1
-    run, _ = compile_training(kind, 1, width=width)
+    request a device."""
+    kind, (num_devices, _) = get_kind(kind_name), find_devices()
+    width = num_devices * (SLOTS if update_flops(kind) < LARGE else 1)
+    run, _ = compile_training(kind, 1, width=width, num_devices=num_devices)
     run()
     work = work_of(kind)
     return width * work.num_steps * work.batch_size / run()

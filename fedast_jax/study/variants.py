@@ -47,9 +47,16 @@ def make_variants(table: Mapping[str, Any]) -> list[Variant]:
     ]
 
 
+def with_devices(table: Mapping[str, Any], num_devices: int | None) -> dict[str, Any]:
+    """A table of settings that names the devices; one that does already stays as it is."""
+    if num_devices is None:
+        return dict(table)
+    return {**table, "machine": {"num_devices": num_devices, **table.get("machine", {})}}
+
+
 def check_keys(base: Config) -> None:
     """Raise ConfigError where a sweep would set something in a table that is not there."""
-    known = {"delays", *(f"tasks.{name}" for name in base.tasks)}
+    known = {"delays", "availability", *(f"tasks.{name}" for name in base.tasks)}
     for key in [key for axis in base.study.sweep for key in axis_keys(axis)]:
         parent = key.rpartition(".")[0]
         if parent and parent not in known:
