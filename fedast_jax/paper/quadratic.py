@@ -20,7 +20,7 @@ from ..config.tables import TaskConfig
 from ..data.errors import DataError
 from ..data.shapes import Data, Shape
 from ..data.task_data import Clients, Splits, TaskData, put
-from ..tasks import Defaults, Kind, Params, Task, register
+from ..tasks import TASKS, Defaults, Kind, Params, TaskFunctions, register_task
 from ..tasks.nn.layers import default_float
 from .theory import Problem
 
@@ -133,7 +133,7 @@ class QuadraticData(TaskData):
         return Spans()
 
 
-def build(shape: Shape) -> Task:
+def build(shape: Shape) -> TaskFunctions:
     """The functions that the engine needs."""
     del shape  # there is one such problem
 
@@ -154,7 +154,7 @@ def build(shape: Shape) -> Task:
         norms = gradients.sum(-1)
         return jnp.zeros_like(norms), norms
 
-    return Task(init, take, loss, score)
+    return TaskFunctions(init, take, loss, score)
 
 
 def _curvature() -> jax.Array:
@@ -192,4 +192,5 @@ KIND = Kind(
 
 def use_quadratic() -> None:
     """Let configurations name it."""
-    register(KIND)
+    if NAME not in TASKS:
+        register_task(NAME, KIND)
