@@ -12,6 +12,7 @@ The folders are layers; a module imports only from layers above its own in this 
     results     records of replicates, tables, pictures, what the terminal shows
     run         one configuration resolved, sized, driven; checkpoints; the bench
     study       comparisons and sweeps, and what they leave
+    paper       the paper's figures: settings, pictures, whether its claims hold; its theorems
     views       pages, traces and pictures of finished runs
     cluster     a run divided over processes or Ray
     cli         the command line

@@ -236,6 +236,31 @@ def show(
 
 
 @app.command()
+def figure(
+    what: Annotated[
+        str, typer.Argument(metavar="ID|list|page", help="fig2 to fig26, thm1; list; page.")
+    ],
+    folders: Annotated[
+        list[Path] | None, typer.Argument(metavar="[DIR...]", help="Of page: folders of figures.")
+    ] = None,
+    scale: Annotated[str, typer.Option(help="smoke (a minute), laptop, paper.")] = "smoke",
+    seeds: Seeds = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; of page, the file.")] = None,
+) -> None:
+    """Make a figure of the paper and say whether what the paper says of it holds."""
+    from . import figure as figures
+
+    if what == "page":
+        figures.page(folders or [], out)
+    elif folders:
+        raise ConfigError(f"only 'page' takes folders, got {str(folders[0])!r}; use --out")
+    elif what == "list":
+        figures.list_figures(scale, Console())
+    else:
+        figures.figure(what, scale, seeds, out)
+
+
+@app.command()
 def plan(
     config: ConfigPath,
     overrides: Overrides = None,

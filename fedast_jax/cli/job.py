@@ -15,8 +15,9 @@ from ..run.devices import settle
 from ..run.resolve import make_config
 from ..study.variants import make_variants, with_devices
 
-COMMANDS = ("run", "study", "ray")
+COMMANDS = ("run", "study", "ray", "figure")
 RAY_OPTIONS = {"address": str | None, "num_cpus": int | float, "num_gpus": int | float}
+MORE_OPTIONS = {"ray": ("tasks",), "figure": ("figure", "scale")}  # beside ``save``
 KEYS = ("command", "options", "table", "imports", "configs")
 
 
@@ -93,13 +94,15 @@ def _check_options(command: str, options: Any) -> None:
     """Raise ValueError where an option is missing, unknown or of another type."""
     if not isinstance(options, dict):
         raise ValueError(f"options must be a table, got {_show(options)}")
-    needed = {"save", "tasks"} if command == "ray" else {"save"}
+    needed = {"save", *MORE_OPTIONS.get(command, ())}
     if set(options) != needed:
         words = ", ".join(sorted(needed))
         raise ValueError(f"the options of {command!r} are {words}, got {_show(list(options))}")
     _check_extras(options["save"])
     if command == "ray":
         _check_tasks(options["tasks"])
+    if command == "figure":
+        _check_figure(options["figure"], options["scale"])
 
 
 def _import(modules: Any) -> None:
@@ -127,6 +130,19 @@ def _check_tasks(tasks: Any) -> None:
     for name, kind in RAY_OPTIONS.items():
         if not isinstance(tasks[name], kind):
             raise ValueError(f"the option {name} cannot be {_show(tasks[name])}")
+
+
+def _check_figure(name: Any, scale: Any) -> None:
+    """Raise ValueError where there is no such figure; its kinds are known from then on."""
+    from ..paper.folder import check_scale
+    from ..paper.quadratic import use_quadratic
+    from ..paper.registry import get_figure
+
+    if not (isinstance(name, str) and isinstance(scale, str)):
+        raise ValueError(f"figure and scale must be texts, got {_show([name, scale])}")
+    get_figure(name)
+    check_scale(scale)
+    use_quadratic()
 
 
 def _check_extras(save: Any) -> None:

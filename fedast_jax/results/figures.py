@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from matplotlib.patches import Patch
 
 from ..config.goal import Goal
 from .palette import TARGET, LineStyle, in_words, method_styles, plain, task_style
+from .style import for_screen
 from .summary import Measured, diverged_replicates
 
 GRID_POINTS = 400
@@ -33,6 +34,7 @@ class Curve(NamedTuple):
     num_left: np.ndarray  # seeds that still train
 
 
+@for_screen
 def accuracy_figure(result: Measured) -> Figure:
     """Test accuracy (or another metric) over simulated time, one panel per task.
 
@@ -55,6 +57,7 @@ def accuracy_figure(result: Measured) -> Figure:
     return figure
 
 
+@for_screen
 def allocation_figure(*results: Measured, labels: Sequence[str] = ("",)) -> Figure | None:
     """Requests in flight over simulated time, a line per task; None where they never change.
 
@@ -107,8 +110,6 @@ def panel_grid(num_panels: int) -> tuple[int, int]:
 def finish_panel(panel: Axes, title: str) -> None:
     """What every panel over simulated time has."""
     panel.set(title=plain(title), xlabel="simulated time")
-    panel.spines[["top", "right"]].set_visible(False)
-    panel.grid(alpha=0.3)
 
 
 def draw_method(panel: Axes, result: Measured, task: str, style: LineStyle) -> Curve:
@@ -187,7 +188,7 @@ def _target_label(results: Iterable[Measured]) -> str:
 def add_legend(figure: Figure, handles: Sequence[Artist]) -> None:
     """Beneath the panels, in as many columns as there is room for."""
     columns = max(1, int(figure.get_figwidth() / LEGEND_INCHES))
-    place = {"loc": "outside lower center", "frameon": False, "fontsize": "small"}
+    place: dict[str, Any] = {"loc": "outside lower center", "fontsize": "small"}
     figure.legend(handles=list(handles), ncols=min(columns, len(handles)), **place)
 
 

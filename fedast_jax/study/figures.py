@@ -18,6 +18,7 @@ from ..results.figures import (
     panel_figure,
 )
 from ..results.palette import in_words, method_styles, plain
+from ..results.style import for_screen
 from .sweep_figures import sweep_figure
 from .tables import StudyTables
 
@@ -31,6 +32,7 @@ def study_figures(study: StudyTables) -> dict[str, Figure]:
     return figures if allocations is None else figures | {"allocations": allocations}
 
 
+@for_screen
 def comparison_figure(study: StudyTables) -> Figure:
     """Test accuracy, or another metric, over simulated time: a panel per task, a colour per method.
 

@@ -16,6 +16,7 @@ from ..config.goal import Goal
 from ..config.grid import Point, points, short_name, value_name
 from ..results.figures import add_legend
 from ..results.palette import LineStyle, in_words, method_styles, plain
+from ..results.style import for_screen
 from .gains import LEAST_SEEDS, mean_interval
 from .outcomes import overall, shared_goal
 from .tables import StudyTables
@@ -59,6 +60,7 @@ class Spread(NamedTuple):
     num_seeds: int
 
 
+@for_screen
 def sweep_figure(study: StudyTables) -> Figure:
     """Results over the settings.
 
@@ -114,8 +116,6 @@ def _lines(study: StudyTables, measures: list[Measure]) -> Figure:
         panel.set_xticks(places, [plain(value_name(axis, value)) for value in values])
         panel.minorticks_off()
         panel.set(xlabel=plain(short_name(axis)), ylabel=measure.label)
-        panel.spines[["top", "right"]].set_visible(False)
-        panel.grid(alpha=0.3)
     _add_legend(figure, panels, "band: 95% interval")
     return figure
 
@@ -195,6 +195,7 @@ def _draw_heat(
     panel: Axes, means: np.ndarray, limits: tuple[float, float], measure: Measure
 ) -> AxesImage:
     panel.set_facecolor("lightgrey")
+    panel.grid(visible=False)
     low, high = limits
     return panel.imshow(means, cmap=measure.colours, vmin=low, vmax=high, aspect="auto")
 
@@ -241,8 +242,6 @@ def _rows(study: StudyTables, measures: list[Measure]) -> Figure:
             _ring(panel, list(means), list(places), _partial(study, spreads), style)
         panel.set_yticks(range(len(labels)), labels)
         panel.set_xlabel(measure.label)
-        panel.spines[["top", "right"]].set_visible(False)
-        panel.grid(alpha=0.3)
     panels[0].set_ylabel(plain("; ".join(short_name(axis) for axis in study.axes)))
     panels[0].invert_yaxis()
     _add_legend(figure, panels, "bar: 95% interval")
