@@ -5,6 +5,7 @@ The folders are layers; a module imports only from layers above its own in this 
     config      what was asked for: settings, bounds, TOML, how a mistake is explained
     data        sources, readers, partitions; what lives on the device
     tasks       one file a task: model, loss, metric, defaults; nn: the layers
+    methods     what the server makes of arrivals: pure functions, in-order sums, built-in methods
     clients     who is asked, how long it takes, who holds which samples
     algorithms  event orders: the log, Algorithm 2, synchronous rounds, allocation, the registry
     engine      local training, the scan over batches, the server's rules, devices
@@ -24,10 +25,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .algorithms import register_method as register_method
     from .config.errors import ConfigError as ConfigError
     from .config.errors import ResumeError as ResumeError
     from .config.settings import Config as Config
     from .data.errors import DataError as DataError
+    from .methods.record import Arrived as Arrived
+    from .methods.record import Hyperparameter as Hyperparameter
+    from .methods.record import Method as Method
+    from .methods.server_optimizers import from_optax as from_optax
+    from .methods.sums import mean_in_order as mean_in_order
+    from .methods.sums import sum_in_order as sum_in_order
     from .results.records import PlanReport as PlanReport
     from .results.result import Result as Result
     from .run.checkpoint import Checkpoints as Checkpoints
@@ -43,22 +51,29 @@ if TYPE_CHECKING:
     from .study.study import sweep as sweep
 
 _HOMES = {
+    "Arrived": "methods.record",
     "Checkpoints": "run.checkpoint",
     "Config": "config.settings",
     "ConfigError": "config.errors",
     "DataError": "data.errors",
+    "Hyperparameter": "methods.record",
+    "Method": "methods.record",
     "PlanReport": "results.records",
     "Result": "results.result",
     "ResumeError": "config.errors",
     "Study": "study.study",
     "compare": "study.study",
+    "from_optax": "methods.server_optimizers",
     "load_config": "run.resolve",
     "load_result": "study.load",
     "load_study": "study.load",
     "make_config": "run.resolve",
+    "mean_in_order": "methods.sums",
     "plan": "run.plan",
+    "register_method": "algorithms",
     "simulate": "run.simulate",
     "simulate_together": "run.simulate",
+    "sum_in_order": "methods.sums",
     "sweep": "study.study",
 }
 __all__ = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]

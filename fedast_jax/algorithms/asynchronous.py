@@ -64,6 +64,7 @@ class Timeline(EventLog[AsyncState]):
         )
         is_shared_anew = realloc_period is not None
         self._allotment = Allotment(seed, tasks, rules, is_shared_anew=is_shared_anew)
+        self._accepts = [task.accepts for task in tasks]
         scales = [task.duration_scale for task in tasks]
         self._queues = Queues(dispatches, scales, limits.max_active_clients)
         self._state.next_realloc = self._realloc.find_next(self._state, self.rounds)
@@ -153,14 +154,23 @@ class Timeline(EventLog[AsyncState]):
         state.time = now
         state.num_arrivals += 1
         state.in_flight[task] -= 1
-        state.num_buffered[task] += 1
-        self.rounds[task].arrived.append(request)
+        self._take_update(task, request)
         if state.num_arrivals >= state.next_realloc and self._realloc.may_happen(
             state, self.rounds
         ):
             state.waiting = task
         else:
             self._finish_arrival(task)
+
+    def _take_update(self, task: int, request: int) -> None:
+        """Buffer an arrival's update, or drop it where the task's method does not accept it."""
+        rounds, accepts = self.rounds[task], self._accepts[task]
+        staleness = len(rounds) - self.requests.base_round[request]
+        if accepts is not None and not accepts(staleness, self._state.num_active[task]):
+            rounds.dropped.append(request)
+            return
+        self._state.num_buffered[task] += 1
+        rounds.arrived.append(request)
 
     def _finish_arrival(self, task: int) -> None:
         """Aggregate if the buffer is full, then dispatch: K of the arrival's task, one owed."""

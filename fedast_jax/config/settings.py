@@ -195,7 +195,9 @@ class Config(Table):
     def to_dict(self) -> dict[str, Any]:
         """Every setting, defaults included; what is None or an empty study is left out."""
         empty = {name for name in ("compare", "sweep") if not getattr(self.study, name)}
-        return self.model_dump(mode="json", exclude_none=True, exclude={"study": empty})
+        plain = {name for name, task in self.tasks.items() if not task.method}
+        left_out = {"study": empty, "tasks": {name: {"method"} for name in plain}}
+        return self.model_dump(mode="json", exclude_none=True, exclude=left_out)
 
     def to_toml(self) -> str:
         """The complete configuration as TOML; loading it gives an equal configuration."""

@@ -17,6 +17,7 @@ from .bounds import (
     Examples,
     Local,
     NonNegative,
+    Number,
     Rate,
     Requests,
     Samples,
@@ -26,11 +27,12 @@ from .bounds import (
     Wait,
     Width,
 )
-from .choices import Precision, ServerOptimizer
+from .choices import Precision, ServerOptimizer, Staleness
 from .grid import check_grid, flat_keys
 from .work import LocalWork
 
 TRACE = "trace"  # the duration law of what was recorded on real devices
+HYPERPARAMETERS = Field(max_length=MOST_CLASSES)
 LIST = Field(strict=False, max_length=MOST_CLASSES)
 
 
@@ -149,6 +151,11 @@ class TaskConfig(Table):
     client_lr: Rate  # eta_c
     server_lr: Rate  # eta_s
     server_optimizer: ServerOptimizer = "sgd"
+    staleness: Staleness = "constant"  # the law of s, by which an update of some age counts
+    staleness_a: NonNegative = 0.5  # its a
+    staleness_bound: NonNegative = 4.0  # the hinge's B, in rounds
+    proximal: NonNegative = 0.0  # mu: clients are held near the model that they began from
+    method: Annotated[dict[str, Number], HYPERPARAMETERS] = Field(default_factory=dict)
     weight_decay: NonNegative
     sync_weight: Rate = 1.0  # synchronous algorithms: share of the active clients, relative
     batch_size: BatchSize | Literal["all"]
