@@ -118,12 +118,30 @@ class StudyConfig(Table):
         default_factory=dict
     )  # values of other settings, by dotted key
     paired_seeds: bool = True  # sweep: the same seeds for every setting
+    settings: dict[str, dict[str, Any]] = Field(
+        default_factory=dict
+    )  # compare: of one algorithm alone, by its name there and dotted key
 
     @field_validator("sweep", mode="before")
     @classmethod
     def _dotted(cls, table: Any) -> Any:
         """TOML reads ``a.b = [1, 2]`` as a table in a table."""
         return dict(flat_keys(table)) if isinstance(table, Mapping) else table
+
+    @field_validator("settings", mode="before")
+    @classmethod
+    def _dotted_in_each(cls, table: Any) -> Any:
+        """As ``_dotted``, of each algorithm."""
+        if not isinstance(table, Mapping):
+            return table
+        return {name: cls._dotted(settings) for name, settings in table.items()}
+
+    @field_validator("settings", mode="after")
+    @classmethod
+    def _check_settings(cls, settings: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for each in settings.values():
+            check_grid({key: [value] for key, value in each.items()})
+        return settings
 
     @field_validator("sweep", mode="after")
     @classmethod

@@ -35,7 +35,9 @@ def apply_rounds(
     def tick(index: jax.Array, versions: jax.Array) -> jax.Array:
         part = jax.tree.map(lambda column: jnp.asarray(column)[index], ticks)
         sources = _rows(versions, part.source_row)
-        new = jax.vmap(server.apply)(sources, _arrived(rule, part, updates, versions))
+        arrived = _arrived(rule, part, updates, versions)
+        # One by one: side by side a compiler may round otherwise than for a single round.
+        new = lax.map(lambda given: server.apply(*given), (sources, arrived))
         return write_rows(versions, part.target_row, new)
 
     return lax.fori_loop(0, num_ticks, tick, versions)

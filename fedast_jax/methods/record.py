@@ -137,6 +137,9 @@ class Method:
         object.__setattr__(self, "needs", frozenset(self.needs))
         _check(self)
 
+    def __deepcopy__(self, memo: Any) -> Method:
+        return self  # a table of settings that holds it may be copied
+
     @property
     def numbers(self) -> Mapping[str, Hyperparameter]:
         """The hyperparameters."""

@@ -49,6 +49,12 @@ class PoolNeeds(NamedTuple):
         each = self.clients_bytes + self.saved_bytes
         return self.row_bytes(num_replicates) + each * num_replicates + self.fixed_bytes
 
+    @property
+    def previous_bytes(self) -> int:
+        """Of one replicate, for each client's last update: the rows, and what is saved of them."""
+        is_saved = self.saved_bytes > 0
+        return self.previous * self.update_bytes * (1 + is_saved)
+
     def row_bytes(self, num_replicates: int) -> int:
         """Bytes of the rows for so many replicates."""
         versions, updates = self.rows(num_replicates)
@@ -152,7 +158,7 @@ def too_large(smallest: Sizing, budget: int, configs: Sequence[Config]) -> Confi
 
 def _main_number(sizing: Sizing, configs: Sequence[Config]) -> str:
     """What most of the memory goes with: the number of clients, or of requests in flight."""
-    by_client = sum(need.clients_bytes + need.previous * need.update_bytes for need in sizing.needs)
+    by_client = sum(need.clients_bytes + need.previous_bytes for need in sizing.needs)
     if by_client > sizing.bytes / 2:
         return f"num_clients={max(config.num_clients for config in configs)}"
     tasks = [task for config in configs for task in config.named_tasks]

@@ -51,11 +51,13 @@ def check_keys(base: Config) -> None:
     """Raise ConfigError where a sweep would set something in a table that is not there."""
     tables = [f"tasks.{name}" for name in base.tasks]
     known = {"delays", *tables, *(f"{table}.method" for table in tables)}
-    for key in [key for axis in base.study.sweep for key in axis_keys(axis)]:
+    own = [key for settings in base.study.settings.values() for key in settings]
+    for key in own + [key for axis in base.study.sweep for key in axis_keys(axis)]:
         parent = key.rpartition(".")[0]
         if parent and parent not in known:
+            verb = "set" if key in own else "sweep"
             raise ConfigError(
-                f"cannot sweep {key!r}: there is no table {parent!r}, only "
+                f"cannot {verb} {key!r}: there is no table {parent!r}, only "
                 f"{', '.join(sorted(known))}"
             )
 
@@ -64,7 +66,7 @@ def _variant(
     common: Mapping[str, Any], base: Config, label: Label, number: int, point: Point
 ) -> Variant:
     table = deepcopy(dict(common)) | label.settings
-    for key, value in point.items():
+    for key, value in {**base.study.settings.get(label.text, {}), **point}.items():
         set_value(table, key, value)
     if not base.study.paired_seeds:
         table["seed"] = base.seed + number * base.num_seeds
