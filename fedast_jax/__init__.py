@@ -86,4 +86,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    """The names above and the module's own, such as ``__doc__``; no helper of this file."""
+    return sorted({*_HOMES, *(name for name in globals() if name.startswith("__"))})

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
+from compile_cache import open_cache
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from oracle import Known, Request, SymbolicLearner, load_data, shared_out
@@ -28,9 +29,8 @@ from fedast_jax.planning.pool import Lane, LanePool, PoolPlan, Test
 from fedast_jax.planning.schedule import Schedule
 from fedast_jax.results.records import Seconds
 from fedast_jax.results.tables import evaluation_table, request_table
-from fedast_jax.run import executor
 from fedast_jax.run.driver import Driver
-from fedast_jax.run.executor import Contents, Executor, Score, UsedRows
+from fedast_jax.run.executor import Contents, Device, Executor, Score, UsedRows
 from fedast_jax.run.replicate import Arm, Replicate
 from fedast_jax.run.resolve import ResolvedTask, make_config, resolve
 from fedast_jax.tasks import Defaults, Kind, Shape, Task, classification, register
@@ -252,18 +252,16 @@ ENGINES: dict[tuple, Engine] = {}
 
 def shared_engine(spec: EngineSpec) -> Engine:
     """One engine for all equal specs, whatever the devices that use it."""
-    if spec.key not in ENGINES:
-        ENGINES[spec.key] = engine = Engine(spec)
+    key = *spec.key, spec.micro_batch, spec.groups_at_once, spec.ticks, spec.tests(360)
+    if key not in ENGINES:
+        ENGINES[key] = engine = Engine(spec)
         engine.run, engine.evaluate = Lowered(engine.run), Lowered(engine.evaluate)  # type: ignore
-    return ENGINES[spec.key]
+    return ENGINES[key]
 
 
-@pytest.fixture(scope="module")
-def shared_engines():
-    """Compile each shape once for all tests and examples that ask for this."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(executor, "Engine", shared_engine)
-        yield
+def shared_device() -> Device:
+    """A device whose programs are traced and compiled once for all tests that use one."""
+    return Device(make_engine=shared_engine)
 
 
 class Row(NamedTuple):
@@ -571,6 +569,12 @@ DELAYS = [
     {"law": "constant"},
     {"law": "half_normal"},
 ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _programs(tmp_path_factory):
+    """Every program is compiled once in a session."""
+    open_cache(tmp_path_factory.mktemp("programs"))
 
 
 @pytest.fixture(autouse=True)

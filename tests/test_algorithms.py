@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import run_driver
+from conftest import run_driver, shared_device
 from oracle import load_data, simulate_one_by_one
 
 from fedast_jax.algorithms import ALGORITHMS, get_algorithm
-from fedast_jax.run.executor import Device
 from fedast_jax.run.resolve import make_config
 
 KINDS = ["softmax", "tanh", "digits", "digits_cnn"]
@@ -29,12 +28,11 @@ def two_rounds(algorithm: str, kind: str):
     return make_config({"algorithm": algorithm, **top, "tasks": {kind: task}})
 
 
-@pytest.mark.usefixtures("shared_engines")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
 def test_two_rounds(algorithm, kind):
     config = two_rounds(algorithm, kind)
-    ran = run_driver(config, Device(), capacity=(20, 20), step_updates=16)
+    ran = run_driver(config, shared_device(), capacity=(20, 20), step_updates=16)
     (replicate,) = ran.driver.ended
     assert replicate.timeline.end_reason == "finished"
     assert ran.evaluations["round"].tolist() == [1, 2]

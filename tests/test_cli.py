@@ -133,8 +133,8 @@ def test_the_quick_start_is_a_comparison(monkeypatch, tmp_path, capsys):
 
 
 def test_a_figure_of_allocations_only_where_they_change(monkeypatch, tmp_path, config):
-    second = ["--set", "tasks.digits_cnn.num_active=6", "--set", "tasks.digits_cnn.max_rounds=2"]
-    second += ["--set", "tasks.digits_cnn.samples_per_client=20"]
+    second = ["--set", "tasks.other.num_active=6", "--set", "tasks.other.max_rounds=2"]
+    second += ["--set", "tasks.other.kind=digits", "--set", "tasks.other.samples_per_client=20"]
     for name, more in {"same": [], "changes": second}.items():
         assert run(monkeypatch, "run", config, "--out", tmp_path / name, *more) == 0
         figures = {path.name for path in (tmp_path / name / "figures").iterdir()}

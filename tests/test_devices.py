@@ -51,7 +51,7 @@ def test_models_equal_the_oracle(num_devices):
 @pytest.mark.parametrize("num_devices", [2, 4])
 def test_what_is_asked_of_updates_is_the_same_on_every_device(num_devices):
     """Option D's spreads and UCB's losses."""
-    more = {"machine": {"num_devices": num_devices}, "tasks": TASKS}
+    more = {"machine": {"num_devices": num_devices, "batch_width": 8}, "tasks": TASKS}
     check_for_real(fixed_scenario(allocation="dynamic", max_updates=120, window=20, **more))
     rounds = {"algorithm": "sync_ucb_st", "keep_first": 3, "max_updates": 90}
     check_for_real(fixed_scenario(**rounds, **more))

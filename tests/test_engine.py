@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Ran, engine_spec, run_driver, shared_engine
+from conftest import Ran, engine_spec, run_driver, shared_device
 from oracle import load_data, server_step
 
 import fedast_jax as fx
@@ -25,7 +25,6 @@ from fedast_jax.engine.server import make_server
 from fedast_jax.methods.server_optimizers import SERVER_OPTIMIZERS as OPTIMIZERS
 from fedast_jax.planning.pack import BEYOND, LaneColumns, Shapes, pack
 from fedast_jax.planning.schedule import FreeRows, LaneRows, LaneWork, schedule
-from fedast_jax.run import executor
 from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Device
 from fedast_jax.run.resolve import make_config, resolve
@@ -46,8 +45,8 @@ def base(machine: dict | None = None, **changes) -> Config:
     return make_config({**BASE, "machine": {"batch_width": 4, **(machine or {})}, **changes})
 
 
-def run(config: Config, **how) -> Ran:
-    return run_driver(config, Device(), **how)
+def run(config: Config, device: Device | None = None, **how) -> Ran:
+    return run_driver(config, device or shared_device(), **how)
 
 
 def replicate(ran: Ran, index: int = 0):
@@ -75,12 +74,6 @@ def assert_same_bits(ran: Ran, other: Ran, index: int = 0) -> None:
         assert models(ran, index)[name].tobytes() == model.tobytes()
 
 
-@pytest.fixture
-def shared(monkeypatch):
-    """Keep compiled programs between the tests that ask for this."""
-    monkeypatch.setattr(executor, "Engine", shared_engine)
-
-
 @pytest.fixture(scope="module")
 def alone() -> Ran:
     """One replicate of the base configuration in float32."""
@@ -103,7 +96,8 @@ def test_the_base_run_does_what_the_tests_need(alone):
 
 
 def test_the_same_configuration_gives_the_same_bits(alone):
-    assert_same_bits(run(base()), alone)
+    """Compiled anew."""
+    assert_same_bits(run(base(), Device()), alone)
 
 
 def test_other_replicates_change_no_bit_at_the_same_width(alone):
@@ -112,7 +106,6 @@ def test_other_replicates_change_no_bit_at_the_same_width(alone):
     assert models(many, 1)["tanh_1"].tobytes() != models(many, 0)["tanh_1"].tobytes()
 
 
-@pytest.mark.usefixtures("shared")
 def test_a_replicate_that_waits_for_room_has_the_same_bits(alone):
     """Seed 5 as the second of two, with one resident at a time."""
     both = run(base(seed=4, num_seeds=2), num_resident=1)
@@ -126,13 +119,11 @@ def shifted(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(replicate=table.replicate - 1)
 
 
-@pytest.mark.usefixtures("shared")
 def test_few_rows_and_small_windows_change_no_bit(alone):
     assert_same_bits(run(base(), capacity=(14, 12), window=9), alone)
     assert_same_bits(run(base(), window=1), alone)
 
 
-@pytest.mark.usefixtures("shared")
 def test_lane_order_changes_no_bit(alone):
     def reverse(driver: Driver) -> None:
         for pool in driver.pools:
@@ -365,7 +356,6 @@ def spoil(index: int, driver: Driver) -> None:
     lane.settings = lane.settings.model_copy(update={"client_lr": 1e38})
 
 
-@pytest.mark.usefixtures("shared")
 def test_a_replicate_that_diverges_stops_alone():
     calm = run(base(num_seeds=3))
     ran = run(base(num_seeds=3), change=partial(spoil, 1))

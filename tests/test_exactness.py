@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Ran, Scenario, SymbolicDevice, named_leaves, scenarios
+from conftest import Ran, Scenario, SymbolicDevice, named_leaves, scenarios, shared_device
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from oracle import OneReplicate, SymbolicLearner, simulate_one_by_one
@@ -23,7 +23,6 @@ from fedast_jax.algorithms import get_algorithm
 from fedast_jax.algorithms.log import EventLog
 from fedast_jax.config.settings import Config
 from fedast_jax.methods.bound import Bound
-from fedast_jax.run.executor import Device
 from fedast_jax.run.resolve import make_config, resolve
 
 TOLERANCE = 1e-9
@@ -135,7 +134,7 @@ def check_for_real(
     scenario: Scenario, tolerance: float = TOLERANCE
 ) -> tuple[Ran, list[OneReplicate]]:
     """Train a scenario both ways and compare everything."""
-    ran = scenario.run(Device(), step_updates=_step_updates(scenario))
+    ran = scenario.run(shared_device(), step_updates=_step_updates(scenario))
     oracles = simulate_one_by_one(scenario.config)
     assert_same_events(ran, scenario.config, oracles)
     assert_same_tests(ran, oracles, tolerance)
@@ -348,12 +347,11 @@ def assert_same_symbols(ran: Ran, oracles: list[OneReplicate]) -> None:
         }
 
 
-@pytest.mark.usefixtures("shared_engines")
 @given(
     scenarios(
         targets=("none", 0.1, 0.15, 0.25, 0.4),
         widths=(1, 4),
-        capacities=((24, 20), (150, 150)),
+        capacities=((24, 20), (300, 300)),
         most_active=7,
         num_updates=(1, 60),
         precision="float64",
@@ -365,12 +363,11 @@ def test_models_equal_the_oracle(scenario):
     note(oracles)
 
 
-@pytest.mark.usefixtures("shared_engines")
 @given(
     scenarios(
         targets=("none", 0.1, 0.15, 0.25, 0.4),
         widths=(4,),
-        capacities=((150, 150),),
+        capacities=((300, 300),),
         most_active=3,
         num_updates=(40, 80),
         precision="float64",
@@ -383,12 +380,11 @@ def test_models_equal_the_oracle_with_option_d(scenario):
     note(oracles)
 
 
-@pytest.mark.usefixtures("shared_engines")
 @given(
     scenarios(
         targets=("none", 0.1, 0.15, 0.25, 0.4),
         widths=(4,),
-        capacities=((150, 150),),
+        capacities=((300, 300),),
         num_updates=(1, 60),
         precision="float64",
         algorithm=SYNCHRONOUS,
@@ -400,12 +396,11 @@ def test_models_equal_the_oracle_in_rounds(scenario):
     note(oracles)
 
 
-@pytest.mark.usefixtures("shared_engines")
 @given(
     scenarios(
         targets=("none", 0.1, 0.25, 0.5, 0.7),
         widths=(4,),
-        capacities=((150, 150),),
+        capacities=((300, 300),),
         num_updates=(1, 40),
         precision="float64",
         algorithm="centralized",
@@ -458,7 +453,6 @@ def test_two_tasks_end_at_the_same_time(buffer_size):
     assert by_index(ran)[0].timeline.end_reason == "finished"
 
 
-@pytest.mark.usefixtures("shared_engines")
 @pytest.mark.parametrize("algorithm", ["fedast", "fedast_nobuffer"])
 def test_option_d_with_tasks_of_two_kinds(algorithm):
     """Two estimates or more are made of trained updates, with and without all tasks open."""
@@ -539,7 +533,7 @@ def test_float32_to_rounding():
     """Smooth units: rounding stays rounding."""
     tasks = {"tanh": {"num_active": 7, "copies": 2}, "softmax": {"buffer_size": 1}}
     scenario = fixed_scenario(tasks=tasks, machine={"precision": "float32"}, max_updates=80)
-    ran = scenario.run(Device())
+    ran = scenario.run(shared_device())
     oracles = simulate_one_by_one(scenario.config)
     assert_same_events(ran, scenario.config, oracles)
     assert_same_models(ran, oracles, 2e-5)

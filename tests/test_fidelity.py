@@ -84,7 +84,6 @@ def test_rounds_are_those_of_the_paper(scenario):
     check_symbols(scenario, step_updates=16)
 
 
-@pytest.mark.usefixtures("shared_engines")
 @given(data=st.data())
 @settings(max_examples=settings().max_examples // 6)
 def test_models_equal_the_oracle(data):
@@ -93,7 +92,7 @@ def test_models_equal_the_oracle(data):
             scenarios(
                 targets=("none", 0.1, 0.15, 0.25, 0.4),
                 widths=(4,),
-                capacities=((150, 150),),
+                capacities=((300, 300),),
                 most_active=2,
                 num_updates=(40, 80),
                 granule=2,
@@ -105,7 +104,6 @@ def test_models_equal_the_oracle(data):
         note(oracles)
 
 
-@pytest.mark.usefixtures("shared_engines")
 def test_reallocations_of_trained_tasks_of_two_kinds():
     """Several estimates are made of trained updates, and the requests move."""
     tasks = {

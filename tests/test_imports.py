@@ -88,7 +88,8 @@ def test_every_name_is_found_in_any_order():
 
 def test_the_table_of_contents():
     assert {"simulate", "Config", "compare", "Study", "DataError"} <= set(fx.__all__)
-    assert set(fx.__all__) <= set(dir(fx))
+    assert {name for name in dir(fx) if not name.startswith("__")} == set(fx.__all__)
+    assert "__doc__" in dir(fx)
     for name in fx.__all__:
         assert getattr(fx, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

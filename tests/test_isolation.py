@@ -12,7 +12,7 @@ from functools import partial
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import Ran, assert_identical, engine_spec, run_driver
+from conftest import Ran, assert_identical, engine_spec, run_driver, shared_device, shared_engine
 from test_engine import assert_same_bits, base, models, of_replicate, replicate, run, spoil
 
 import fedast_jax as fx
@@ -23,7 +23,6 @@ from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Contents, Device, UsedRows
 from fedast_jax.run.resolve import make_config, resolve
 
-pytestmark = pytest.mark.usefixtures("shared_engines")
 WAYS = [{}, {"allocation": "dynamic", "max_updates": 90}, {"algorithm": "sync_st", "keep_first": 3}]
 
 
@@ -69,8 +68,8 @@ def test_what_lies_in_free_rows_reaches_nothing(way):
     """Also the spread of updates for option D, which is padded to V rows."""
     config = base(num_seeds=3, **way)
     how = {"window": 15, "capacity": (60, 60), "step_updates": 16}
-    clean = run_driver(config, Device(), **how)
-    poisoned = run_driver(config, PoisonedDevice(), **how)
+    clean = run_driver(config, shared_device(), **how)
+    poisoned = run_driver(config, PoisonedDevice(make_engine=shared_engine), **how)
     assert clean.driver.counts.segments > 2
     assert_identical(everything(poisoned), everything(clean))
     assert np.isfinite(clean.evaluations.loss).all()

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import psutil
 import pytest
+from compile_cache import without_cache
 
 import fedast_jax as fx
 from fedast_jax.data import DataError, load_dataset
@@ -79,7 +80,7 @@ def measured(machine: dict[str, int] | None = None, **config) -> dict[str, int]:
     table = {"num_clients": 200, "machine": {"checkpoint_seconds": 0, **(machine or {})}, **config}
     script = Path(__file__).with_name("measured_run.py")
     command = [sys.executable, str(script), json.dumps(table)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=without_cache())
     return json.loads(done.stdout)
 
 

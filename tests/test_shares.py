@@ -25,8 +25,6 @@ BASE = {
 }
 KEEPS = RunOptions(keep_models=True, keep_requests=True)
 
-pytestmark = pytest.mark.usefixtures("shared_engines")
-
 
 @pytest.fixture(scope="module")
 def configs() -> list[fx.Config]:

@@ -20,6 +20,7 @@ from conftest import (
     assert_identical,
     pools_of,
     scenarios,
+    shared_device,
 )
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
@@ -33,7 +34,7 @@ from fedast_jax.config.errors import ConfigError
 from fedast_jax.config.settings import Config
 from fedast_jax.results.plain import flatten, unflatten
 from fedast_jax.run.driver import Driver
-from fedast_jax.run.executor import Device, Executor, Interrupted
+from fedast_jax.run.executor import Executor, Interrupted
 from fedast_jax.run.resolve import make_config
 from fedast_jax.run.snapshot import restore_driver, snapshot_of
 
@@ -216,7 +217,6 @@ REAL: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.usefixtures("shared_engines")
 @pytest.mark.parametrize("settings_", REAL)
 def test_trained_models_are_equal_in_every_bit(settings_):
     """In float32, with a row that moves from one device to the next."""
@@ -228,15 +228,14 @@ def test_trained_models_are_equal_in_every_bit(settings_):
         "tasks": TASKS,
     }
     config = make_config({**table, **settings_})
-    scenario = Scenario(config, (60, 60), num_resident=2, window=20)
-    whole = scenario.run(Device(), step_updates=16).driver
-    parted = Parted(scenario, Device, [True], step_updates=16)
+    scenario = Scenario(config, (90, 90), num_resident=2, window=20)
+    whole = scenario.run(shared_device(), step_updates=16).driver
+    parted = Parted(scenario, shared_device, [True], step_updates=16)
     driver = parted.run()
     assert parted.num_parts > 3
     assert_identical(measured(driver), measured(whole))
 
 
-@pytest.mark.usefixtures("shared_engines")
 def test_models_do_not_depend_on_where_segments_end():
     """Other windows put requests into other batches, slots and rows; in float32, to the bit."""
     table = {
@@ -249,7 +248,7 @@ def test_models_do_not_depend_on_where_segments_end():
     config = make_config(table)
     found = []
     for window in (90, 20, 7):
-        driver = Scenario(config, (90, 90), 2, window).run(Device(), step_updates=16).driver
+        driver = Scenario(config, (90, 90), 2, window).run(shared_device(), step_updates=16).driver
         done = sorted(driver.ended, key=lambda one: one.index)
         found.append([(one.final_models, list(map(tuple, one.evaluations))) for one in done])
     assert_identical(found[1], found[0])

@@ -11,18 +11,11 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
+from fedast_jax.run import bench
 from fedast_jax.tasks import TASKS, Defaults, Kind, Shape, Task, get_kind, register
 from fedast_jax.tasks.classification import first_largest
 
-SHAPES = {
-    "mnist": Shape((28, 28, 1), 10),
-    "fashion_mnist": Shape((28, 28, 1), 10),
-    "cifar10": Shape((32, 32, 3), 10),
-    "cifar100": Shape((32, 32, 3), 100),
-    "shakespeare": Shape((80,), 80),
-    "digits": Shape((8, 8, 1), 10),
-    None: Shape((12, 10, 3), 7),
-}
+SHAPES = {**bench.SHAPES, None: Shape((12, 10, 3), 7)}
 SLOW = {"cifar100"}  # kinds that take many seconds to compile
 KINDS = [
     pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])

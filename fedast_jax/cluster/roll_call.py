@@ -13,7 +13,6 @@ import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from types import TracebackType
 from typing import NamedTuple, Self
 
 from .address import Address, connect
@@ -47,12 +46,7 @@ class Company:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for member in self._members.values():
             member.close()
 
@@ -132,7 +126,7 @@ def call_roll(address: Address, num_processes: int, mine: Card) -> Company:
     try:
         check_equal(cards)
     except ClusterError:
-        company.__exit__(None, None, None)
+        company.__exit__()
         raise
     return company
 

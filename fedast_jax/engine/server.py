@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from ..config.errors import ConfigError
 from ..methods.record import Arrived, Method, Rule, State
@@ -47,8 +48,11 @@ def make_server(rule: Rule, num_params: int) -> Server:
     def apply(version: Array, arrived: Arrived) -> Array:
         assert rule.apply is not None
         model = version[:num_params]
+        state = _state(kept, version[num_params:])
+        # Nothing is joined to what the engine does around it, and so rounded with it.
+        given = lax.optimization_barrier((model, state, arrived))
         with rows_in_use(arrived.num_updates):
-            return _row(*rule.apply(model, _state(kept, version[num_params:]), arrived))
+            return _row(*lax.optimization_barrier(rule.apply(*given)))
 
     return Server(init, step, apply, num_state)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import jax
@@ -23,6 +24,22 @@ ORDER_COPIES = 3  # random bits, what is sorted, and the order
 PARAMS_COPIES = 2  # of each client: the model that it trains and the one that it started from
 
 
+def _traced_once(measure: Callable[[EngineSpec, TaskData], int]) -> Callable[..., int]:
+    """What was measured for a program and the sizes of its data is not measured again."""
+    known: dict[tuple, int] = {}
+
+    @wraps(measure)
+    def find(spec: EngineSpec, data: TaskData) -> int:
+        shapes = tuple(sorted(data.train_shapes.items()))
+        key = spec.key, spec.micro_batch, spec.tests(data.num_tests), shapes
+        if key not in known:
+            known[key] = measure(spec, data)
+        return known[key]
+
+    return find
+
+
+@_traced_once
 def workspace_bytes(spec: EngineSpec, data: TaskData) -> int:
     """Bytes that a call of the engine holds beside rows and data: while it trains or tests."""
     task, shapes = spec.kind.build(spec.shape), data.train_shapes
@@ -34,6 +51,7 @@ def workspace_bytes(spec: EngineSpec, data: TaskData) -> int:
     )
 
 
+@_traced_once
 def program_bytes(spec: EngineSpec, data: TaskData) -> int:
     """Bytes that compiling a pool's programs leaves in the process.
 

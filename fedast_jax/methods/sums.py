@@ -39,9 +39,10 @@ def sum_in_order(
     def add(index: jax.Array, total: jax.Array) -> jax.Array:
         return jnp.where(index < used.astype(index.dtype), total + rows[index], total)
 
-    # A loop of its own: what the rows are made by is not fused into the sum, whose bits would
-    # then depend on how many rows there are.
-    return lax.fori_loop(0, len(rows), add, jnp.zeros_like(rows[0]))
+    # The barriers keep a compiler from joining the sum to what is before and after it, which it
+    # would do for some numbers of rows and not for others, and then round otherwise.
+    rows = lax.optimization_barrier(rows)
+    return lax.optimization_barrier(lax.fori_loop(0, len(rows), add, jnp.zeros_like(rows[0])))
 
 
 def mean_in_order(

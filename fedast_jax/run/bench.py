@@ -15,6 +15,8 @@ import numpy as np
 
 from ..config.work import LocalWork
 from ..data.shapes import Data
+from ..data.sources import DATASETS
+from ..data.text import SYMBOLS, WINDOW
 from ..engine.engine import Engine, PoolArrays
 from ..engine.flops import gemm_peak, step_flops
 from ..engine.spec import EngineSpec
@@ -28,12 +30,8 @@ NUM_EXAMPLES = 4000
 NUM_ROWS = 4 * SLOTS
 
 SHAPES = {
-    "mnist": Shape((28, 28, 1), 10),
-    "fashion_mnist": Shape((28, 28, 1), 10),
-    "cifar10": Shape((32, 32, 3), 10),
-    "cifar100": Shape((32, 32, 3), 100),
-    "shakespeare": Shape((80,), 80),
-    "digits": Shape((8, 8, 1), 10),
+    **{name: Shape(entry.image_shape, entry.num_classes) for name, entry in DATASETS.items()},
+    "shakespeare": Shape((WINDOW,), len(SYMBOLS)),
 }
 """Of the known data sets, so that a benchmark needs no files; other kinds use CIFAR-10's."""
 

@@ -14,6 +14,7 @@ from ..algorithms.allocation import NUM_UPDATES
 from ..data.task_data import Splits
 from ..engine.aggregate import write_rows
 from ..engine.engine import Engine, PoolArrays, Program
+from ..engine.spec import EngineSpec
 from ..planning.pack import pack
 from ..planning.pool import Lane, LanePool, PoolPlan, Test
 from ..results.records import Seconds
@@ -148,10 +149,20 @@ class _Loaded:
 class Device:
     """Runs programs on the pools' devices; one compilation per pool."""
 
-    def __init__(self, is_stopped: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        is_stopped: Callable[[], bool] = lambda: False,
+        make_engine: Callable[[EngineSpec], Engine] = Engine,
+    ) -> None:
+        """Compile nothing yet.
+
+        Args:
+            is_stopped: asked between calls of the device; True raises ``Interrupted``.
+            make_engine: called once for each pool; may hand out an engine that is in use already.
+        """
         self.seconds = Seconds()
         self.temp_bytes: int | None = None
-        self._is_stopped = is_stopped
+        self._is_stopped, self._make_engine = is_stopped, make_engine
         self._loaded: dict[int, _Loaded] = {}
 
     def admit(self, pool: LanePool, lane: Lane, row: int) -> None:
@@ -265,7 +276,7 @@ class Device:
     def _load(self, pool: LanePool) -> _Loaded:
         loaded = self._loaded.get(id(pool))
         if loaded is None:
-            engine = Engine(pool.spec)
+            engine = self._make_engine(pool.spec)
             data = jax.device_put(pool.data.on_device, engine.everywhere)
             loaded = _Loaded(engine, engine.empty_pool(*pool.capacity), pool.capacity, data)
             self._loaded[id(pool)] = loaded

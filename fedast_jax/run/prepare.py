@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import jax
@@ -11,6 +12,7 @@ import jax
 from ..config.errors import ConfigError
 from ..config.settings import Config
 from ..data.pooled_data import PooledData
+from ..data.shapes import Shape
 from ..data.task_data import TaskData
 from ..engine.engine import Engine
 from ..engine.flops import step_flops
@@ -191,7 +193,8 @@ def _spec(
     kind, work, backend = task.kind, task.work, jax.default_backend()
     steps = MOST_STEPS
     if backend == "cpu":
-        flops = step_flops(kind.build(data.shape), data.train_shapes, work.batch_size)
+        shapes = tuple(sorted(data.train_shapes.items()))
+        flops = _step_flops(kind.build, data.shape, shapes, work.batch_size)
         steps = int(CALL_FLOP / (width * work.num_steps * max(flops, 1)))
     return EngineSpec(
         kind=kind,
@@ -207,3 +210,9 @@ def _spec(
         local=task.method.local,
         is_proximal=task.settings.proximal > 0,
     )
+
+
+@lru_cache(maxsize=256)
+def _step_flops(build: Callable, shape: Shape, shapes: tuple, batch_size: int) -> int:
+    """Traced once for all the settings and batch widths that differ in nothing of this."""
+    return step_flops(build(shape), dict(shapes), batch_size)
