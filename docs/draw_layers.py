@@ -17,7 +17,7 @@ from matplotlib.patches import FancyArrowPatch
 
 PACKAGE = "fedast_jax"
 PICTURE = Path(__file__).with_name("layers.svg")
-TOP, GAP, LEFT = 0.97, 0.078, 0.16
+TOP, BOTTOM, LEFT = 0.97, 0.09, 0.16
 
 
 def layers() -> dict[str, str]:
@@ -42,7 +42,8 @@ def imports() -> Counter[tuple[str, str]]:
 def draw() -> Figure:
     """The lowest layer first; an arc on the right leads to each layer that one imports from."""
     folders = layers()
-    height = {folder: TOP - GAP * number for number, folder in enumerate(folders)}
+    gap = (TOP - BOTTOM) / (len(folders) - 1)
+    height = {folder: TOP - gap * number for number, folder in enumerate(folders)}
     figure = Figure(figsize=(9.5, 6.4))
     panel = figure.add_axes((0, 0, 1, 1), frameon=False, xticks=[], yticks=[])
     panel.set(xlim=(0, 1), ylim=(0, 1))

@@ -13,6 +13,7 @@ The folders are layers; a module imports only from layers above its own in this 
     results     records of replicates, tables, pictures, what the terminal shows
     run         one configuration resolved, sized, driven; checkpoints; the bench
     study       comparisons and sweeps, and what they leave
+    views       pages, traces and pictures of finished runs
     cluster     a run divided over processes or Ray
     cli         the command line
 
@@ -26,9 +27,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .algorithms import register_method as register_method
+    from .clients.laws import register_delay as register_delay
     from .config.errors import ConfigError as ConfigError
     from .config.errors import ResumeError as ResumeError
     from .config.settings import Config as Config
+    from .data.divide import by_label as by_label
+    from .data.divide import dirichlet as dirichlet
+    from .data.divide import iid as iid
+    from .data.divide import shards as shards
     from .data.errors import DataError as DataError
     from .methods.record import Arrived as Arrived
     from .methods.record import Hyperparameter as Hyperparameter
@@ -49,6 +55,9 @@ if TYPE_CHECKING:
     from .study.study import Study as Study
     from .study.study import compare as compare
     from .study.study import sweep as sweep
+    from .tasks import Metric as Metric
+    from .tasks import Task as Task
+    from .tasks import register_task as register_task
 
 _HOMES = {
     "Arrived": "methods.record",
@@ -58,12 +67,17 @@ _HOMES = {
     "DataError": "data.errors",
     "Hyperparameter": "methods.record",
     "Method": "methods.record",
+    "Metric": "tasks.judging",
     "PlanReport": "results.records",
     "Result": "results.result",
     "ResumeError": "config.errors",
     "Study": "study.study",
+    "Task": "tasks.own",
+    "by_label": "data.divide",
     "compare": "study.study",
     "from_optax": "methods.server_optimizers",
+    "dirichlet": "data.divide",
+    "iid": "data.divide",
     "load_config": "run.resolve",
     "load_result": "study.load",
     "load_study": "study.load",
@@ -71,6 +85,9 @@ _HOMES = {
     "mean_in_order": "methods.sums",
     "plan": "run.plan",
     "register_method": "algorithms",
+    "register_task": "tasks",
+    "shards": "data.divide",
+    "register_delay": "clients.laws",
     "simulate": "run.simulate",
     "simulate_together": "run.simulate",
     "sum_in_order": "methods.sums",

@@ -3,7 +3,8 @@
 Nothing under test changes: every engine is traced and lowered as ever, and a program that is loaded
 has the bits of the one that was compiled. Each worker of a session has a folder of its own and is
 the only one that writes there, as JAX does not replace its files atomically; the processes that
-tests start read it alone, so that those which are killed leave nothing half written.
+tests start read it alone (but see ``with_cache``), so that those which are killed leave nothing
+half written.
 """
 
 from __future__ import annotations
@@ -46,6 +47,11 @@ def is_working() -> bool:
             jax.jit(lambda x: jnp.sin(x) @ x).lower(jnp.ones((3, 3))).compile()
     jax.monitoring.unregister_event_listener(listen)
     return bool(hits)
+
+
+def with_cache() -> dict[str, str]:
+    """The environment of a process that keeps programs, too: one alone, and none that is killed."""
+    return {**os.environ, VARIABLES[1]: "0"}
 
 
 def without_cache() -> dict[str, str]:

@@ -5,6 +5,7 @@ Warnings are errors (see pyproject.toml).
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from oracle import Known, Request, SymbolicLearner, load_data, shared_out
 from fedast_jax.algorithms import get_algorithm
 from fedast_jax.config.settings import Config
 from fedast_jax.data.pooled_data import PooledData
+from fedast_jax.engine import devices
 from fedast_jax.engine.engine import Engine
 from fedast_jax.engine.spec import EngineSpec
 from fedast_jax.planning.pool import Lane, LanePool, PoolPlan, Test
@@ -33,11 +35,13 @@ from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Contents, Device, Executor, Score, UsedRows
 from fedast_jax.run.replicate import Arm, Replicate
 from fedast_jax.run.resolve import ResolvedTask, make_config, resolve
-from fedast_jax.tasks import Defaults, Kind, Shape, Task, classification, register
+from fedast_jax.tasks import Defaults, Kind, Shape, TaskFunctions, classification, register_task
 from fedast_jax.tasks.digits import NORMALISE
 from fedast_jax.tasks.nn.layers import Dense
 
+os.environ["JAX_NUM_CPU_DEVICES"] = "1"  # in processes that tests start: the same on any machine
 jax.config.update("jax_num_cpu_devices", 4)  # for test_devices.py; all else uses the first
+devices.usable_cores = lambda: 1  # the same numbers on any machine
 jax.config.update("jax_numpy_dtype_promotion", "strict")  # types are mixed on purpose or not at all
 
 SLOW_CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -66,22 +70,23 @@ class Perceptron(nn.Module):
         return nn.tanh(logits) if self.has_tanh_on_logits else logits
 
 
-def build_softmax(shape: Shape) -> Task:
+def build_softmax(shape: Shape) -> TaskFunctions:
     """650 numbers for the digits' shape."""
     return classification(Perceptron(0, shape.num_classes), shape, NORMALISE)
 
 
-def build_tanh(shape: Shape) -> Task:
+def build_tanh(shape: Shape) -> TaskFunctions:
     """Eight hidden units."""
     return classification(Perceptron(8, shape.num_classes), shape, NORMALISE)
 
 
-def build_authors_tanh(shape: Shape) -> Task:
+def build_authors_tanh(shape: Shape) -> TaskFunctions:
     """What stands for a model that the authors have otherwise."""
     return classification(Perceptron(8, shape.num_classes, True), shape, NORMALISE)
 
 
-register(
+register_task(
+    "softmax",
     Kind(
         "softmax",
         "digits",
@@ -100,9 +105,10 @@ register(
             buffer_size=2,
         ),
         test_chunk=200,
-    )
+    ),
 )
-register(
+register_task(
+    "tanh",
     Kind(
         "tanh",
         "digits",
@@ -124,7 +130,7 @@ register(
         micro_batch={"cpu": 2},
         test_chunk=1000,
         authors_build=build_authors_tanh,
-    )
+    ),
 )
 
 
@@ -209,7 +215,7 @@ def engine_spec(config: Config, task: ResolvedTask, steps: int = 3) -> EngineSpe
         steps=steps,
         precision=config.machine.precision,
         backend=jax.default_backend(),
-        num_devices=config.machine.num_devices,
+        num_devices=config.machine.num_devices or 1,
         most_updates=most_updates(config, task),
         local=task.method.local,
         is_proximal=task.settings.proximal > 0,

@@ -22,13 +22,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fedast_jax.clients.availability import make_law
 from fedast_jax.clients.delays import CHUNK, LAWS, Dispatches, Stream, client_delays, generator
 from fedast_jax.config.settings import Config, Fidelity, TaskConfig
 from fedast_jax.config.work import LocalWork
 from fedast_jax.data.task_data import Clients, TaskData
 from fedast_jax.engine.engine import INITIAL_MODEL, request_key
 from fedast_jax.engine.local_train import AUGMENT, batch_samples
-from fedast_jax.tasks import Task, get_kind
+from fedast_jax.tasks import TaskFunctions, get_kind
 
 Model = Any
 Update = Any
@@ -48,6 +49,7 @@ class Request:
     started_at: float
     arrived_at: float
     base_round: int
+    is_doomed: bool = False  # whether it will be lost
     status: str = "in_flight"
     used_round: int | None = None
 
@@ -116,7 +118,7 @@ class Learner(Protocol):
         ...
 
     def score(self, task: int, model: Model) -> tuple[float, float]:
-        """Accuracy and loss on the test set."""
+        """Accuracy (or the task's own metric) and loss on the test set."""
         ...
 
     def spread(self, updates: list[Update]) -> float:
@@ -141,6 +143,7 @@ class OneReplicate:
         self.target_times: dict[str, float] = {}
         self.allocations: list[Allocation] = []
         self.free_at: dict[int, float] = {}  # client -> end of its queue
+        self.hours = Hours(config, seed)
         self.tasks = [
             TaskState(
                 index,
@@ -218,36 +221,47 @@ class OneReplicate:
 
     def test(self, task: TaskState) -> bool:
         """Whether the target is met."""
-        accuracy, loss = self.learner.score(task.index, task.versions[-1])
-        self.evaluations.append(
-            (task.name, task.round, self.now, self.num_arrivals, accuracy, loss)
-        )
+        metric, loss = self.learner.score(task.index, task.versions[-1])
+        self.evaluations.append((task.name, task.round, self.now, self.num_arrivals, metric, loss))
         if not math.isfinite(loss):
             self.end_reason = "diverged"
             return False
-        is_met = task.settings.target is not None and accuracy >= task.settings.target
+        target, is_met = task.settings.target, False
+        if target is not None and task.settings.metric_goal == "at most":
+            is_met = metric <= target
+        elif target is not None:
+            is_met = metric >= target
         if is_met:
             self.target_times[task.name] = self.now
         return is_met
 
-    def send(self, task: TaskState, client: int, step_time: float) -> Request:
-        """A new request with the current version; its client begins when it is free."""
-        start = max(self.now, self.free_at.get(client, 0.0))
-        work = task.settings.work.num_steps * task.settings.step_time
-        if self.config.delays.law == "trace":  # whole requests were recorded
-            work = self.config.delays.trace_scale
-        self.free_at[client] = start + work * step_time
-        request = Request(
-            len(self.requests),
-            task.index,
-            client,
-            self.now,
-            start,
-            self.free_at[client],
-            task.round,
+    def send(
+        self, task: TaskState, client: int, step_time: float, is_lost: bool = False
+    ) -> Request:
+        """A new request with the current version; its client begins when it is free and on."""
+        ready = max(self.now, self.free_at.get(client, 0.0))
+        start, end, is_dropped = self.hours.work(
+            client, ready, self.duration(task, client, step_time)
         )
+        self.free_at[client] = end
+        request = Request(
+            len(self.requests), task.index, client, self.now, start, end, task.round,
+            is_lost or is_dropped,
+        )  # fmt: skip
         self.requests.append(request)
         return request
+
+    def duration(self, task: TaskState, client: int, step_time: float) -> float:
+        """Of one request, without interruptions."""
+        work, delays = task.settings.work, self.config.delays
+        if delays.law == "devices":
+            seconds, rate = measured_devices(delays.trace)[client]
+            samples = work.num_steps * work.batch_size
+            transfer = delays.trace_scale * 2 * model_bytes(task.settings.kind) * (1 / rate)
+            return delays.trace_scale * 3 * samples * seconds + transfer
+        if delays.law == "trace":  # whole requests were recorded
+            return delays.trace_scale * step_time
+        return work.num_steps * task.settings.step_time * step_time
 
     def log_allocation(self, sigma_hat: Sequence[float] | None = None) -> None:
         """Write down who has how much now."""
@@ -277,6 +291,7 @@ class Oracle(OneReplicate):
         self.num_periods = 0  # c_periods between that and the last reallocation, whole ones
         self.heap: list[tuple[float, int]] = []
         self.unfinished: Counter[int] = Counter()  # client -> its requests, cancelled ones too
+        self.waiting: list[TaskState] = []  # dispatches that wait for a client to come on
         self.is_dynamic = config.allocation == "dynamic"
         self.has_buffer = config.algorithm in ("fedast", "fedbuff", "fadas", "rennala", "ca2fl")
         if not self.has_buffer:
@@ -295,17 +310,41 @@ class Oracle(OneReplicate):
 
     def next_event(self) -> None:
         """The earliest end of a request; of equal times the one dispatched first."""
-        limit = self.config.time_limit
-        if limit is not None and self.heap[0][0] > limit:
+        limit = math.inf if self.config.time_limit is None else self.config.time_limit
+        if self.waiting and not (self.heap and self.heap[0][0] <= self.now):
+            self.wake(limit)
+        if not self.heap or self.heap[0][0] > limit:
             self.now, self.end_reason = limit, "time_limit"
             return
         self.now, number = heapq.heappop(self.heap)
         request = self.requests[number]
         self.unfinished[request.client] -= 1
-        if request.status != "cancelled":
+        if request.status == "cancelled":
+            if all(task.in_flight == 0 for task in self.tasks):
+                self.try_owed()  # nobody works for an open task: there will be no arrival
+        elif request.is_doomed:
+            self.lose(request)
+        else:
             self.arrive(request)
-        elif all(task.in_flight == 0 for task in self.tasks):
-            self.try_owed()  # nobody works for an open task: there will be no arrival
+
+    def wake(self, limit: float) -> None:
+        """The first client comes on: what has waited for it is dispatched."""
+        first = min(self.hours.first_on(one, self.now) for one in range(self.config.num_clients))
+        if first > limit:
+            return
+        self.now, tasks, self.waiting = first, self.waiting, []
+        for task in tasks:
+            task.in_flight -= 1
+        for task in tasks:
+            self.dispatch(task)
+
+    def lose(self, request: Request) -> None:
+        """Its task dispatches another one."""
+        request.status = "lost"
+        task = self.tasks[request.task]
+        task.in_flight -= 1
+        self.dispatch(task)
+        self.try_owed()
 
     def arrive(self, request: Request) -> None:
         """Step 3 of the algorithm."""
@@ -380,6 +419,7 @@ class Oracle(OneReplicate):
         for request in self.requests:
             if request.task == task.index and request.status == "in_flight":
                 request.status = "cancelled"
+        self.waiting = [other for other in self.waiting if other is not task]
         others = self.open_tasks
         if not others:
             self.end_reason = self.end_reason or "finished"
@@ -405,14 +445,19 @@ class Oracle(OneReplicate):
             self.dispatch(tasks[place])
 
     def dispatch(self, task: TaskState) -> None:
-        """Send a request with the current version to a random client, or owe it."""
-        client, step_time = self.draw()
+        """Send a request with the current version to a random client that is on, or owe it."""
+        drawn = self.draw()
+        if drawn is None:
+            self.waiting.append(task)
+            task.in_flight += 1
+            return
+        client, step_time, is_lost = drawn
         wakes = self.unfinished[client] == 0
         most = self.config.max_active_clients
         if wakes and most is not None and self.num_awake() >= most:
             task.owed += 1
             return
-        request = self.send(task, client, step_time)
+        request = self.send(task, client, step_time, is_lost)
         self.unfinished[client] += 1
         task.in_flight += 1
         heapq.heappush(self.heap, (request.arrived_at, request.number))
@@ -429,12 +474,35 @@ class Oracle(OneReplicate):
             task.owed -= 1
             self.dispatch(task)
 
-    def draw(self) -> tuple[int, float]:
-        """The next entry of the dispatch stream: a client, and the time of one of its steps."""
+    def draw(self) -> tuple[int, float, bool] | None:
+        """The next entry of the dispatch stream: a client that is on, a step's time, its fate."""
         chunk, offset = divmod(self.num_attempts, CHUNK)
-        self.num_attempts += 1
         clients, step_times = self.dispatches.chunk(chunk)
-        return clients[offset], step_times[offset]
+        client, step_time = clients[offset], step_times[offset]
+        is_lost = self.hours.are_lost(chunk, CHUNK)[offset]
+        if not self.hours.is_on(client, self.now):
+            here = self.hours.here(self.now)
+            if not here:
+                return None
+            client = self.another(chunk, offset, here)
+            u = self.dispatches.draws(chunk).u[offset]
+            step_time = float(self.dispatches.times(np.array([client]), np.array([u]))[0])
+        self.num_attempts += 1
+        return client, step_time, is_lost
+
+    def another(self, chunk: int, offset: int, here: list[int]) -> int:
+        """Of the seven that are named the first that is on; or anyone, of ever more at a time."""
+        for client in self.dispatches.others(chunk)[:, offset].tolist():
+            if client in here:
+                return client
+        everybody, tries = self.config.num_clients, 64
+        random = generator(self.seed, Stream.SEARCH, self.num_attempts)
+        while tries < everybody:
+            for client in random.integers(everybody, size=tries).tolist():
+                if client in here:
+                    return client
+            tries *= 4
+        return here[random.integers(len(here))]
 
 
 class AuthorsOracle(Oracle):
@@ -536,23 +604,68 @@ class SyncOracle(OneReplicate):
             self.log_allocation()
 
     def play_round(self) -> None:
-        """From the dispatch to the last arrival that is kept."""
+        """From the dispatch to the last arrival that is kept, or the last that may come."""
+        here = self.hours.here(self.now)
+        if not here:
+            self.now = min(
+                self.hours.first_on(one, self.now) for one in range(self.config.num_clients)
+            )
+            here = self.hours.here(self.now)
+        if self.config.time_limit is not None and self.now > self.config.time_limit:
+            self.now, self.end_reason = self.config.time_limit, "time_limit"
+            return
+        self.plan_round(here)
         sent = self.dispatch()
+        left = Counter(request.task for request in sent)  # requests that have not ended
         for request in sorted(sent, key=lambda one: (one.arrived_at, one.number)):
             task = self.tasks[request.task]
-            if len(task.buffer) == task.buffer_size:
+            left[request.task] -= 1
+            if len(task.buffer) == self.keeps[task.index] and not request.is_doomed:
                 continue  # too late: discarded
             if self.config.time_limit is not None and request.arrived_at > self.config.time_limit:
                 self.now, self.end_reason = self.config.time_limit, "time_limit"
                 return
             self.now = request.arrived_at
-            self.receive(request)
-            if all(len(one.buffer) == one.buffer_size for one in self.round_tasks):
+            if request.is_doomed:
+                request.status = "lost"
+            else:
+                self.receive(request)
+            if all(
+                len(one.buffer) == self.keeps[one.index] or not left[one.index]
+                for one in self.tasks
+            ):
                 break
             if self.num_arrivals == self.config.max_updates:
                 self.end_reason = "max_updates"
                 return
         self.end_round(sent)
+
+    def plan_round(self, here: list[int]) -> None:
+        """Clients of each task in this round, and arrivals that it keeps."""
+        self.here = here
+        self.sizes = [task.num_active for task in self.tasks]
+        self.keeps = [task.buffer_size for task in self.tasks]
+        if len(here) == self.config.num_clients:
+            return
+        tasks = self.round_tasks
+        turn = self.num_rounds % len(tasks)
+        chosen = (tasks[turn:] + tasks[:turn])[: len(here)]
+        chosen.sort(key=lambda task: task.index)
+        self.sizes, self.keeps = [0] * len(self.tasks), [0] * len(self.tasks)
+        for task, size in zip(chosen, self.share_among(chosen, len(here)), strict=True):
+            self.sizes[task.index] = self.keeps[task.index] = size
+            if self.is_first_k:
+                self.keeps[task.index] = min(size, int(self.config.keep_first))
+
+    def share_among(self, tasks: list[TaskState], num_here: int) -> list[int]:
+        """Clients of each of these."""
+        weights = [task.settings.sync_weight for task in tasks]
+        return shared_out(weights, min(self.num_clients, num_here))
+
+    @property
+    def is_first_k(self) -> bool:
+        """Whether late arrivals are discarded."""
+        return self.keeps_first and self.config.keep_first != "all"
 
     def dispatch(self) -> list[Request]:
         """Fresh clients for the round, task after task."""
@@ -560,23 +673,32 @@ class SyncOracle(OneReplicate):
         chosen = self.choose(random)
         clients = iter(chosen)
         uniforms = iter(np.clip(random.random(len(chosen)), 2.0**-54, None))
+        fates = iter(self.hours.are_lost(self.num_rounds, len(chosen)))
         sent = []
         for task in self.tasks:
-            for _ in range(task.num_active):
+            for _ in range(self.sizes[task.index]):
                 client = next(clients)
-                sent.append(self.send(task, client, self.time_of(client, next(uniforms))))
+                time = self.time_of(client, next(uniforms))
+                sent.append(self.send(task, client, time, next(fates)))
         return sent
 
     def choose(self, random: np.random.Generator) -> list[int]:
         """The round's clients, the first task's first."""
-        total = sum(task.num_active for task in self.tasks)
-        return random.choice(self.config.num_clients, total, replace=False).tolist()
+        return self.some(random, sum(self.sizes))
+
+    def some(self, random: np.random.Generator, count: int) -> list[int]:
+        """So many of those that are on."""
+        chosen = random.choice(len(self.here), count, replace=False)
+        return [self.here[place] for place in chosen]
 
     def time_of(self, client: int, u: float) -> float:
         """At the client's speed, or what its device class took at this quantile."""
         delays, number = self.config.delays, self.classes[client]
+        if delays.law == "devices":
+            return 0.0  # nothing is random
         if delays.trace is None:
-            return float(LAWS[delays.law](np.array([u]))[0]) * delays.speeds[number]
+            quantile = LAWS[delays.law](np.array([u]), **delays.parameters)
+            return float(quantile[0]) * delays.speeds[number]
         recorded = recorded_times(delays.trace)
         times = recorded[(delays.classes or sorted(recorded))[number]]
         return next(x for rank, x in enumerate(times, 1) if rank >= u * len(times))
@@ -587,7 +709,7 @@ class SyncOracle(OneReplicate):
             if request.status == "in_flight":
                 request.status = "cancelled"
         self.num_rounds += 1
-        ended = [task for task in self.round_tasks if self.close_round(task)]
+        ended = [task for task in self.round_tasks if task.buffer and self.close_round(task)]
         for task in ended:
             task.is_stopped, task.num_active, task.buffer_size = True, 0, 0
         if not self.open_tasks:
@@ -618,28 +740,39 @@ class UcbOracle(SyncOracle):
 
     def choose(self, random: np.random.Generator) -> list[int]:
         """Task by task, from the one whose turn it is."""
-        everybody = self.config.num_clients
         if not self.num_rounds:
-            return list(range(everybody)) * len(self.tasks)
-        most = min(sum(task.num_active for task in self.tasks) + 5, everybody)
-        stream = generator(self.seed, Stream.CANDIDATES, self.num_rounds)
-        free = set(stream.choice(everybody, most, replace=False).tolist())
+            return self.here * sum(size > 0 for size in self.sizes)
+        most = min(sum(self.sizes) + 5, len(self.here))
+        free = set(self.some(generator(self.seed, Stream.CANDIDATES, self.num_rounds), most))
         chosen: dict[int, list[int]] = {}
         for turn in range(len(self.tasks)):
             task = self.tasks[(self.num_rounds + turn) % len(self.tasks)]
             chosen[task.index] = []
-            while len(chosen[task.index]) < task.num_active:
+            while len(chosen[task.index]) < self.sizes[task.index]:
                 best = max(sorted(free), key=lambda client: self.score(task, client))
                 free.remove(best)
                 chosen[task.index].append(best)
         return [client for task in self.tasks for client in chosen[task.index]]
 
+    def plan_round(self, here: list[int]) -> None:
+        """All that are on, the first time."""
+        super().plan_round(here)
+        if not self.num_rounds:
+            self.keeps = self.sizes
+
+    def share_among(self, tasks: list[TaskState], num_here: int) -> list[int]:
+        if not self.num_rounds:
+            return [num_here] * len(tasks)
+        return super().share_among(tasks, num_here)
+
     def score(self, task: TaskState, client: int) -> float:
-        """The mean loss, and a bonus where it rests on little."""
+        """The mean loss, and a bonus where it rests on little; who is unknown comes first."""
         number, total = (
             self.times_kept[task.index, client],
             sum(0.99**age for age in range(self.num_rounds)),
         )
+        if not number:
+            return math.inf
         mean = self.sum_of_losses[task.index, client] / number
         return mean + math.sqrt(2 * math.log(total) / number)
 
@@ -649,7 +782,7 @@ class UcbOracle(SyncOracle):
             for client in range(self.config.num_clients):
                 self.times_kept[task.index, client] *= 0.99
                 self.sum_of_losses[task.index, client] *= 0.99
-            losses = task.losses[-len(task.buffer) :]
+            losses = task.losses[len(task.losses) - len(task.buffer) :]
             for (request, _), loss in zip(task.buffer, losses, strict=True):
                 self.times_kept[task.index, request.client] += 1
                 self.sum_of_losses[task.index, request.client] += loss
@@ -667,9 +800,9 @@ class BayesOracle(SyncOracle):
 
     def choose(self, random: np.random.Generator) -> list[int]:
         """Whom a Gaussian process recommends."""
-        total, everybody = sum(task.num_active for task in self.tasks), self.config.num_clients
+        total = sum(self.sizes)
         stream = generator(self.seed, Stream.CANDIDATES, self.num_rounds)
-        some = stream.choice(everybody, min(total + 5, everybody), replace=False)
+        some = np.array(self.some(stream, min(total + 5, len(self.here))))
         rows = stream.permuted(np.stack([some] * 75), axis=1)[:, :total].tolist()
         if self.rounds:
             gains = self.expected_gains([self.vector(row) for row in rows], total)
@@ -684,7 +817,7 @@ class BayesOracle(SyncOracle):
         chosen = np.zeros((len(self.tasks), self.config.num_clients))
         rest = iter(clients)
         for task in self.tasks:
-            for _ in range(task.num_active):
+            for _ in range(self.sizes[task.index]):
                 chosen[task.index, next(rest)] = 1
         return chosen.ravel()
 
@@ -827,13 +960,82 @@ class CachedChunks:
     """The package's dispatch stream, each chunk drawn once."""
 
     def __init__(self, dispatches: Dispatches) -> None:
-        self.chunk = cache(dispatches.chunk)
+        self.chunk, self.draws = cache(dispatches.chunk), cache(dispatches.draws)
+        self.others, self.times = cache(dispatches.others), dispatches.times
+
+
+class Hours:
+    """When clients are on, and what is lost.
+
+    When a client goes on and off is a random draw, and the package's; it is written down here, one
+    interval after another, and all else is worked out from that.
+    """
+
+    def __init__(self, config: Config, seed: int) -> None:
+        self.seed, self.settings, self.num_clients = seed, config.availability, config.num_clients
+        self.law = make_law(config.availability, seed, config.num_clients)
+        self.written: dict[int, list[tuple[float, float]]] = {}
+        self.are_lost = cache(self._are_lost)
+
+    def interval(self, client: int, time: float) -> tuple[float, float]:
+        """The one that the time is in, or the next one."""
+        if self.law is None:
+            return -math.inf, math.inf
+        known = self.written.setdefault(client, [])
+        while not known or known[-1][1] <= time:
+            known.append(self.law.stretch(client, known[-1][1] if known else 0.0))
+        return next((start, end) for start, end in known if end > time)
+
+    def is_on(self, client: int, time: float) -> bool:
+        return self.interval(client, time)[0] <= time
+
+    def first_on(self, client: int, time: float) -> float:
+        """At once, or when it comes on."""
+        return max(time, self.interval(client, time)[0])
+
+    def here(self, time: float) -> list[int]:
+        """Those that are on."""
+        return [one for one in range(self.num_clients) if self.is_on(one, time)]
+
+    def work(self, client: int, ready: float, duration: float) -> tuple[float, float, bool]:
+        """From when until when, and whether it is lost because the client goes off."""
+        now = start = self.first_on(client, ready)
+        while True:
+            off = self.interval(client, now)[1]
+            if now + duration <= off:
+                return start, now + duration, False
+            if self.settings.when_off == "lose":
+                return start, off, True
+            duration -= off - now
+            now = self.first_on(client, off)
+
+    def _are_lost(self, index: int, count: int) -> list[bool]:
+        """Of the stretch with this number."""
+        numbers = generator(self.seed, Stream.LOSS, index).random(count)
+        return [number < self.settings.loss for number in numbers.tolist()]
 
 
 def dispatch_stream(config: Config, seed: int) -> CachedChunks:
     """The random draws of a replicate."""
     delays = client_delays(config.delays, seed, config.num_clients)
     return CachedChunks(Dispatches(seed, config.num_clients, *delays))
+
+
+@cache
+def measured_devices(path: str) -> dict[int, tuple[float, float]]:
+    """Client -> seconds for a sample, bytes in a second."""
+    with open(path, newline="") as file:
+        return {
+            int(row["client"]): (float(row["seconds_per_sample"]), float(row["bytes_per_second"]))
+            for row in csv.DictReader(file)
+        }
+
+
+@cache
+def model_bytes(kind: str) -> int:
+    """Four for each number of the model."""
+    leaves = jax.tree.leaves(built_task(kind).init(jax.random.key(0)))
+    return sum(4 * np.size(leaf) for leaf in leaves)
 
 
 def recorded_times(path: str) -> dict[str, list[float]]:
@@ -1106,7 +1308,7 @@ def load_data(kind: str) -> TaskData:
 
 
 @cache
-def built_task(kind: str, fidelity: Fidelity = "paper") -> Task:
+def built_task(kind: str, fidelity: Fidelity = "paper") -> TaskFunctions:
     """The functions of a kind."""
     found = get_kind(kind)
     build = (fidelity == "authors" and found.authors_build) or found.build

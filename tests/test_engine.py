@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import chex
 import conftest
 import jax
 import jax.numpy as jnp
@@ -185,8 +186,9 @@ def test_one_trace_for_all_segments():
     device = Device()
     ran = run_driver(base(num_seeds=2), device, window=7)
     assert ran.driver.counts.segments > 5
-    engines = [loaded.engine for loaded in device._loaded.values()]
-    assert [engine.num_traces for engine in engines] == [1, 1]
+    for loaded in device._loaded.values():
+        assert loaded.engine.num_traces == 1
+        chex.assert_tree_all_finite(loaded.arrays)
 
 
 # From here on one engine of the smaller kind, by itself.
@@ -334,7 +336,7 @@ def test_evaluation_counts_every_test_image_once():
     model = engine.unflatten(pool.versions[0])
     everything = engine.task.take(test, jnp.arange(data.num_tests), None)
     correct, loss = engine.task.score(model, everything)
-    np.testing.assert_array_equal(scores.correct, [correct.sum(), correct.sum(), 0])
+    np.testing.assert_array_equal(scores.metric, [correct.sum(), correct.sum(), 0])
     total = float(loss.sum())
     np.testing.assert_allclose(scores.loss, [total, total, 0.0], rtol=1e-5)
 

@@ -306,6 +306,48 @@ def with_settings(scenario: Scenario, task: dict) -> Scenario:
     return scenario._replace(config=make_config(table))
 
 
+COMINGS = [
+    {"law": "on_off", "mean_on": 5.0, "mean_off": 8.0},
+    {"law": "on_off", "mean_on": 0.7, "mean_off": 20.0},
+    {"law": "diurnal", "share_on": 0.3, "period": 12.0},
+]
+LONG = {"law": "on_off", "mean_on": 9.0, "mean_off": 9.0}
+LOSING = [LONG | {"when_off": "lose"}, LONG | {"when_off": "lose", "loss": 0.3}]
+COME_AND_GO = {"availability": [*COMINGS, *(one | {"loss": 0.2} for one in COMINGS), *LOSING]}
+SOME_LOST = {"availability": [{"loss": 0.1}, {"loss": 0.6}]}
+FASTER = [{"law": "constant"}, {"law": "half_normal"}, {"law": "lognormal", "sigma": 0.5}]
+
+
+@given(
+    scenarios(
+        algorithm=["fedast", "fedast_nobuffer"], num_updates=(1, 80), delays=FASTER, **COME_AND_GO
+    )
+)
+def test_histories_equal_the_oracle_where_clients_come_and_go(scenario):
+    check_symbols(scenario)
+
+
+@given(scenarios(most_active=4, num_updates=(20, 120), delays=FASTER, **DYNAMIC, **COME_AND_GO))
+@settings(max_examples=settings().max_examples // 2)
+def test_option_d_where_clients_come_and_go(scenario):
+    check_symbols(scenario)
+
+
+@given(scenarios(algorithm=["fedast", "sync_st", "sync_ucb_st"], num_updates=(1, 80), **SOME_LOST))
+@settings(max_examples=settings().max_examples // 2)
+def test_histories_equal_the_oracle_where_requests_are_lost(scenario):
+    check_symbols(scenario, step_updates=_step_updates(scenario))
+
+
+ROUNDS = [*SYNCHRONOUS, "sync_bayes_st"]
+
+
+@given(scenarios(algorithm=ROUNDS, num_updates=(1, 40), delays=FASTER, **COME_AND_GO))
+@settings(max_examples=settings().max_examples // 2)
+def test_rounds_where_clients_come_and_go(scenario):
+    check_symbols(scenario, step_updates=_step_updates(scenario))
+
+
 TRACE = """device_class,duration
 old,3
 old,4

@@ -8,7 +8,8 @@ from conftest import KeepingDriver, pools_of
 
 from fedast_jax.algorithms import rounds
 from fedast_jax.algorithms.log import Limits
-from fedast_jax.algorithms.rounds import Clients, SyncTask, SyncTimeline
+from fedast_jax.algorithms.round_rules import Clients, SyncTask
+from fedast_jax.algorithms.rounds import SyncTimeline
 from fedast_jax.algorithms.sequential import RULES
 from fedast_jax.config.errors import ConfigError
 from fedast_jax.run.executor import PlanOnly

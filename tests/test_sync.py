@@ -14,7 +14,8 @@ from scipy import stats
 
 from fedast_jax.algorithms import rounds as module
 from fedast_jax.algorithms.log import Limits
-from fedast_jax.algorithms.rounds import Clients, SyncTask, SyncTimeline
+from fedast_jax.algorithms.round_rules import Clients, SyncTask
+from fedast_jax.algorithms.rounds import SyncTimeline
 from fedast_jax.algorithms.sync import RULES
 from fedast_jax.config.errors import ConfigError
 from fedast_jax.run.executor import PlanOnly

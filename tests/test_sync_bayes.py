@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from fedast_jax.algorithms.log import Limits
-from fedast_jax.algorithms.rounds import Clients, SyncTask, SyncTimeline
+from fedast_jax.algorithms.round_rules import Clients, SyncTask
+from fedast_jax.algorithms.rounds import SyncTimeline
 from fedast_jax.algorithms.sync_bayes import (
     MEMORY,
     RULES,

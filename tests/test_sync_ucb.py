@@ -12,7 +12,8 @@ from oracle import key_of
 
 from fedast_jax.algorithms import rounds, sync_ucb
 from fedast_jax.algorithms.log import Limits
-from fedast_jax.algorithms.rounds import Clients, SyncTask, SyncTimeline
+from fedast_jax.algorithms.round_rules import Clients, SyncTask
+from fedast_jax.algorithms.rounds import SyncTimeline
 from fedast_jax.algorithms.sync_ucb import RULES, Experience, pick, scores, update
 from fedast_jax.engine.engine import INITIAL_MODEL
 from fedast_jax.engine.local_train import local_train

@@ -20,13 +20,14 @@ class TaskPlan:
     variance_scale: float = 1.0  # eta_c * eta_s * tau_m of EstimateVariances, or the rules' factor
     keeps_buffer_size: bool = False  # whether b_m stays when R_m changes
     accepts: Callable[[int, int], bool] | None = None  # (staleness, R_m); None: takes everything
+    load: float = 0.0  # law "devices": of what is sent, per second that a client needs for a byte
 
 
 @dataclass
 class AsyncState(State):
     """Besides the logs; it is copied at every mark, and saved in checkpoints."""
 
-    in_flight: list[int] = field(default_factory=list)  # requests that have not arrived
+    in_flight: list[int] = field(default_factory=list)  # not arrived; those unsent count
     owed: list[int] = field(default_factory=list)  # dispatches that the cap has dropped; A_m counts
     round_size: list[int] = field(default_factory=list)  # b_m at which the open round closes
     num_buffered: list[int] = field(default_factory=list)  # |B_m|
@@ -39,6 +40,9 @@ class AsyncState(State):
     decision: list[float] | None = None  # and that allocation's sigma_hat, once it is known
     num_late: int = 0  # first requests that have not ended, where they train from a later version
     counted_from: list[int] = field(default_factory=list)  # arrivals of each at the reallocation
+    unsent: list[int] = field(default_factory=list)  # tasks whose dispatch waits, nobody being on
+    doomed: dict[int, int] = field(default_factory=dict)  # requests that will be lost -> their task
+    num_lost: int = 0  # since the last arrival
 
     def num_missing(self, task: int) -> int:
         """K: requests to dispatch after an arrival (Algorithm 2, option D); none below 1.

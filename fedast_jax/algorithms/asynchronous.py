@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from ..clients.delays import Dispatches
+from ..clients.presence import Presence, check_losses
+from .absences import make_queues
 from .allocation import Rules, in_turn, neediest
 from .allotment import Allotment
 from .async_state import AsyncState, TaskPlan, first_state
 from .late_starts import LateStarts
 from .log import EventLog, Limits, Mark, Measure
-from .queues import Queues
 from .reallocation import Reallocation
 
 
@@ -43,6 +44,7 @@ class Timeline(EventLog[AsyncState]):
         dispatches: Dispatches,
         realloc_period: Fraction | float | None = None,
         rules: Rules | None = None,
+        presence: Presence | None = None,
     ) -> None:
         """Dispatch the first requests.
 
@@ -53,6 +55,7 @@ class Timeline(EventLog[AsyncState]):
             realloc_period: with option D, arrivals between two reallocations, in units of
                 (unfinished tasks * sum of R), taken as the exact number it is; None: option S.
             rules: how requests are shared out; None: as in the paper.
+            presence: when clients are on, and what is lost; None: they always are, and nothing.
         """
         super().__init__(first_state(tasks), [task.max_rounds for task in tasks])
         self._limits, rules = limits, rules or Rules()
@@ -65,8 +68,7 @@ class Timeline(EventLog[AsyncState]):
         is_shared_anew = realloc_period is not None
         self._allotment = Allotment(seed, tasks, rules, is_shared_anew=is_shared_anew)
         self._accepts = [task.accepts for task in tasks]
-        scales = [task.duration_scale for task in tasks]
-        self._queues = Queues(dispatches, scales, limits.max_active_clients)
+        self._queues = make_queues(dispatches, tasks, limits.max_active_clients, presence)
         self._state.next_realloc = self._realloc.find_next(self._state, self.rounds)
         self._dispatch(in_turn(self._state.num_active))
         self._late = LateStarts(len(self.requests) if rules.starts_late else 0)
@@ -80,6 +82,8 @@ class Timeline(EventLog[AsyncState]):
             self._resume()
         latest = inf if self._limits.time_limit is None else self._limits.time_limit
         while state.num_arrivals < until and state.end_reason is None and state.waiting is None:
+            if state.unsent:
+                self._send_waiting(latest)
             if not state.heap or state.heap[0][0] > latest:
                 state.time, state.end_reason = latest, "time_limit"
                 return
@@ -117,8 +121,11 @@ class Timeline(EventLog[AsyncState]):
         if self._state.stopped[task] or self._state.end_reason:
             return []
         task_of, late = self.requests.task, self._late.number
+        doomed = self._state.doomed
         in_flight = sorted(
-            entry for entry in self._state.heap if task_of[entry[1]] == task and entry[1] >= late
+            (time, request)
+            for time, request in self._state.heap
+            if task_of[request] == task and request >= late and request not in doomed
         )
         return self.buffered(task) + [request for _, request in in_flight]
 
@@ -144,15 +151,17 @@ class Timeline(EventLog[AsyncState]):
         state = self._state
         now, request = self._queues.next_end(state, self.requests)
         task = self.requests.task[request]
+        if state.doomed and request in state.doomed:
+            self._lose(now, request)
+            return
         if request < self._late.number:
             self._late.end(state, self.requests, self.rounds, request)
         if state.stopped[task]:  # it was cancelled: only its client was still busy
-            if not any(state.in_flight):  # no arrival will come before something is dispatched
-                state.time = now
-                self._try_owed()
+            self._end_cancelled(now)
             return
         state.time = now
         state.num_arrivals += 1
+        state.num_lost = 0
         state.in_flight[task] -= 1
         self._take_update(task, request)
         if state.num_arrivals >= state.next_realloc and self._realloc.may_happen(
@@ -171,6 +180,44 @@ class Timeline(EventLog[AsyncState]):
             return
         self._state.num_buffered[task] += 1
         rounds.arrived.append(request)
+
+    def _end_cancelled(self, now: float) -> None:
+        """Somebody is free again; no arrival may come before something is dispatched."""
+        if not any(self._state.in_flight):
+            self._state.time = now
+            self._try_owed()
+
+    def _lose(self, now: float, request: int) -> None:
+        """A request is found out to be lost: its task dispatches another, and one is tried owed."""
+        state = self._state
+        task = state.doomed.pop(request)
+        if request < self._late.number:
+            state.num_late -= 1
+        if state.stopped[task]:
+            self._end_cancelled(now)
+            return
+        state.time = now
+        state.num_lost += 1
+        check_losses(state.num_lost)
+        self.lost.append(request)
+        state.in_flight[task] -= 1
+        self._dispatch((task,))
+        if self._limits.max_active_clients is not None:
+            self._try_owed()
+
+    def _send_waiting(self, latest: float) -> None:
+        """Go on to when somebody is on, and make the dispatches that have waited for it."""
+        state = self._state
+        if state.heap and state.heap[0][0] <= state.time:
+            return  # other work ends at this very moment
+        now = self._queues.first_on(state.time)
+        if now > latest:
+            return
+        state.time, tasks = now, state.unsent
+        state.unsent = []
+        for task in tasks:
+            state.in_flight[task] -= 1
+        self._dispatch(tasks)
 
     def _finish_arrival(self, task: int) -> None:
         """Aggregate if the buffer is full, then dispatch: K of the arrival's task, one owed."""
@@ -207,6 +254,7 @@ class Timeline(EventLog[AsyncState]):
         freed = state.num_active[task]
         state.stopped[task] = True
         state.num_active[task] = state.in_flight[task] = state.owed[task] = 0
+        state.unsent = [other for other in state.unsent if other != task]
         if not state.open_tasks():
             state.end_reason = "finished"
             return

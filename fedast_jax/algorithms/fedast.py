@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable
 from functools import partial
 
-from ..clients.delays import Dispatches, client_delays, duration_scale
+from ..clients.delays import Dispatches, client_delays, request_time
+from ..clients.presence import make_presence
 from ..config.settings import Config
 from ..config.tables import TaskConfig
 from ..methods.bound import Bound
@@ -76,18 +77,21 @@ def _make_timeline(
             num_active=task.num_active,
             buffer_size=task.buffer_size if has_buffer else 1,
             max_rounds=task.max_rounds,
-            duration_scale=duration_scale(config.delays, task.work.num_steps, task.step_time),
+            duration_scale=time.scale,
             variance_scale=rules.variance_scale(
                 task.client_lr, task.server_lr, task.work.num_steps
             ),
             keeps_buffer_size=not has_buffer,
             accepts=_accepts(method, task, config.num_clients),
+            load=time.load,
         )
         for _, task in config.named_tasks
+        for time in [request_time(config.delays, task)]
     ]
     limits = Limits(config.max_updates, config.time_limit, config.max_active_clients)
     period = PERIOD if config.allocation == "dynamic" else None
-    return Timeline(seed, plans, limits, dispatches, period, rules)
+    presence = make_presence(config.availability, seed, config.num_clients)
+    return Timeline(seed, plans, limits, dispatches, period, rules, presence)
 
 
 def _accepts(

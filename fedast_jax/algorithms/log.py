@@ -149,6 +149,7 @@ class Mark(Generic[S]):
     num_rounds: tuple[int, ...]
     num_dropped: tuple[int, ...]
     num_allocations: int
+    num_lost: int
 
 
 class EventLog(ABC, Generic[S]):
@@ -164,6 +165,7 @@ class EventLog(ABC, Generic[S]):
         self.requests = Requests()
         self.rounds = [Rounds() for _ in last_round]
         self.allocations: list[Allocation] = []
+        self.lost = array("q")  # requests that were lost, in order of time
 
     @abstractmethod
     def advance(self, until: int) -> None:
@@ -253,6 +255,7 @@ class EventLog(ABC, Generic[S]):
             tuple(len(rounds) for rounds in self.rounds),
             tuple(len(rounds.dropped) for rounds in self.rounds),
             len(self.allocations),
+            len(self.lost),
         )
 
     def rewind(self, mark: Mark[S]) -> None:
@@ -263,6 +266,7 @@ class EventLog(ABC, Generic[S]):
         for rounds, length in zip(self.rounds, lengths, strict=True):
             rounds.truncate(*length)
         del self.allocations[mark.num_allocations :]
+        del self.lost[mark.num_lost :]
 
     def cut(self, mark: Mark[S], event: int, last_rounds: Mapping[int, int]) -> int:
         """Go back to an event at which tasks met their targets, and let them end there.
@@ -290,6 +294,7 @@ class EventLog(ABC, Generic[S]):
             "requests": dict(vars(self.requests)),
             "rounds": [dict(vars(rounds)) for rounds in self.rounds],
             "allocations": [tuple(allocation) for allocation in self.allocations],
+            "lost": self.lost,
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
@@ -307,6 +312,7 @@ class EventLog(ABC, Generic[S]):
         for rounds, columns in zip(self.rounds, snapshot["rounds"], strict=True):
             _refill(rounds, columns)
         self.allocations[:] = [Allocation(*row) for row in snapshot["allocations"]]
+        self.lost[:] = snapshot["lost"]
 
     def _log_allocation(self, sigma_hat: Sequence[float] | None = None) -> None:
         state = self._state

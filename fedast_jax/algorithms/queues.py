@@ -58,6 +58,10 @@ class Queues:
             del state.last_request[client]
         return now, request
 
+    def first_on(self, time: float) -> float:
+        """When somebody is on, from ``time`` on: at once."""
+        return time
+
     def _turn_to_chunk(self, attempt: int) -> int:
         """Draw the stretch of dispatches that holds this one; return its place there."""
         self._clients, self._steps = self.dispatches.chunk(attempt // CHUNK)

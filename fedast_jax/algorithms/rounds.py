@@ -1,105 +1,17 @@
-"""Synchronous rounds of all unfinished tasks side by side, by the rules of a method.
-
-A method is a record of pure functions: which tasks a round trains, how many clients each gets,
-which, and what is learned from the round.
-"""
+"""Synchronous rounds of all unfinished tasks side by side, by the rules of a method."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Self
+from typing import Any
 
 import numpy as np
 
-from ..clients.delays import Stream, draw_times, generator
-from ..clients.trace import ClientTrace
-from .log import EventLog, Limits, Mark, Measure, Requests, State
-
-SPARE = 5  # clients beyond those of the round among which some methods choose
-
-
-@dataclass(frozen=True)
-class SyncTask:
-    """What the rounds must know of one task."""
-
-    weight: float  # share of the active clients, relative to the other tasks
-    max_rounds: int | None
-    duration_scale: float  # tau_m * beta_m, or the trace's
-
-
-@dataclass(frozen=True)
-class Clients:
-    """Who there is, and how fast."""
-
-    num_clients: int
-    num_active: int  # of them take part in a round
-    speeds: np.ndarray  # per client
-    law: str | ClientTrace
-
-
-class Round(NamedTuple):
-    """A round that is about to begin."""
-
-    seed: int  # of the replicate
-    number: int  # from 0
-    tasks: Sequence[int]  # that it trains
-    weights: Sequence[float]  # of these
-    shares: Sequence[int]  # clients of every task, once they have been shared out
-    clients: Clients
-    keep_first: int | None  # k: arrivals of a task that it keeps at most; None: all
-
-    @property
-    def task_of(self) -> np.ndarray:
-        """The task of each of its requests, in order."""
-        return np.repeat(np.arange(len(self.shares)), self.shares)
-
-    def candidates(self) -> tuple[np.ndarray, np.random.Generator]:
-        """As many clients as it has and ``SPARE`` more, if there are; the stream goes on."""
-        count = min(sum(self.shares) + SPARE, self.clients.num_clients)
-        random = generator(self.seed, Stream.CANDIDATES, self.number)
-        return random.choice(self.clients.num_clients, count, replace=False), random
-
-
-class Work(NamedTuple):
-    """Requests of a round that has closed, by their columns."""
-
-    task: np.ndarray
-    client: np.ndarray
-    duration: np.ndarray  # without waiting
-
-    @classmethod
-    def of(cls, columns: Requests, requests: Sequence[int]) -> Self:
-        """That of the requests with these numbers."""
-        times = ((columns.arrives_at[request], columns.started_at[request]) for request in requests)
-        return cls(
-            np.array([columns.task[request] for request in requests], np.int64),
-            np.array([columns.client[request] for request in requests], np.int64),
-            np.array([arrival - start for arrival, start in times], np.float64),
-        )
-
-
-@dataclass(frozen=True)
-class SyncRules:
-    """A synchronous method; its memory is replaced, never changed."""
-
-    shares: Callable[[Round], list[tuple[int, int]]]
-    """Of each of the round's tasks: its clients, and how many arrivals it keeps."""
-    choose: Callable[[Any, Round, np.random.Generator], np.ndarray]
-    """``(memory, round, random) -> clients`` in order of the tasks, as many as each has.
-
-    ``random`` is the round's stream; the durations are drawn from it afterwards."""
-    tasks: Callable[[list[int]], list[int]] = lambda open_tasks: open_tasks
-    """Which of the unfinished tasks the next round trains."""
-    init: Callable[[int, int], Any] = lambda num_tasks, num_clients: None
-    """``(number of tasks, of clients) -> memory`` before the first round."""
-    learn: Callable[[Any, Round, Work, Work], Any] = lambda memory, round_, sent, kept: memory
-    """``(memory, round, requests sent, those kept) -> memory``."""
-    learn_losses: Callable[[Any, list[list[int]], list[list[float]]], Any] | None = None
-    """``(memory, clients, losses) -> memory`` of each task's kept updates; the next round waits."""
-    to_plain: Callable[[Any], Any] = lambda memory: memory
-    """The memory as ``plain.flatten`` takes it."""
-    from_plain: Callable[[Any], Any] = lambda plain: plain
+from ..clients.delays import Stream, draw_times, generator, transfers
+from ..clients.presence import always, check_losses
+from .log import EventLog, Limits, Mark, Measure, State
+from .round_rules import Clients, Round, SyncRules, SyncTask, Work
 
 
 @dataclass
@@ -109,13 +21,17 @@ class SyncState(State):
     free_at: dict[int, float] = field(default_factory=dict)  # clients busy beyond their round
     num_rounds: int = 0  # of all tasks together
     num_learned: int = 0  # rounds whose losses are in, where they are asked for
+    closed: list[int] = field(default_factory=list)  # tasks with a new version from the last round
+    num_lost: int = 0  # requests since the last arrival
     memory: Any = None
 
 
 class SyncTimeline(EventLog[SyncState]):
     """Rounds side by side; b_m is the number of arrivals kept.
 
-    A client whose work is discarded stays busy until it would have ended. A round is laid out as a
+    A client whose work is discarded stays busy until it would have ended. A round begins when
+    somebody is on, with clients that are on then, and ends when every task has what it keeps or
+    nothing more to come; a task of which nothing has arrived keeps its version. It is laid out as a
     whole; arrivals are counted one by one in order of time, ties by request number, so that the
     limits are exact to the event.
     """
@@ -143,6 +59,7 @@ class SyncTimeline(EventLog[SyncState]):
         )
         self._seed, self._tasks, self._limits = seed, tasks, limits
         self._clients, self._keep_first, self._rules = clients, keep_first, rules
+        self._always = always(clients.num_clients)
         self._state.memory = rules.init(len(tasks), clients.num_clients)
         self._share_clients_out()
 
@@ -202,14 +119,25 @@ class SyncTimeline(EventLog[SyncState]):
         self._state.memory = self._rules.from_plain(snapshot["state"]["memory"])
 
     def _play_round(self) -> None:
-        state, first, round_ = self._state, len(self.requests), self._round()
-        self._dispatch_round(round_)
-        kept = self._kept(first)
-        for request in kept:
-            if not self._receive(request):
+        first, round_ = len(self.requests), self._round()
+        kept_of = dict(enumerate(self._state.buffer_size))
+        if self._clients.presence is not None and not self._clients.presence.is_always:
+            if not self._wait_for_somebody():
                 return
+            round_, kept_of = self._among_those_here(round_)
+        doomed = self._dispatch_round(round_)
+        events = self._events(first, kept_of, doomed)
+        for request in events:
+            if not self._receive(request, is_lost=request in doomed):
+                return
+        self._end_round(round_, first, [request for request in events if request not in doomed])
+
+    def _end_round(self, round_: Round, first: int, kept: list[int]) -> None:
+        """Close what has new updates, and learn from the requests since ``first``."""
+        state, task_of = self._state, self.requests.task
         state.num_rounds += 1
-        for task in round_.tasks:
+        state.closed = sorted({task_of[request] for request in kept})
+        for task in state.closed:
             if self._close_round(task):
                 state.stopped[task] = True
                 state.num_active[task] = state.buffer_size[task] = 0
@@ -222,6 +150,19 @@ class SyncTimeline(EventLog[SyncState]):
             self._share_clients_out()
         if state.num_arrivals == self._limits.max_updates and state.end_reason is None:
             state.end_reason = "max_updates"
+
+    def _wait_for_somebody(self) -> bool:
+        """Go on to when a client is on; False where the replicate ends before that."""
+        state, limit, presence = self._state, self._limits.time_limit, self._clients.presence
+        assert presence is not None
+        now = state.time
+        if not len(presence.present(now)):
+            now = presence.first_on(now)
+        if limit is not None and now > limit:
+            state.time, state.end_reason = limit, "time_limit"
+            return False
+        state.time = now
+        return True
 
     def _round(self) -> Round:
         """The next one."""
@@ -236,45 +177,82 @@ class SyncTimeline(EventLog[SyncState]):
             self._keep_first,
         )
 
-    def _dispatch_round(self, round_: Round) -> None:
+    def _dispatch_round(self, round_: Round) -> set[int]:
+        """Send the round's requests; those that will be lost are returned."""
         state, task_of = self._state, round_.task_of
         random = generator(self._seed, Stream.DISPATCH, state.num_rounds)
         chosen = self._rules.choose(state.memory, round_, random)
-        free_at = dict(state.free_at)
         u = np.clip(random.random(len(chosen)), 2.0**-54, None)
-        times = draw_times(self._clients.law, chosen, self._clients.speeds[chosen], u)
-        durations = times * np.array([task.duration_scale for task in self._tasks])[task_of]
-        for task, client, duration in zip(
-            task_of.tolist(), chosen.tolist(), durations.tolist(), strict=True
+        durations = self._durations(chosen, task_of, u).tolist()
+        presence = self._clients.presence or self._always
+        presence.law.expect(chosen)
+        are_lost = presence.are_lost(state.num_rounds, len(chosen)).tolist()
+        free_at, doomed = dict(state.free_at), set[int]()
+        for task, client, duration, is_lost in zip(
+            task_of.tolist(), chosen.tolist(), durations, are_lost, strict=True
         ):
-            start = max(state.time, free_at.get(client, 0.0))
-            free_at[client] = start + duration
+            work = presence.work(client, max(state.time, free_at.get(client, 0.0)), duration)
+            free_at[client] = work.end
             base = len(self.rounds[task])
-            self.requests.add(task, client, state.time, start, free_at[client], base)
+            request = self.requests.add(task, client, state.time, work.start, work.end, base)
+            if is_lost or work.is_lost:
+                doomed.add(request)
+        return doomed
 
-    def _kept(self, first: int) -> list[int]:
-        """The round's requests that count, in order of arrival; notes who stays busy beyond it."""
-        state, arrives_at = self._state, self.requests.arrives_at
+    def _durations(self, clients: np.ndarray, task_of: np.ndarray, u: np.ndarray) -> np.ndarray:
+        """What the requests take, ``float64[n]``."""
+        times = draw_times(self._clients.law, clients, self._clients.speeds[clients], u)
+        durations = times * np.array([task.duration_scale for task in self._tasks])[task_of]
+        per_byte = transfers(self._clients.law)
+        if per_byte is None:
+            return durations
+        return (
+            durations + np.array([task.load for task in self._tasks])[task_of] * per_byte[clients]
+        )
+
+    def _among_those_here(self, round_: Round) -> tuple[Round, dict[int, int]]:
+        """The round with the clients that are on now, and how many arrivals each task keeps."""
+        presence = self._clients.presence
+        assert presence is not None
+        round_ = round_.among(presence.present(self._state.time))
+        shares, kept_of = [0] * len(self._tasks), {}
+        for task, (share, kept) in zip(round_.tasks, self._rules.shares(round_), strict=True):
+            shares[task], kept_of[task] = share, kept
+        return round_._replace(shares=shares), kept_of
+
+    def _events(self, first: int, kept_of: dict[int, int], doomed: set[int]) -> list[int]:
+        """The round's requests that count, in the order of their ends; notes who stays busy.
+
+        Args:
+            first: the round's first request.
+            kept_of: how many arrivals each task keeps.
+            doomed: requests that are lost; those count that are by the end of the round.
+        """
+        state, arrives_at, task_of = self._state, self.requests.arrives_at, self.requests.task
         order = sorted(
             range(first, len(self.requests)), key=lambda request: (arrives_at[request], request)
         )
-        left = list(state.buffer_size)
-        kept = []
-        for request in order:
-            task = self.requests.task[request]
+        left, events, closing = dict(kept_of), [], {}
+        for place, request in enumerate(order):
+            task = task_of[request]
             if left[task]:
-                left[task] -= 1
-                kept.append(request)
-        end = arrives_at[kept[-1]]
+                left[task] -= request not in doomed
+                closing[task] = place  # of all so far, the last that the task waits for
+                events.append(request)
+            elif request in doomed:
+                events.append(request)
+        last = max(closing.values())
+        end = arrives_at[order[last]]
         state.free_at = {client: time for client, time in state.free_at.items() if time > end} | {
             self.requests.client[request]: arrives_at[request]
             for request in order
             if arrives_at[request] > end
         }
-        return kept
+        until = set(order[: last + 1])
+        return [request for request in events if request in until]
 
-    def _receive(self, request: int) -> bool:
-        """Count one arrival; False where the replicate ends before the round does."""
+    def _receive(self, request: int, *, is_lost: bool) -> bool:
+        """Count one arrival or loss; False where the replicate ends before the round does."""
         state, limits = self._state, self._limits
         arrival = self.requests.arrives_at[request]
         if state.num_arrivals == limits.max_updates:
@@ -284,7 +262,13 @@ class SyncTimeline(EventLog[SyncState]):
             state.time, state.end_reason = limits.time_limit, "time_limit"
             return False
         state.time = arrival
+        if is_lost:
+            self.lost.append(request)
+            state.num_lost += 1
+            check_losses(state.num_lost)
+            return True
         state.num_arrivals += 1
+        state.num_lost = 0
         self.rounds[self.requests.task[request]].arrived.append(request)
         return True
 
@@ -302,6 +286,6 @@ class SyncTimeline(EventLog[SyncState]):
     def _last_kept(self, task: int) -> list[int]:
         """Arrivals of the last round, of a task that goes on."""
         rounds = self.rounds[task]
-        if self._state.stopped[task]:
+        if self._state.stopped[task] or task not in self._state.closed:
             return []
         return rounds.arrived[rounds.end[-2] if len(rounds) > 1 else 0 : rounds.num_used].tolist()

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from ..clients.delays import client_delays, duration_scale
+from ..clients.delays import client_delays, request_time
+from ..clients.presence import make_presence
 from ..config.settings import Config
 from .allocation import share_out
 from .log import Limits
-from .rounds import Clients, Round, SyncRules, SyncTask, SyncTimeline
+from .round_rules import Clients, Round, SyncRules, SyncTask
+from .rounds import SyncTimeline
 
 
 def shares(round_: Round) -> list[tuple[int, int]]:
@@ -27,7 +29,7 @@ def shares(round_: Round) -> list[tuple[int, int]]:
 def choose(memory: Any, round_: Round, random: np.random.Generator) -> np.ndarray:
     """Anyone, nobody twice."""
     del memory
-    return random.choice(round_.clients.num_clients, sum(round_.shares), replace=False)
+    return round_.clients.draw(random, sum(round_.shares))
 
 
 RULES = SyncRules(shares, choose)
@@ -50,11 +52,14 @@ def lay_out(rules: SyncRules, config: Config, seed: int, keep_first: int | None)
         SyncTask(
             task.sync_weight,
             task.max_rounds,
-            duration_scale(config.delays, task.work.num_steps, task.step_time),
+            *request_time(config.delays, task),
         )
         for _, task in config.named_tasks
     ]
-    clients = Clients(config.num_clients, num_active(config), delays.of_clients(), delays.law)
+    presence = make_presence(config.availability, seed, config.num_clients)
+    clients = Clients(
+        config.num_clients, num_active(config), delays.of_clients(), delays.law, presence
+    )
     limits = Limits(config.max_updates, config.time_limit, None)
     return SyncTimeline(seed, tasks, limits, clients, keep_first, rules)
 

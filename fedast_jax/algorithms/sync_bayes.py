@@ -16,7 +16,8 @@ from scipy.special import ndtr
 
 from ..config.settings import Config
 from . import sync
-from .rounds import Round, SyncRules, SyncTimeline, Work
+from .round_rules import Round, SyncRules, Work
+from .rounds import SyncTimeline
 
 NUM_SELECTIONS = 75  # random selections among which a round chooses
 ALPHA = 0.25  # weight of the durations in the cost

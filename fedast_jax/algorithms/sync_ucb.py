@@ -14,7 +14,8 @@ import numpy as np
 
 from ..config.settings import Config
 from . import sync
-from .rounds import Round, SyncRules, SyncTimeline
+from .round_rules import Round, SyncRules
+from .rounds import SyncTimeline
 
 GAMMA = 0.99  # discount of a round
 LEAST_TIMES = 1e-300  # n below which a quotient would overflow
@@ -88,8 +89,8 @@ def pick(
 
 
 def shares(round_: Round) -> list[tuple[int, int]]:
-    """In the first round every client trains every task, and every arrival is kept."""
-    everyone = round_.clients.num_clients
+    """In the first round every client that is on trains every task, and every arrival is kept."""
+    everyone = round_.clients.num_here
     return sync.shares(round_) if round_.number else [(everyone, everyone) for _ in round_.tasks]
 
 
@@ -98,7 +99,7 @@ def choose(memory: Experience, round_: Round, random: np.random.Generator) -> np
     del random
     num_tasks = len(round_.shares)
     if not round_.number:
-        return np.tile(np.arange(round_.clients.num_clients), num_tasks)
+        return np.tile(round_.clients.everyone, sum(share > 0 for share in round_.shares))
     candidates, _ = round_.candidates()
     scored = scores(memory, round_.number)
     picked = pick(scored, candidates, round_.shares, round_.number % num_tasks)

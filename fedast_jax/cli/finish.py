@@ -31,12 +31,20 @@ ALL_DIVERGED = 3  # exit code
 
 def begin(job: Job, out: Path | None, place: Place | None) -> None:
     """Do a job, alone or as one of several processes; process 0 alone has a folder."""
+    job = job.settled(_finder(job, place))
     if place is not None and place.process_id > 0:
         _follow(job, place)
         return
     target = out or default_folder(job.configs[0].name)
     with lasting_output(), stop_on_signals() as stop, WorkFolder.begin(target, job) as work:
         FINISH[job.command](work, stop, place)
+
+
+def _finder(job: Job, place: Place | None) -> Callable[[], int] | None:
+    """What says how many devices there are; None: this process alone."""
+    if job.command == "ray":
+        return RayTasks(**job.options["tasks"]).find_devices
+    return place.find_devices if place else None
 
 
 def resume(folder: Path) -> None:
@@ -86,7 +94,8 @@ def _finish_ray(work: WorkFolder, stop: Stop, place: None = None) -> None:
     """As ``_finish_study``, on a Ray cluster."""
     console, tasks = Console(), RayTasks(**work.job.options["tasks"])
     say = partial(print, file=sys.stderr)
-    study = _run_study(work, stop, simulate=partial(tasks.simulate_together, say=say))
+    way = partial(tasks.simulate_together, say=say, imports=work.job.imports)
+    study = _run_study(work, stop, simulate=way)
     _end(study.results, _save_study(study, work, console), stop, console)
 
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
-from ..config.errors import ConfigError
+from ..config.errors import ConfigError, ResumeError
+from ..config.plugins import import_modules
 from ..config.settings import Config
 from ..results.extras import EXTRAS
+from ..run.devices import settle
 from ..run.resolve import make_config
-from ..study.variants import make_variants
+from ..study.variants import make_variants, with_devices
 
 COMMANDS = ("run", "study", "ray")
 RAY_OPTIONS = {"address": str | None, "num_cpus": int | float, "num_gpus": int | float}
-KEYS = ("command", "options", "table", "configs")
+KEYS = ("command", "options", "table", "imports", "configs")
 
 
 class Job(NamedTuple):
@@ -25,6 +27,15 @@ class Job(NamedTuple):
     configs: Sequence[Config]
     options: Mapping[str, Any] = {}  # of the command, as JSON can hold them
     table: Mapping[str, Any] | None = None  # of a study: what the configurations were made from
+    imports: Sequence[str] = ()  # modules that register what the configurations name
+
+    def settled(self, find: Callable[[], int] | None) -> Self:
+        """With its devices named, so that it is the same wherever it goes on; see ``settle``."""
+        configs = settle(self.configs, find)
+        if self.table is None:
+            return self._replace(configs=configs)
+        table = with_devices(self.table, configs[0].machine.num_devices)
+        return self._replace(configs=configs, table=table)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -37,6 +48,7 @@ class Job(NamedTuple):
             "command": self.command,
             "options": dict(self.options),
             "table": self.table,
+            "imports": list(self.imports),
             "configs": [config.to_dict() for config in self.configs],
         }
         return json.dumps(content, indent=2) + "\n"
@@ -55,8 +67,10 @@ class Job(NamedTuple):
             raise ValueError("it is not JSON") from None
         _check_shape(content)
         _check_options(content["command"], content["options"])
+        _import(content["imports"])
         configs = [_config(number, table) for number, table in enumerate(content["configs"])]
-        job = cls(content["command"], configs, content["options"], content["table"])
+        imports = tuple(content["imports"])
+        job = cls(content["command"], configs, content["options"], content["table"], imports)
         _check_configs(job)
         return job
 
@@ -86,6 +100,24 @@ def _check_options(command: str, options: Any) -> None:
     _check_extras(options["save"])
     if command == "ray":
         _check_tasks(options["tasks"])
+
+
+def _import(modules: Any) -> None:
+    """Import the modules that a run was begun with.
+
+    Raises:
+        ValueError: they are no list.
+        ResumeError: one cannot be imported here.
+    """
+    if not isinstance(modules, list):
+        raise ValueError(f"imports must be a list of modules, got {_show(modules)}")
+    try:
+        import_modules(modules)
+    except ConfigError as error:
+        raise ResumeError(
+            f"the run needs the modules that it was begun with, and {error}; resume it where they "
+            f"can be imported"
+        ) from None
 
 
 def _check_tasks(tasks: Any) -> None:

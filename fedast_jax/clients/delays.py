@@ -1,90 +1,56 @@
-"""Client speeds and duration laws: which client a dispatch reaches, and how long it takes."""
+"""Client speeds and durations: which client a dispatch reaches, and how long it takes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from enum import IntEnum
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
-from scipy.special import ndtri
 
 from ..config.closest import did_you_mean
-from ..config.tables import TRACE, DelayConfig
+from ..config.tables import DEVICES, RECORDED, TRACE, DelayConfig, TaskConfig
+from .devices import ClientDevices, model_bytes, read_devices
+from .laws import LAWS, check_law
+from .streams import Stream as Stream
+from .streams import generator as generator
 from .trace import ClientTrace, read_trace
 
-Law = Callable[[np.ndarray], np.ndarray]
 CHUNK = 2048  # dispatches drawn at once; part of the random stream's definition
-
-
-class Stream(IntEnum):
-    """Independent random streams of one replicate (the second word of the Philox key)."""
-
-    DISPATCH = 0
-    SPEED = 1
-    HAND_ON = 2
-    PARTITION = 3
-    CANDIDATES = 4  # clients that a round may be given to
-
-
-def shifted_exponential(u: np.ndarray) -> np.ndarray:
-    """``P(X <= x) = 1 - exp(-(x - 1) / 2)`` for x >= 1: mean 3 (paper, Appendix C.6)."""
-    return 1.0 - 2.0 * np.log1p(-u)
-
-
-def shifted_uniform(u: np.ndarray) -> np.ndarray:
-    """Uniform on [1, 5]: the same least duration and mean as the shifted exponential."""
-    return 1.0 + 4.0 * u
-
-
-def half_normal(u: np.ndarray) -> np.ndarray:
-    """``|Z|`` of a normal Z, scaled to mean 3; durations near 0 occur."""
-    return -3.0 * np.sqrt(np.pi / 2) * ndtri(0.5 * (1.0 - u))
-
-
-def lognormal(u: np.ndarray) -> np.ndarray:
-    """``exp(Z - 1/2)`` scaled to mean 3 (log-standard deviation 1)."""
-    return 3.0 * np.exp(ndtri(u) - 0.5)
-
-
-def constant(u: np.ndarray) -> np.ndarray:
-    """Always the mean, 3."""
-    return np.full_like(u, 3.0)
-
-
-LAWS: dict[str, Law] = {
-    "shifted_exponential": shifted_exponential,
-    "shifted_uniform": shifted_uniform,
-    "half_normal": half_normal,
-    "lognormal": lognormal,
-    "constant": constant,
-}
-"""Quantile functions in units of beta: a uniform number in (0, 1) to the time of one local step."""
+OTHERS = 7  # clients that a dispatch names beside its first; part of it, too
 
 
 def check_delays(delays: DelayConfig) -> None:
-    """Raise ValueError where the law is unknown or the client classes do not add up."""
-    names = [*LAWS, TRACE]
+    """Raise ValueError where the law or a parameter is unknown, or the classes do not add up."""
+    names = [*LAWS, *RECORDED]
     if delays.law not in names:
         raise ValueError(f"unknown delay law {delays.law!r}; {did_you_mean(delays.law, names)}")
-    if delays.law == TRACE:
-        _check_trace(delays)
+    if delays.law in RECORDED:
+        _check_recorded(delays)
         return
     for name in ("trace", "trace_scale", "classes"):
         if getattr(delays, name) != type(delays).model_fields[name].default:
             raise ValueError(f"{name} has a meaning for law 'trace' only, got law {delays.law!r}")
+    check_law(delays.law, LAWS[delays.law], delays.parameters)
     _check_shares("speeds", delays.speeds, delays.shares)
 
 
-def _check_trace(delays: DelayConfig) -> None:
+def known_keys(law: str) -> list[str]:
+    """What ``[delays]`` may hold beside its own settings: the law's parameters."""
+    return list(LAWS[law].parameters) if law in LAWS else []
+
+
+def _check_recorded(delays: DelayConfig) -> None:
     """A trace names its device classes itself: classes and shares go together or not at all."""
+    law = delays.law
     if delays.trace is None:
-        raise ValueError("law 'trace' needs trace, the path of a .csv or .parquet file")
+        raise ValueError(f"law {law!r} needs trace, the path of a .csv or .parquet file")
     if delays.speeds:
         raise ValueError(
-            f"speeds have no meaning for law 'trace', whose devices are as fast as they were "
+            f"speeds have no meaning for law {law!r}, whose devices are as fast as they were "
             f"recorded: leave them out, got {delays.speeds}"
         )
+    if law == DEVICES and (delays.classes or delays.shares):
+        raise ValueError("law 'devices' has a row for each client: leave out classes and shares")
     if len(set(delays.classes)) < len(delays.classes):
         raise ValueError(f"classes must differ, got {delays.classes}")
     if delays.classes or delays.shares:
@@ -96,11 +62,6 @@ def _check_shares(name: str, values: Sequence[object], shares: Sequence[float]) 
         raise ValueError(f"{name} and shares must have one length, got {values} and {shares}")
     if abs(sum(shares) - 1.0) > 1e-9:
         raise ValueError(f"shares must add up to 1, got {shares}")
-
-
-def generator(seed: int, stream: Stream, counter: int = 0) -> np.random.Generator:
-    """The counter-based generator of one stream of a replicate, from a place in it."""
-    return np.random.Generator(np.random.Philox(key=[seed, stream], counter=[0, 0, 0, counter]))
 
 
 def client_speeds(
@@ -115,12 +76,31 @@ def client_speeds(
     return classes
 
 
+class Recorded(Protocol):
+    """What takes the place of a law by its name: it knows the clients one by one."""
+
+    def durations(self, clients: np.ndarray, u: np.ndarray) -> np.ndarray:
+        """``(clients[n], u[n]) -> float64[n]`` in units of ``RequestTime.scale``."""
+        ...
+
+
+class Parametrised(NamedTuple):
+    """A law with parameters of the configuration's own."""
+
+    name: str
+    given: Mapping[str, float]
+
+
+Law = str | Parametrised | Recorded
+"""A name in ``LAWS``, with or without parameters, or what was recorded."""
+
+
 class ClientDelays(NamedTuple):
     """How long the clients of one replicate take."""
 
-    law: str | ClientTrace  # a name in ``LAWS``, or what was recorded
+    law: Law
     classes: np.ndarray  # int[num_clients]
-    speeds: Sequence[float]  # of each class; a trace needs none
+    speeds: Sequence[float]  # of each class; what was recorded needs none
 
     def of_clients(self) -> np.ndarray:
         """Every client's speed, ``float64[num_clients]``."""
@@ -133,9 +113,15 @@ def client_delays(delays: DelayConfig, seed: int, num_clients: int) -> ClientDel
     Raises:
         DataError: there is no such trace, or it cannot be used.
     """
-    if delays.trace is None:
+    if delays.law == DEVICES:
+        assert delays.trace is not None
+        devices = read_devices(delays.trace, num_clients)
+        return ClientDelays(devices, np.zeros(num_clients, np.int8), (1.0,))
+    if delays.law != TRACE:
         classes = client_speeds(seed, num_clients, delays.speeds, delays.shares)
-        return ClientDelays(delays.law, classes, delays.speeds)
+        law = Parametrised(delays.law, delays.parameters) if delays.parameters else delays.law
+        return ClientDelays(law, classes, delays.speeds)
+    assert delays.trace is not None
     trace = read_trace(delays.trace)
     if delays.classes:
         trace = trace.of_classes(delays.classes, delays.trace)
@@ -144,26 +130,54 @@ def client_delays(delays: DelayConfig, seed: int, num_clients: int) -> ClientDel
     return ClientDelays(ClientTrace(trace, classes), classes, ones)
 
 
-def duration_scale(delays: DelayConfig, num_steps: int, step_time: float) -> float:
-    """What a draw of the law is multiplied by: tau * beta, or the trace's own factor.
+class RequestTime(NamedTuple):
+    """What one request of a task takes: ``scale * draw of the law + load * time for a byte``."""
 
-    Recorded durations are those of whole requests: neither tau nor beta changes them.
+    scale: float  # tau * beta, or the trace's own factor
+    load: float = 0.0
+
+
+def request_time(delays: DelayConfig, task: TaskConfig) -> RequestTime:
+    """Of a task's requests.
+
+    The durations of a trace are those of whole requests: neither tau nor beta changes them. Devices
+    train three times as long as they infer, and send and receive the model (FedScale, Lai et al.,
+    ICML 2022): ``3 samples seconds_per_sample + 2 model bytes / bytes_per_second``.
     """
-    return num_steps * step_time if delays.trace is None else delays.trace_scale
+    num_steps = task.work.num_steps
+    if delays.law == DEVICES:
+        samples = num_steps * task.work.batch_size
+        scale = delays.trace_scale
+        return RequestTime(scale * 3 * samples, scale * 2 * model_bytes(task))
+    return RequestTime(delays.trace_scale if delays.law == TRACE else num_steps * task.step_time)
 
 
-def draw_times(
-    law: str | ClientTrace, clients: np.ndarray, speeds: np.ndarray, u: np.ndarray
-) -> np.ndarray:
-    """Times in units of ``duration_scale``, ``float64[n]``.
+def draw_times(law: Law, clients: np.ndarray, speeds: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """Times in units of ``RequestTime.scale``, ``float64[n]``.
 
     Args:
-        law: a name in ``LAWS``, or what was recorded.
+        law: a name in ``LAWS``, with parameters or not, or what was recorded.
         clients: ``int[n]``.
         speeds: theirs, ``float64[n]``.
         u: ``float64[n]``, uniform in (0, 1).
     """
-    return LAWS[law](u) * speeds if isinstance(law, str) else law.durations(clients, u)
+    if isinstance(law, str):
+        return LAWS[law](u) * speeds
+    if isinstance(law, Parametrised):
+        return LAWS[law.name](u, **law.given) * speeds
+    return law.durations(clients, u)
+
+
+def transfers(law: Law) -> np.ndarray | None:
+    """Every client's time for a byte, ``float64[num_clients]``; None: law is not ``devices``."""
+    return law.seconds_per_byte if isinstance(law, ClientDevices) else None
+
+
+class Draws(NamedTuple):
+    """A stretch of the stream of dispatches."""
+
+    clients: np.ndarray  # int64[CHUNK]
+    u: np.ndarray  # float64[CHUNK] in (0, 1): quantiles of the durations
 
 
 class Dispatches:
@@ -173,24 +187,39 @@ class Dispatches:
     one seed meet the same clients and the same quantiles (common random numbers).
     """
 
+    transfers: np.ndarray | None = None  # as the function of this name says
+
     def __init__(
         self,
         seed: int,
         num_clients: int,
-        law: str | ClientTrace,
+        law: Law,
         classes: np.ndarray,
         speeds: Sequence[float],
     ) -> None:
-        self._seed, self._num_clients, self._law = seed, num_clients, law
+        self._seed, self.num_clients, self._law = seed, num_clients, law
         self._classes, self._speeds = classes, np.asarray(speeds, np.float64)
+        self.transfers = transfers(law)
 
     def chunk(self, index: int) -> tuple[list[int], list[float]]:
         """Entries ``CHUNK * index`` up to ``CHUNK * (index + 1)``: clients, times.
 
-        These are in units of ``duration_scale``: step times / beta, or recorded durations.
+        These are in units of ``RequestTime.scale``: step times / beta, or recorded durations.
         """
+        clients, u = self.draws(index)
+        return clients.tolist(), self.times(clients, u).tolist()
+
+    def draws(self, index: int) -> Draws:
+        """The same entries' clients, and what their times are drawn from."""
         uniforms = generator(self._seed, Stream.DISPATCH, index).random((2, CHUNK))
-        clients = (uniforms[0] * self._num_clients).astype(np.int64)
-        speeds = self._speeds[self._classes[clients]]
-        u = np.clip(uniforms[1], 2.0**-54, None)
-        return clients.tolist(), draw_times(self._law, clients, speeds, u).tolist()
+        clients = (uniforms[0] * self.num_clients).astype(np.int64)
+        return Draws(clients, np.clip(uniforms[1], 2.0**-54, None))
+
+    def others(self, index: int) -> np.ndarray:
+        """Whom the same entries ask in turn if their clients are off, ``int64[OTHERS, CHUNK]``."""
+        uniforms = generator(self._seed, Stream.OTHERS, index).random((OTHERS, CHUNK))
+        return (uniforms * self.num_clients).astype(np.int64)
+
+    def times(self, clients: np.ndarray, u: np.ndarray) -> np.ndarray:
+        """What these clients take, ``float64[n]``."""
+        return draw_times(self._law, clients, self._speeds[self._classes[clients]], u)

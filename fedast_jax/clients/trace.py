@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
 
 from ..data.errors import DataError
+from .columns import numbers, read_table, shown, stamp
 
 LONGEST = 1e18  # 30 years in nanoseconds; sums of durations stay far from where floats end
 COLUMNS = ("device_class", "duration")
-LARGEST_TRACE = 10**9  # bytes; some ten million rows
-NUMBERS = (
-    *(pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null),
-    *(pa.types.is_string, pa.types.is_large_string),  # a CSV file holds nothing else
-)
-"""What a column of durations may be of."""
 
 
 class Trace(NamedTuple):
@@ -81,14 +72,7 @@ def read_trace(path: str) -> Trace:
         DataError: there is no such file or column, or a row that cannot be used; the message says
             which, counted from 1.
     """
-    try:
-        stat = Path(path).stat()
-    except (OSError, ValueError) as error:  # a name with a zero character is a ValueError
-        reason = error.strerror if isinstance(error, OSError) else "no file has such a name"
-        raise DataError(f"cannot read the trace {path!r}: {reason}") from None
-    if stat.st_size > LARGEST_TRACE:
-        raise DataError(f"the trace {path!r} has over {LARGEST_TRACE:,} bytes; take a part of it")
-    return _read(path, stat.st_mtime_ns, stat.st_size)
+    return _read(path, *stamp(path, "trace"))
 
 
 @lru_cache(maxsize=4)  # every replicate asks; what has changed since is read anew
@@ -96,8 +80,7 @@ def _read(path: str, mtime_ns: int, size: int) -> Trace:
     del mtime_ns, size
     table = _table(path)
     names = np.array(table["device_class"].fill_null("").to_pylist(), dtype=object)
-    durations = pd.Series(table["duration"].to_pylist(), dtype=object)
-    values = np.asarray(pd.to_numeric(durations, errors="coerce"), np.float64)
+    values = numbers(table, "duration", path, "trace")
     _check_rows(path, table, names == "", (values > 0) & (values <= LONGEST))
     classes = tuple(sorted(set(names)))
     return Trace(classes, tuple(np.sort(values[names == name]) for name in classes))
@@ -105,31 +88,13 @@ def _read(path: str, mtime_ns: int, size: int) -> Trace:
 
 def _table(path: str) -> pa.Table:
     """The two columns, the classes as text; of a CSV file both are text."""
-    readers = {".csv": _read_csv, ".parquet": pq.read_table}
-    if Path(path).suffix.lower() not in readers:
-        raise DataError(f"a trace must be a .csv or .parquet file, got {path!r}")
+    table = read_table(path, COLUMNS, "trace")
     try:
-        table = readers[Path(path).suffix.lower()](path)
-        for name in COLUMNS:
-            if table.column_names.count(name) != 1:
-                present = ", ".join(table.column_names)
-                raise DataError(f"trace {path!r} must have one column {name!r}; it has {present}")
         classes = table["device_class"].cast(pa.string())
-    except (pa.ArrowException, OSError) as error:
+    except pa.ArrowException as error:
         reason = " ".join(str(error).split())
         raise DataError(f"cannot read the trace {path!r}: {reason}") from None
-    kind = table["duration"].type
-    if not any(is_kind(kind) for is_kind in NUMBERS):
-        raise DataError(f"trace {path!r}: the column duration must hold numbers, not {kind}")
-    if not table.num_rows:
-        raise DataError(f"trace {path!r} has no rows")
-    return pa.table({"device_class": classes, "duration": table["duration"]})
-
-
-def _read_csv(path: str) -> pa.Table:
-    text = {name: pa.string() for name in COLUMNS}
-    options = pyarrow.csv.ConvertOptions(column_types=text, strings_can_be_null=False)
-    return pyarrow.csv.read_csv(path, convert_options=options)
+    return table.set_column(0, "device_class", classes)
 
 
 def _check_rows(path: str, table: pa.Table, unnamed: np.ndarray, is_usable: np.ndarray) -> None:
@@ -140,9 +105,8 @@ def _check_rows(path: str, table: pa.Table, unnamed: np.ndarray, is_usable: np.n
     row = int(bad[0])
     if unnamed[row]:
         raise DataError(f"trace {path!r}, row {row + 1}: device_class is missing")
-    value = table["duration"][row].as_py()
-    got = "nothing" if value in (None, "") else repr(value)
     raise DataError(
-        f"trace {path!r}, row {row + 1}: duration must be a positive number, got {got} "
+        f"trace {path!r}, row {row + 1}: duration must be a positive number, "
+        f"got {shown(table, 'duration', row)} "
         f"(the longest that can be is {LONGEST:g})"
     )

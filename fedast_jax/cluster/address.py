@@ -22,6 +22,11 @@ class Address(NamedTuple):
         """As it is given, with an IPv6 host in brackets."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
+    @property
+    def is_here(self) -> bool:
+        """Whether only processes of this machine can call it."""
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
     @classmethod
     def parse(cls, text: str, option: str) -> Self:
         """Read HOST:PORT.

@@ -19,11 +19,14 @@ from ..config.errors import ConfigError, ResumeError
 from ..config.settings import Config
 from ..config.versions import package_version
 from ..data.errors import DataError
+from ..engine.devices import find_devices
 from ..results.records import RunRecord
 from ..results.result import Result
 from ..run.checkpoint import Damaged
+from ..run.devices import settle
 from ..run.options import RunOptions
 from ..run.replicate import jobs_of
+from ..run.saved import digests
 from .address import Address
 from .errors import ClusterError
 from .roll_call import Card, Company, call_roll
@@ -82,12 +85,23 @@ class Place(NamedTuple):
         start = time.perf_counter()
         how = replace(RunOptions(**options), checkpoints=None)  # several processes keep none
         self.check(configs)
-        facts = {**_versions(), "configuration": _digest(configs, how.keeps)}
+        configs = settle(configs, self.find_devices)
+        facts = {
+            **_versions(),
+            "machine.num_devices": str(configs[0].machine.num_devices),
+            "configuration": _digest(configs, how.keeps),
+        }
         with call_roll(self.coordinator, self.num_processes, Card(self.process_id, facts)) as all_:
             print(f"{self.num_processes} processes are there", file=sys.stderr, flush=True)
             said = _run(configs, self.process_id, self.num_processes, how)
             shares = self._exchange(all_, to_bytes(said))
         return merge(configs, shares, time.perf_counter() - start) if self.process_id == 0 else []
+
+    def find_devices(self) -> int:
+        """Those of each process; on one machine for all, they share its cores."""
+        num_present, _ = find_devices()
+        num_sharing = self.num_processes if self.coordinator.is_here else 1
+        return max(1, num_present // num_sharing)
 
     def check(self, configs: Sequence[Config]) -> None:
         """Raise ClusterError where there is not a replicate for every process."""
@@ -154,7 +168,14 @@ def _versions() -> dict[str, str]:
     return {name: package_version(name) for name in PACKAGES}
 
 
+def _table(config: Config) -> dict[str, Any]:
+    """A configuration without the number of devices, which is told by itself."""
+    table = config.to_dict()
+    table["machine"].pop("num_devices", None)
+    return table
+
+
 def _digest(configs: Sequence[Config], keeps: dict[str, bool]) -> str:
     """Equal for equal runs."""
-    text = json.dumps([[config.to_dict() for config in configs], keeps])
+    text = json.dumps([[_table(config) for config in configs], keeps, digests(configs)])
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -26,6 +26,8 @@ MOST_SEED = 2**31 - 1
 MOST_CLASSES = 1000  # of devices, by speed
 LARGEST = 1e30  # of a rate: float32 ends at 3e38
 LONGEST = 1e15  # of a time, simulated or not
+SHORTEST = 1e-6  # of a time that comes again and again
+MOST_LOSS = 0.999  # of requests on their way: with 1 nothing would ever arrive
 
 Clients = Annotated[int, Field(ge=1, le=MOST_CLIENTS)]
 Requests = Annotated[int, Field(ge=1, le=MOST_REQUESTS)]
@@ -41,7 +43,10 @@ Devices = Annotated[int, Field(ge=1, le=MOST_DEVICES)]
 Seed = Annotated[int, Field(ge=0, le=MOST_SEED)]
 Rate = Annotated[float, Field(gt=0, le=LARGEST, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
+Value = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 Time = Annotated[float, Field(gt=0, le=LONGEST, allow_inf_nan=False)]
 Wait = Annotated[float, Field(ge=0, le=LONGEST, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
+Chance = Annotated[float, Field(ge=0, le=MOST_LOSS)]
+Span = Annotated[float, Field(ge=SHORTEST, le=LONGEST)]

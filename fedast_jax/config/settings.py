@@ -33,6 +33,7 @@ from .errors import ConfigError
 from .grid import flat_keys, points
 from .sheet import Row, Sheet
 from .tables import (
+    AvailabilityConfig,
     DelayConfig,
     MachineConfig,
     NamedTask,
@@ -68,6 +69,7 @@ class Config(Table):
     study: StudyConfig = StudyConfig()
     machine: MachineConfig = MachineConfig()
     delays: DelayConfig = DelayConfig()
+    availability: AvailabilityConfig = AvailabilityConfig()
     tasks: dict[str, TaskConfig]
 
     @model_validator(mode="wrap")
@@ -79,6 +81,7 @@ class Config(Table):
         if not isinstance(table, Mapping) or not isinstance(table.get("tasks"), Mapping):
             return check(table)
         config = check(registries(known).complete(table))
+        config.model_fields_set.intersection_update(table)
         for name, task in table["tasks"].items():
             if isinstance(task, Mapping):
                 config.tasks[name].model_fields_set.intersection_update(task)
@@ -87,13 +90,13 @@ class Config(Table):
     @field_validator("name", mode="after")
     @classmethod
     def _check_name(cls, name: str) -> str:
-        _check_names([name])
+        check_names([name])
         return name
 
     @field_validator("tasks", mode="after")
     @classmethod
     def _check_task_names(cls, tasks: dict[str, TaskConfig]) -> dict[str, TaskConfig]:
-        _check_names(tasks)
+        check_names(tasks)
         _check_copies(tasks)
         return tasks
 
@@ -210,7 +213,7 @@ class Config(Table):
         return tomli_w.dumps(self.to_dict())
 
 
-def _check_names(names: Iterable[str]) -> None:
+def check_names(names: Iterable[str]) -> None:
     """Raise ValueError where one is none."""
     for name in names:
         if not NAME.fullmatch(name):
@@ -270,6 +273,7 @@ TABLES: dict[str, type[Table]] = {
     "study": StudyConfig,
     "machine": MachineConfig,
     "delays": DelayConfig,
+    "availability": AvailabilityConfig,
     "tasks": TaskConfig,
 }
 PRECISIONS: tuple[str, ...] = get_args(Precision)

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from .bounds import (
     MOST_CLASSES,
     MOST_STEPS,
     BatchSize,
+    Chance,
     Devices,
     Events,
     Examples,
@@ -22,16 +24,23 @@ from .bounds import (
     Requests,
     Samples,
     Share,
+    Span,
     Tasks,
     Time,
+    Value,
     Wait,
     Width,
 )
-from .choices import Precision, ServerOptimizer, Staleness
+from .choices import Precision, ServerOptimizer, Staleness, WhenOff
+from .closest import did_you_mean
+from .goal import ACCURACY, Goal, Word
 from .grid import check_grid, flat_keys
+from .words import show
 from .work import LocalWork
 
-TRACE = "trace"  # the duration law of what was recorded on real devices
+TRACE = "trace"  # the duration law of what was recorded on real devices, class by class
+DEVICES = "devices"  # that of devices measured one by one
+RECORDED = (TRACE, DEVICES)
 HYPERPARAMETERS = Field(max_length=MOST_CLASSES)
 LIST = Field(strict=False, max_length=MOST_CLASSES)
 
@@ -50,6 +59,14 @@ class Registries:
     def check_delays(self, delays: DelayConfig) -> None:
         """Raise ValueError where there is no such law, or it takes other settings."""
 
+    def delay_parameters(self, law: str) -> Sequence[str]:
+        """What a duration law can be given."""
+        del law
+        return ()
+
+    def check_availability(self, availability: AvailabilityConfig) -> None:
+        """Raise ValueError where there is no such law, or it takes other settings."""
+
     def check_task(self, task: TaskConfig) -> None:
         """Raise ValueError where there is no such kind, or it takes other settings."""
 
@@ -66,29 +83,75 @@ def registries(known: ValidationInfo) -> Registries:
 
 
 class DelayConfig(Table):
-    """How long a request takes: step time of the task, speed of the client, law (Appendix C.6)."""
+    """How long a request takes: step time of the task, speed of the client, law (Appendix C.6).
+
+    What else stands in the table are the law's parameters.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
 
     law: str = "shifted_exponential"
     speeds: Annotated[tuple[Time, ...], LIST] = (1.3, 1.0, 0.7)
     shares: Annotated[tuple[Share, ...], LIST] = (0.25, 0.5, 0.25)
-    trace: str | None = None  # law "trace": file of recorded durations, an absolute path
+    trace: str | None = None  # laws "trace", "devices": file of what was recorded, an absolute path
     trace_scale: Time = 1.0  # simulated time of one unit of theirs
     classes: Annotated[tuple[str, ...], LIST] = ()  # device classes; (): all
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Those of the law that are given."""
+        return dict(self.model_extra or {})
 
     @model_validator(mode="before")
     @classmethod
     def _fill_in_trace(cls, table: Any) -> Any:
         """A trace has no speeds, and its shares are its own; its path holds wherever one goes."""
-        if not isinstance(table, Mapping) or table.get("law") != TRACE:
+        if not isinstance(table, Mapping) or table.get("law") not in RECORDED:
             return table
-        path = table.get("trace")
-        absolute = {"trace": str(Path(path).absolute())} if isinstance(path, str) and path else {}
-        return {"speeds": (), "shares": (), **table, **absolute}
+        return {"speeds": (), "shares": (), **absolute(table)}
 
     @model_validator(mode="after")
     def _check(self, known: ValidationInfo) -> Self:
+        parameters = registries(known).delay_parameters(self.law)
+        for key in self.parameters:
+            if isinstance(known.context, Registries) and key not in parameters:
+                names = [*type(self).model_fields, *parameters]
+                hint = did_you_mean(key, names, "known here are")
+                message = f"unknown key {show(f'delays.{key}')}; {hint}"
+                raise PydanticCustomError("unknown_key", "{message}", {"message": message})
         registries(known).check_delays(self)
         return self
+
+
+class AvailabilityConfig(Table):
+    """When clients are on, and what becomes of requests at clients that go off."""
+
+    law: str = "always"
+    mean_on: Span | None = None  # law "on_off": of exponential times
+    mean_off: Span | None = None
+    share_on: Share | None = None  # law "diurnal": of every period
+    period: Span | None = None  # laws "diurnal" and "trace"
+    trace: str | None = None  # law "trace": file of intervals, an absolute path
+    when_off: WhenOff = "wait"
+    loss: Chance = 0.0  # the share of requests that are lost on their way
+
+    @model_validator(mode="before")
+    @classmethod
+    def _place_trace(cls, table: Any) -> Any:
+        """A path holds wherever one goes."""
+        return absolute(table) if isinstance(table, Mapping) else table
+
+    @model_validator(mode="after")
+    def _check(self, known: ValidationInfo) -> Self:
+        registries(known).check_availability(self)
+        return self
+
+
+def absolute(table: Mapping[str, Any]) -> dict[str, Any]:
+    """With the path of its trace, if there is one, from the root."""
+    path = table.get("trace")
+    is_path = isinstance(path, str) and path
+    return {**table, **({"trace": str(Path(path).absolute())} if is_path else {})}
 
 
 class MachineConfig(Table):
@@ -97,12 +160,12 @@ class MachineConfig(Table):
     precision: Precision = "float32"
     batch_width: Width | None = None  # W; None: from the device
     memory_gib: Rate | None = None  # budget for all a run takes; None: from the device
-    num_devices: Devices = 1  # that share the slots of every batch
+    num_devices: Devices | None = None  # that share every batch; None: on a CPU one a core
     checkpoint_seconds: Wait = 60.0  # of wall time; 0: after every segment
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.batch_width and self.batch_width % self.num_devices:
+        if self.batch_width and self.batch_width % (self.num_devices or 1):
             raise ValueError(
                 f"batch_width must be a multiple of num_devices={self.num_devices}, "
                 f"got {self.batch_width}"
@@ -164,6 +227,9 @@ class TaskConfig(Table):
     num_active: Requests  # R_m: requests of the task in flight
     buffer_size: Requests  # b_m: updates in one aggregation
     target_accuracy: Share | Literal["none"] = "none"
+    metric: str | None = None  # what tests measure, as the kind has it; None: accuracy
+    metric_goal: Word | None = None  # which side of a target of that metric is the good one
+    target_metric: Value | Literal["none"] | None = None  # instead of target_accuracy
     max_rounds: Events | None = None  # T_m
     test_every: Events  # rounds between two tests
     client_lr: Rate  # eta_c
@@ -192,6 +258,7 @@ class TaskConfig(Table):
             )
         if (self.local_epochs is None) == (self.local_steps is None):
             raise ValueError("give either local_epochs or local_steps, not both and not neither")
+        self._check_target()
         registries(known).check_task(self)
         if self.local_epochs and self._batch > (self.samples_per_client or 0):
             raise ValueError(
@@ -205,6 +272,19 @@ class TaskConfig(Table):
             )
         return self
 
+    def _check_target(self) -> None:
+        """It is one of what tests measure."""
+        if self.metric is None and self.target_metric is not None:
+            raise ValueError(
+                f"target_metric is for kinds with a metric of their own; {self.kind!r} is judged "
+                f"by its accuracy: give target_accuracy"
+            )
+        if self.metric is not None and self.target_accuracy != "none":
+            raise ValueError(
+                f"kind {self.kind!r} is judged by its {self.metric}, not by its accuracy: give "
+                f"target_metric"
+            )
+
     @property
     def _batch(self) -> int:
         if self.batch_size != "all":
@@ -214,8 +294,14 @@ class TaskConfig(Table):
 
     @property
     def target(self) -> float | None:
-        """The target accuracy as a number, or None where the task has none."""
-        return None if self.target_accuracy == "none" else self.target_accuracy
+        """What tests must reach, as a number, or None where the task has no target."""
+        target = self.target_accuracy if self.metric is None else self.target_metric
+        return None if target == "none" else target
+
+    @property
+    def goal(self) -> Goal:
+        """What tests measure, and which way is better."""
+        return Goal(self.metric or ACCURACY, self.metric_goal or "at least")
 
     @property
     def work(self) -> LocalWork:

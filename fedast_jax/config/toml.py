@@ -60,9 +60,11 @@ def _parse_toml(text: str, path: str) -> dict[str, Any]:
 
 
 def _place_trace(table: dict[str, Any], folder: Path) -> None:
-    delays = table.get("delays")
-    if isinstance(delays, dict) and isinstance(delays.get("trace"), str) and delays["trace"]:
-        delays["trace"] = str(folder.absolute() / delays["trace"])
+    """Let relative paths of recorded things start from a folder, in place."""
+    for name in ("delays", "availability"):
+        part = table.get(name)
+        if isinstance(part, dict) and isinstance(part.get("trace"), str) and part["trace"]:
+            part["trace"] = str(folder.absolute() / part["trace"])
 
 
 def apply_overrides(table: dict[str, Any], overrides: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ FEW = 4  # words of a kind in one line
 MOVED = ("machine", "study")  # tables whose settings stood at the top
 SHOWN = 80  # characters of a wrong value that a message shows
 
+UNKNOWN = ("extra_forbidden", "unknown_key")
 EXPECTED: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "int_type": lambda told: "a whole number",
     "int_from_float": lambda told: "a whole number",
@@ -43,12 +44,14 @@ def explain(error: ValidationError, tables: Mapping[str, type[BaseModel]]) -> st
         error: what pydantic says.
         tables: the classes of the top table (``""``), of those in it, and of each of ``tasks``.
     """
-    details = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
+    details = sorted(error.errors(), key=lambda detail: detail["type"] not in UNKNOWN)
     first = details[0]
     where = keys(first["loc"])
     place = dotted(where)
     if first["type"] == "extra_forbidden":
         return _unknown_key(where, tables)
+    if first["type"] == "unknown_key":
+        return first["msg"]
     if first["type"] == "missing":
         return f"{place} is missing"
     if first["type"] == "value_error":

@@ -19,7 +19,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Float, Integer, Key
 
-from ..tasks import Data, Params, Task
+from ..tasks import Data, Params, TaskFunctions
 from .aggregate import Array, Rounds, close_rounds, write_rows
 from .apply import apply_rounds
 from .devices import AXIS, make_mesh
@@ -74,7 +74,7 @@ class Engine:
         """
         self.spec = spec
         self._mesh = mesh
-        self.task: Task = spec.kind.build(spec.shape)
+        self.task: TaskFunctions = spec.kind.build(spec.shape)
         self.num_traces = 0  # how often ``run`` was traced
         self.run = jax.jit(self._on_all_devices(self._run, P()), donate_argnums=0)
         self.admit = jax.jit(self._admit, donate_argnums=0, out_shardings=self.everywhere)

@@ -12,19 +12,20 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from ..data.shapes import Data
-from ..tasks.base import Task
+from ..tasks.base import TaskFunctions
 
 
 def matmul_flops(function: Callable[..., Any], *args: Any) -> int:
     """Operations of all matrix products in ``function(*args)``, two per multiply-add.
 
     Counted in the traced program, so independent of backend and compiler; a loop counts its length
-    times, a ``while`` loop (of unknown length) once.  Element-wise work is left out.
+    times, a ``while`` loop (of unknown length) once, a choice its cheapest branch.  Element-wise
+    work is left out.
     """
     return _count(jax.make_jaxpr(function)(*args).jaxpr)
 
 
-def step_flops(task: Task, data: Data, batch_size: int) -> int:
+def step_flops(task: TaskFunctions, data: Data, batch_size: int) -> int:
     """Operations of one training step: forward and backward of one batch."""
     params = jax.eval_shape(task.init, jax.random.key(0))
     batch = jax.eval_shape(lambda d: task.take(d, jnp.arange(batch_size), None), data)
@@ -38,6 +39,8 @@ def _count(jaxpr: core.Jaxpr) -> int:
 def _count_equation(equation: core.JaxprEqn) -> int:
     if equation.primitive.name == "dot_general":
         return _dot_general_flops(equation)
+    if equation.primitive.name == "cond":  # which platform it is, and the CPU has the cheaper form
+        return min(map(_count, inner_programs(equation.params)))
     times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
     return times * sum(_count(inner) for inner in inner_programs(equation.params))
 

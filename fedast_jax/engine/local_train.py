@@ -13,7 +13,7 @@ from jaxtyping import Float, Int32, Key
 
 from ..config.work import LocalWork
 from ..data.shapes import Data
-from ..tasks.base import Params, Task
+from ..tasks.base import Params, TaskFunctions
 from .draws import draw_from_span
 
 AUGMENT = 1 << 20  # step keys are folded from here on, clear of the epochs' (and steps') order keys
@@ -79,7 +79,7 @@ def _permutations(key: jax.Array, count: int, size: int) -> jax.Array:
 
 
 def local_train(
-    task: Task,
+    task: TaskFunctions,
     work: LocalWork,
     data: Data,
     params: Params,

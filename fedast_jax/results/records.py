@@ -17,7 +17,7 @@ import numpy as np
 Columns = Mapping[str, np.ndarray]
 """A table by its columns, all of one length along their first axis."""
 
-STATUSES = ("in_flight", "buffered", "used", "cancelled", "dropped")
+STATUSES = ("in_flight", "buffered", "used", "cancelled", "lost", "dropped")
 """Of a request; its code in a record is the place in this list."""
 
 
@@ -60,6 +60,7 @@ class LaneRecord:
     """One task of a replicate."""
 
     task: str
+    metric: str | None  # what its tests measure; None: accuracy
     num_arrived: int
     arrived: np.ndarray  # int64: requests in order of arrival; none where they were not kept
     round_end: np.ndarray  # int64[rounds]: arrivals of the task in when each closed
@@ -86,7 +87,7 @@ class ReplicateRecord:
     diverged: str | None  # the task whose loss was not finite
     diverged_at: float | None
     lanes: tuple[LaneRecord, ...]
-    evaluations: Columns  # task (its number), round, time, arrivals, accuracy, loss
+    evaluations: Columns  # task (its number), round, time, arrivals, metric, loss
     allocations: Columns  # time, arrivals; num_active, buffer_size, sigma_hat: [changes, tasks]
     requests: Columns | None  # in order of dispatch: the columns of requests.parquet, in numbers
 
@@ -119,6 +120,7 @@ class RunRecord:
     seconds: Seconds
     wall_seconds: float
     batch_width: int
+    num_devices: int
     num_resident: int
     estimated_bytes: int
     temp_bytes: int | None  # of the largest program, as its compiler says; None: it does not say
@@ -146,15 +148,15 @@ class RunRecord:
         return cls(**{**content, **parts})
 
 
-NOTHING = RunRecord((), "interrupted", Counts(), Seconds(), 0.0, 0, 0, 0, None, False, False, {})
+NOTHING = RunRecord((), "interrupted", Counts(), Seconds(), 0.0, 0, 1, 0, 0, None, False, False, {})
 """A run of which no share has come back."""
 
 
 def join(shares: Sequence[RunRecord], num_replicates: int, wall_seconds: float) -> RunRecord:
     """The run that shares make up: interrupted where a replicate is missing or has not ended.
 
-    Counts and seconds are the sums over the shares; width, memory and machine those of the share
-    that needed most memory on its device.
+    Counts and seconds are the sums over the shares; width, devices, memory and machine those of the
+    share that needed most memory on its device.
 
     Args:
         shares: with every replicate at most once.
@@ -196,7 +198,7 @@ class Progress:
     num_ended: int  # replicates
     num_waiting: int  # those that have not begun
     compile_seconds: float  # so far
-    accuracies: Mapping[str, float]  # by task: the mean over the replicates' latest tests
+    latest: Mapping[str, str]  # by task: the mean over the replicates' latest tests, in words
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from ..config.work import LocalWork
 from ..data.shapes import Data
 from ..data.sources import DATASETS
 from ..data.text import SYMBOLS, WINDOW
+from ..engine.devices import find_devices
 from ..engine.engine import Engine, PoolArrays
 from ..engine.flops import gemm_peak, step_flops
 from ..engine.spec import EngineSpec
@@ -56,10 +57,12 @@ def bench(kind_name: str, num_updates: int = 64) -> BenchResult:
     if num_updates < 1:
         raise ValueError(f"num_updates must be at least 1, got {num_updates}")
     kind = get_kind(kind_name)
-    num_batches = -(-num_updates // SLOTS)
-    run, compile_seconds = compile_training(kind, num_batches)
+    num_devices, _ = find_devices()
+    width = SLOTS * num_devices
+    num_batches = -(-num_updates // width)
+    run, compile_seconds = compile_training(kind, num_batches, width=width, num_devices=num_devices)
     seconds = run()
-    rate = num_batches * SLOTS / seconds
+    rate = num_batches * width / seconds
     peak = gemm_peak() / 1e9
     gflops = rate * update_flops(kind) / 1e9
     return BenchResult(rate, compile_seconds, gflops, peak, gflops / peak)

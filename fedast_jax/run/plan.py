@@ -12,6 +12,7 @@ from ..config.shipped import Source, check_overrides
 from ..engine.engine import Engine
 from ..planning.pool import LanePool
 from ..results.records import PlanReport
+from .devices import settle
 from .driver import Driver
 from .executor import PlanOnly
 from .prepare import Prepared, prepare_run
@@ -34,6 +35,7 @@ def plan(*sources: Source, overrides: Iterable[str] = ()) -> PlanReport:
     configs = [load_config(source, overrides) for source in sources]
     if not configs:
         raise ConfigError("nothing to plan: give at least one configuration")
+    configs = settle(configs)
     with precision(configs):
         prepared = prepare_run(configs)
         driver, start = prepared.driver(PlanOnly()), time.perf_counter()

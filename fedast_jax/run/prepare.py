@@ -205,7 +205,7 @@ def _spec(
         steps=min(max(steps, 1), MOST_STEPS),
         precision=config.machine.precision,
         backend=backend,
-        num_devices=config.machine.num_devices,
+        num_devices=config.machine.num_devices or 1,
         most_updates=1 if task.method.rule.step else largest,
         local=task.method.local,
         is_proximal=task.settings.proximal > 0,

@@ -38,7 +38,7 @@ class Evaluation(NamedTuple):
     round: int  # aggregations so far
     time: float  # simulated
     arrivals: int  # of the whole replicate
-    accuracy: float
+    metric: float  # the accuracy, where the task has no other
     loss: float
 
 
@@ -115,7 +115,7 @@ class Replicate:
         """
         last_rounds = {}
         for test, score in scored:
-            if not math.isfinite(score.loss):
+            if not is_finite(score):
                 self.diverged = test.lane.name
             elif is_decisive(test, score):
                 last_rounds[test.lane.task] = test.round
@@ -130,8 +130,15 @@ class Replicate:
 
 def is_decisive(test: Test, score: Score) -> bool:
     """Whether a test changes the future: its task has met its target, or has diverged."""
-    target = test.lane.settings.target
-    return not math.isfinite(score.loss) or (target is not None and score.accuracy >= target)
+    target, goal = test.lane.settings.target, test.lane.settings.goal
+    if target is not None and goal.is_met(score.metric, target):
+        return True
+    return not is_finite(score)
+
+
+def is_finite(score: Score) -> bool:
+    """Whether a test has measured numbers: otherwise its task has diverged."""
+    return math.isfinite(score.loss) and math.isfinite(score.metric)
 
 
 def jobs_of(configs: Sequence[Config]) -> list[Job]:

@@ -16,6 +16,7 @@ from ..engine.devices import provide
 from ..results.records import RunRecord
 from ..results.result import Result
 from .checkpoint import Keeper
+from .devices import named, settle
 from .driver import Driver
 from .executor import Device, Interrupted
 from .machine import machine_facts
@@ -26,6 +27,7 @@ from .replicate import Job
 from .resolve import load_config
 from .saved import SavedRun
 from .snapshot import restore_driver
+from .sources import split_options
 from .stopping import interruptible
 
 
@@ -34,9 +36,9 @@ def simulate(config: Source, *, overrides: Iterable[str] = (), **options: Any) -
 
     Args:
         config: what to run: the name of a shipped configuration, the path of a TOML file, a nested
-            table of settings, or a Config.
+            table of settings, a Config, or a dict of tasks by name, each a ``Task`` or a table.
         overrides: a list of ``key=value``, as for ``load_config``.
-        options: of ``RunOptions``, by name.
+        options: of ``RunOptions``, by name; all others are settings: ``time_limit=300, seeds=20``.
     Returns:
         What was measured; ``result.status`` says whether the run was interrupted.
     Raises:
@@ -45,7 +47,8 @@ def simulate(config: Source, *, overrides: Iterable[str] = (), **options: Any) -
         ResumeError: there are checkpoints, and none of them can be used for this run.
         KeyboardInterrupt: Ctrl-C, once a checkpoint is written where there are any.
     """
-    return simulate_together([load_config(config, overrides)], **options)[0]
+    options, settings = split_options(options)
+    return simulate_together([load_config(config, overrides, **settings)], **options)[0]
 
 
 def simulate_together(configs: Sequence[Config], **options: Any) -> list[Result]:
@@ -70,7 +73,10 @@ def simulate_together(configs: Sequence[Config], **options: Any) -> list[Result]
 
 def results_of(configs: Sequence[Config], record: RunRecord) -> list[Result]:
     """A run's result for each of its configurations."""
-    return [Result.collect(config, number, record) for number, config in enumerate(configs)]
+    return [
+        Result.collect(named(config, record.num_devices), number, record)
+        for number, config in enumerate(configs)
+    ]
 
 
 def run_jobs(
@@ -78,6 +84,7 @@ def run_jobs(
 ) -> RunRecord:
     """As ``simulate_together`` for some of the replicates; None: for all."""
     saved = SavedRun.find(options.checkpoints, configs, options.keeps)
+    configs = saved.named(configs) if saved else settle(configs)
     start = time.perf_counter() - (saved.wall_seconds if saved else 0.0)
     with precision(configs), interruptible(options.is_stopped) as stopping:
         prepared = prepare_run(configs, saved, jobs)
@@ -109,6 +116,7 @@ def record_run(driver: Driver, prepared: Prepared, wall_seconds: float) -> RunRe
         seconds=driver.executor.seconds,
         wall_seconds=wall_seconds,
         batch_width=driver.pools[0].spec.width,
+        num_devices=driver.pools[0].spec.num_devices,
         num_resident=prepared.sizing.num_resident,
         estimated_bytes=prepared.sizing.bytes,
         temp_bytes=driver.executor.temp_bytes,
@@ -148,7 +156,7 @@ def precision(configs: Sequence[Config]) -> Iterator[None]:
                 f"machine.{key} must be the same for all that runs together, got {values}"
             )
     try:
-        provide(configs[0].machine.num_devices)
+        provide(configs[0].machine.num_devices or 1)
     except ValueError as error:
         raise ConfigError(str(error)) from None
     with jax.enable_x64(configs[0].machine.precision == "float64"):

@@ -89,7 +89,7 @@ def batch_width(configs: Sequence[Config]) -> int:
     machine = configs[0].machine
     if machine.batch_width is not None:
         return machine.batch_width
-    num_devices = machine.num_devices
+    num_devices = machine.num_devices or 1
     if jax.default_backend() == "cpu":
         return 16 * num_devices
     lanes = sum(config.num_seeds * len(config.named_tasks) for config in configs)
@@ -102,7 +102,7 @@ def narrower(configs: Sequence[Config]) -> Iterator[int]:
     width = batch_width(configs)
     yield width
     machine = configs[0].machine
-    num_devices = machine.num_devices
+    num_devices = machine.num_devices or 1
     while machine.batch_width is None and width > max(NARROWEST, num_devices):
         width = max(width // 2 // num_devices, 1) * num_devices
         yield width

@@ -15,7 +15,8 @@ from .recorded import Folder, Recorded, RecordedStudy, RecordedVariant
 
 WORLD = ("num_clients", "fidelity", "delays")
 TASK_WORLD = (
-    "kind", "dataset", "copies", "target_accuracy", "samples_per_client", "dirichlet_alpha",
+    "kind", "dataset", "copies", "target_accuracy", "metric", "metric_goal",
+    "target_metric", "samples_per_client", "dirichlet_alpha",
     "test_samples", "step_time",
 )  # fmt: skip
 
@@ -59,6 +60,13 @@ def side_by_side(folders: Sequence[Folder]) -> RecordedStudy:
     )
 
 
+def sources(folders: Sequence[Folder]) -> list[tuple[Folder, int]]:
+    """Where each result of ``side_by_side`` comes from: its folder, and its place there."""
+    places = [(folder, place) for folder in folders for place in range(len(folder.study.results))]
+    order = _by_point([folder.study.variants[place] for folder, place in places])
+    return [places[number] for number in order] if len(folders) > 1 else places
+
+
 def difference(first: Recorded, other: Recorded) -> str | None:
     """The first setting by which the seeds of two results stand for different worlds, or None."""
     first_world, other_world = (dict(_world(result.config.table)) for result in (first, other))
@@ -72,9 +80,16 @@ def difference(first: Recorded, other: Recorded) -> str | None:
 
 def _world(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """The settings on which clients, data, delays and targets depend."""
-    yield from flat_keys({key: table.get(key) for key in WORLD})
+    yield from flat_keys({key: table.get(key) for key in WORLD} | {"availability": _on(table)})
     for name, task in table["tasks"].items():
         yield from ((f"tasks.{name}.{key}", task.get(key)) for key in TASK_WORLD)
+
+
+def _on(table: Mapping[str, Any]) -> dict[str, Any]:
+    """When clients are on, without what says "always": runs before 0.3 have no such table."""
+    always = {"law": "always", "when_off": "wait", "loss": 0.0}
+    given = table.get("availability", {})
+    return {key: value for key, value in given.items() if always.get(key) != value}
 
 
 def _check(folders: Sequence[Folder]) -> None:

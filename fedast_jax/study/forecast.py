@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..config.settings import Config
+from ..engine.devices import find_devices
 from ..results.records import PlanReport
 from ..run.bench import SLOTS, compile_training, work_of
 from ..run.plan import plan
@@ -47,7 +48,9 @@ def _training_seconds(report: PlanReport) -> float:
 
 def _examples_per_second(kind: str) -> float:
     """Of one batch with the kind's own settings, the second time round."""
-    run, _ = compile_training(get_kind(kind), 1)
+    num_devices, _ = find_devices()
+    width = SLOTS * num_devices
+    run, _ = compile_training(get_kind(kind), 1, width=width, num_devices=num_devices)
     run()
     work = work_of(get_kind(kind))
-    return SLOTS * work.num_steps * work.batch_size / run()
+    return width * work.num_steps * work.batch_size / run()

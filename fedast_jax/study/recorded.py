@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import pandas as pd
 
 from ..config.errors import RecordError
+from ..config.goal import ACCURACY, Goal, Word
 from ..config.grid import Point, flat_keys, points
 from ..results.summary import summarise
 from .shown import ShownStudy
@@ -43,6 +44,7 @@ class RecordedTarget(NamedTuple):
     """Of a task's settings what figures show."""
 
     target: float | None
+    goal: Goal = Goal()
 
 
 class RecordedTask(NamedTuple):
@@ -130,10 +132,10 @@ def read_folder(path: Path) -> Folder:
     configs = _read_configs(path / "configs") if is_study else [path / "config.toml"]
     variants = _variants(path, table, len(configs))
     tables = {name: _read_table(path / f"{name}.parquet", name) for name in COLUMNS}
-    parts = {name: _split(path, name, tables[name], variants, is_study) for name in tables}
+    parts = {name: split(path, name, tables[name], variants, is_study) for name in tables}
     results = []
     for number, config in enumerate(configs):
-        with _reading(config):
+        with reading(config):
             parsed = RecordedConfig.parse(_read_toml(config))
         own_tables = {name: part[number] for name, part in parts.items()}
         results.append(_recorded(path, parsed, manifest["status"], own_tables))
@@ -153,27 +155,42 @@ def _recorded(
                 f"the folder has been changed"
             )
     evaluations, changes, lanes = (tables[name] for name in COLUMNS)
+    for task in config.named_tasks:
+        if not {task.settings.goal.column} <= set(evaluations) & set(lanes):
+            raise RecordError(
+                f"{str(path)!r} has no values of {task.settings.goal.metric!r}, by which its "
+                f"configuration judges {task.name!r}: the folder has been changed"
+            )
     return Recorded(config, status, evaluations, lanes, changes)
 
 
 def _copies(name: str, task: Mapping[str, Any]) -> Iterator[RecordedTask]:
-    accuracy, copies = task["target_accuracy"], int(task["copies"])
-    target = RecordedTarget(None if accuracy == "none" else float(accuracy))
+    goal, copies = _goal(task), int(task["copies"])
+    value = task["target_accuracy"] if goal.is_accuracy else task.get("target_metric", "none")
+    target = RecordedTarget(None if value == "none" else float(value), goal)
     if copies == 1:
         yield RecordedTask(name, target)
     else:
         yield from (RecordedTask(f"{name}_{copy + 1}", target) for copy in range(copies))
 
 
+def _goal(task: Mapping[str, Any]) -> Goal:
+    """What a task's tests measure."""
+    word = task.get("metric_goal", "at least")
+    if word not in get_args(Word) or not isinstance(task.get("metric", ""), str):
+        raise ValueError(f"its metric is {task.get('metric')!r}, {word!r}")
+    return Goal(task.get("metric", ACCURACY), word)
+
+
 def _read_configs(folder: Path) -> list[Path]:
     """In the order in which they ran: each file's name begins with its number."""
-    with _reading(folder):
+    with reading(folder):
         return sorted(folder.glob("*.toml"), key=lambda path: int(path.name.partition("-")[0]))
 
 
 def _variants(path: Path, table: Mapping[str, Any], num_configs: int) -> list[RecordedVariant]:
     """What a study runs; one without name of a run."""
-    with _reading(path / "config.toml"):
+    with reading(path / "config.toml"):
         study = table.get("study", {})
         labels = list(study.get("compare") or [table.get("algorithm", "fedast")])
         grid = dict(flat_keys(study.get("sweep", {})))
@@ -185,7 +202,7 @@ def _variants(path: Path, table: Mapping[str, Any], num_configs: int) -> list[Re
     return variants
 
 
-def _split(
+def split(
     path: Path,
     name: str,
     table: pd.DataFrame,
@@ -195,7 +212,7 @@ def _split(
     """A study's table, cut into those of its configurations."""
     if not is_study:
         return [table]
-    with _reading(path / f"{name}.parquet"):
+    with reading(path / f"{name}.parquet"):
         keys = list(variants[0].point)
         numeric = {
             key: are_of_one_kind([variant.point[key] for variant in variants]) for key in keys
@@ -215,13 +232,13 @@ def read_table(path: Path) -> pd.DataFrame:
     """A table of a run folder."""
     import pyarrow.parquet as pq
 
-    with _reading(path):
+    with reading(path):
         return pq.read_table(path).to_pandas()
 
 
 def _read_table(path: Path, name: str) -> pd.DataFrame:
     table = read_table(path)
-    with _reading(path):
+    with reading(path):
         for column, is_number in COLUMNS[name].items():
             if is_number != pd.api.types.is_numeric_dtype(table[column]) and len(table):
                 raise ValueError(f"column {column!r} holds something else")
@@ -229,12 +246,12 @@ def _read_table(path: Path, name: str) -> pd.DataFrame:
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
-    with _reading(path):
+    with reading(path):
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    with _reading(path):
+    with reading(path):
         content = json.loads(path.read_text())
         if content["status"] not in STATUSES:
             raise ValueError(f"its status is {content['status']!r}")
@@ -242,7 +259,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def reading(path: Path) -> Iterator[None]:
     """What goes wrong with a file, in one sentence."""
     try:
         yield

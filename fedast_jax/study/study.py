@@ -12,7 +12,7 @@ import pandas as pd
 
 from ..config.errors import ConfigError
 from ..config.grid import Point, parse_axis
-from ..config.shipped import Source, read_table
+from ..config.shipped import Source
 from ..config.toml import set_value
 from ..config.words import show
 from ..methods.record import Method
@@ -21,9 +21,10 @@ from ..results.result import Result
 from ..results.run_folder import check_folder
 from ..run.method_settings import with_method_names
 from ..run.simulate import simulate_together
+from ..run.sources import read_source, split_options
 from .shown import ShownStudy
 from .study_folder import save_study
-from .variants import Variant, make_variants
+from .variants import Variant, make_variants, with_devices
 
 
 @dataclass(frozen=True, repr=False)
@@ -97,11 +98,12 @@ def compare(
         algorithms: names, methods, or ``fedast:static`` and ``fedast:dynamic``; the first is
             measured against each other one. None: those that the configuration names.
         overrides: a list of ``key=value``.
-        options: as for ``simulate_together``.
+        options: as for ``simulate``: of the run, and settings.
     Raises:
         ConfigError, DataError: as ``simulate``.
     """
-    table = read_table(config, overrides)
+    options, settings = split_options(options)
+    table = read_source(config, overrides, settings)
     if algorithms:
         labels = _list_of("algorithms", algorithms, '["fedast", "sync_st"]')
         set_value(table, "study.compare", labels)
@@ -129,11 +131,12 @@ def sweep(
         paired: whether every setting gets the same seeds; else all are different. None: as
             configured, the same by default.
         overrides: a list of ``key=value``.
-        options: as for ``simulate_together``.
+        options: as for ``simulate``: of the run, and settings.
     Raises:
         ConfigError, DataError: as ``simulate``.
     """
-    table = read_table(config, overrides)
+    options, settings = split_options(options)
+    table = read_source(config, overrides, settings)
     if grid is not None:
         set_value(table, "study.sweep", _axes(grid))
     for key, value in {"num_seeds": seeds, "study.paired_seeds": paired}.items():
@@ -152,7 +155,13 @@ def run_study(
     table = with_method_names(table)
     variants = make_variants(table)
     results = simulate([variant.config for variant in variants], **options)
-    return Study(dict(table), variants, results)
+    if not results:  # they are process 0's
+        return Study(dict(table), variants, results)
+    used = [result.config for result in results]
+    named = [
+        variant._replace(config=config) for variant, config in zip(variants, used, strict=True)
+    ]
+    return Study(with_devices(table, used[0].machine.num_devices), named, results)
 
 
 def _axes(grid: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:

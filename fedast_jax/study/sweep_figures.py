@@ -12,11 +12,12 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from ..config.goal import Goal
 from ..config.grid import Point, points, short_name, value_name
 from ..results.figures import add_legend
 from ..results.palette import LineStyle, in_words, method_styles, plain
 from .gains import LEAST_SEEDS, mean_interval
-from .outcomes import overall
+from .outcomes import overall, shared_goal
 from .tables import StudyTables
 
 
@@ -41,7 +42,7 @@ TIME = Measure(
     "time", "simulated time until all targets", 1.0, "{:.1f}", "sooner", "viridis_r", "not met"
 )
 ACCURACY = Measure(
-    "accuracy", "accuracy at the end (%)", 100.0, "{:.1f}", "higher", "viridis", "diverged"
+    "metric", "accuracy at the end (%)", 100.0, "{:.1f}", "higher", "viridis", "diverged"
 )
 LOG_RATIO = 10.0  # of the largest and the smallest value, from which their axis is logarithmic
 
@@ -71,9 +72,19 @@ def sweep_figure(study: StudyTables) -> Figure:
 
 
 def _measures(study: StudyTables) -> list[Measure]:
-    """Time where any target was met, and accuracy."""
+    """Time where any target was met, and accuracy, or another metric that all tasks share."""
     has_times = any(overall(result).time.notna().any() for result in study.results)
-    return [TIME, ACCURACY] if has_times else [ACCURACY]
+    goal = shared_goal(study.results[0].config)
+    at_end = [] if goal is None else [_metric_measure(goal)]
+    return [TIME, *at_end] if has_times or not at_end else at_end
+
+
+def _metric_measure(goal: Goal) -> Measure:
+    if goal.is_accuracy:
+        return ACCURACY
+    better, colours = ("lower", "viridis_r") if goal.is_less_better else ("higher", "viridis")
+    label = f"{plain(goal.metric)} at the end"
+    return Measure("metric", label, 1.0, "{:.4g}", better, colours, "diverged")
 
 
 def _spread(study: StudyTables, method: str, point: Point, measure: Measure) -> Spread:

@@ -47,10 +47,17 @@ def make_variants(table: Mapping[str, Any]) -> list[Variant]:
     ]
 
 
+def with_devices(table: Mapping[str, Any], num_devices: int | None) -> dict[str, Any]:
+    """A table of settings that names the devices; one that does already stays as it is."""
+    if num_devices is None:
+        return dict(table)
+    return {**table, "machine": {"num_devices": num_devices, **table.get("machine", {})}}
+
+
 def check_keys(base: Config) -> None:
     """Raise ConfigError where a sweep would set something in a table that is not there."""
     tables = [f"tasks.{name}" for name in base.tasks]
-    known = {"delays", *tables, *(f"{table}.method" for table in tables)}
+    known = {"delays", "availability", *tables, *(f"{table}.method" for table in tables)}
     own = [key for settings in base.study.settings.values() for key in settings]
     for key in own + [key for axis in base.study.sweep for key in axis_keys(axis)]:
         parent = key.rpartition(".")[0]

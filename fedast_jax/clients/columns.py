@@ -1,0 +1,106 @@
+"""Tables of numbers that a user's CSV or Parquet file holds, read and checked column by column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from ..data.errors import DataError
+
+LARGEST_FILE = 10**9  # bytes; some ten million rows
+NUMBERS = (
+    *(pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null),
+    *(pa.types.is_string, pa.types.is_large_string),  # a CSV file holds nothing else
+)
+"""What a column of numbers may be of."""
+
+
+def stamp(path: str, what: str) -> tuple[int, int]:
+    """When a file was changed and its bytes: by these it is known whether it must be read anew.
+
+    Args:
+        path: where it is.
+        what: what it is called in a message: "trace".
+    Raises:
+        DataError: it cannot be read, or is too large.
+    """
+    try:
+        stat = Path(path).stat()
+    except (OSError, ValueError) as error:  # a name with a zero character is a ValueError
+        reason = error.strerror if isinstance(error, OSError) else "no file has such a name"
+        raise DataError(f"cannot read the {what} {path!r}: {reason}") from None
+    if stat.st_size > LARGEST_FILE:
+        raise DataError(f"the {what} {path!r} has over {LARGEST_FILE:,} bytes; take a part of it")
+    return stat.st_mtime_ns, stat.st_size
+
+
+def read_table(path: str, columns: Sequence[str], what: str) -> pa.Table:
+    """The named columns of a ``.csv`` or ``.parquet`` file; of a CSV file all are text.
+
+    Raises:
+        DataError: the file cannot be read, lacks a column or has no rows.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in (".csv", ".parquet"):
+        raise DataError(f"a {what} must be a .csv or .parquet file, got {path!r}")
+    try:
+        table = pq.read_table(path) if suffix == ".parquet" else _read_csv(path, columns)
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"cannot read the {what} {path!r}: {reason}") from None
+    for name in columns:
+        if table.column_names.count(name) != 1:
+            present = ", ".join(table.column_names)
+            raise DataError(f"{what} {path!r} must have one column {name!r}; it has {present}")
+    if not table.num_rows:
+        raise DataError(f"{what} {path!r} has no rows")
+    return table.select(list(columns))
+
+
+def numbers(table: pa.Table, name: str, path: str, what: str) -> np.ndarray:
+    """A column as ``float64[rows]``; not a number where a cell holds none.
+
+    Raises:
+        DataError: it cannot hold numbers.
+    """
+    kind = table[name].type
+    if not any(is_kind(kind) for is_kind in NUMBERS):
+        raise DataError(f"{what} {path!r}: the column {name} must hold numbers, not {kind}")
+    cells = pd.Series(table[name].to_pylist(), dtype=object)
+    return np.asarray(pd.to_numeric(cells, errors="coerce"), np.float64)
+
+
+def client_numbers(table: pa.Table, path: str, what: str, num_clients: int) -> np.ndarray:
+    """The column ``client``, ``int64[rows]``: 0 to ``num_clients - 1``.
+
+    Raises:
+        DataError: a row names another client; the message says which row, counted from 1.
+    """
+    found = numbers(table, "client", path, what)
+    with np.errstate(invalid="ignore"):
+        is_known = (found >= 0) & (found < num_clients) & (found == np.floor(found))
+    bad = np.flatnonzero(~is_known)
+    if len(bad):
+        raise DataError(
+            f"{what} {path!r}, row {bad[0] + 1}: clients are numbered 0 to {num_clients - 1} "
+            f"(num_clients={num_clients}), got {shown(table, 'client', int(bad[0]))}"
+        )
+    return found.astype(np.int64)
+
+
+def shown(table: pa.Table, name: str, row: int) -> str:
+    """A cell as a message shows it."""
+    value = table[name][row].as_py()
+    return "nothing" if value in (None, "") else repr(value)
+
+
+def _read_csv(path: str, columns: Sequence[str]) -> pa.Table:
+    text = {name: pa.string() for name in columns}
+    options = pyarrow.csv.ConvertOptions(column_types=text, strings_can_be_null=False)
+    return pyarrow.csv.read_csv(path, convert_options=options)

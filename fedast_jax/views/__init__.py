@@ -1,0 +1,1 @@
+"""Pages, traces and pictures of finished runs, from their folders alone."""
