@@ -126,6 +126,12 @@ class Config(Table):
             known.check_methods(self.study.compare, self.allocation)
         except ValueError as error:
             raise ValueError(f"study.compare: {error}") from None
+        for name in self.study.settings:
+            if name not in self.study.compare:
+                raise ValueError(
+                    f"study.settings.{name}: there is no {show(name)} in study.compare="
+                    f"{list(self.study.compare)}; leave it out or add it there"
+                )
 
     def _check_totals(self) -> None:
         """What every number allows, and all together do not."""
@@ -197,8 +203,10 @@ class Config(Table):
 
     def to_dict(self) -> dict[str, Any]:
         """Every setting, defaults included; what is None or an empty study is left out."""
-        empty = {name for name in ("compare", "sweep") if not getattr(self.study, name)}
-        return self.model_dump(mode="json", exclude_none=True, exclude={"study": empty})
+        empty = {name for name in ("compare", "sweep", "settings") if not getattr(self.study, name)}
+        plain = {name for name, task in self.tasks.items() if not task.method}
+        left_out = {"study": empty, "tasks": {name: {"method"} for name in plain}}
+        return self.model_dump(mode="json", exclude_none=True, exclude=left_out)
 
     def to_toml(self) -> str:
         """The complete configuration as TOML; loading it gives an equal configuration."""

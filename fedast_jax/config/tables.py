@@ -19,6 +19,7 @@ from .bounds import (
     Examples,
     Local,
     NonNegative,
+    Number,
     Rate,
     Requests,
     Samples,
@@ -30,7 +31,7 @@ from .bounds import (
     Wait,
     Width,
 )
-from .choices import Precision, ServerOptimizer, WhenOff
+from .choices import Precision, ServerOptimizer, Staleness, WhenOff
 from .closest import did_you_mean
 from .goal import ACCURACY, Goal, Word
 from .grid import check_grid, flat_keys
@@ -40,6 +41,7 @@ from .work import LocalWork
 TRACE = "trace"  # the duration law of what was recorded on real devices, class by class
 DEVICES = "devices"  # that of devices measured one by one
 RECORDED = (TRACE, DEVICES)
+HYPERPARAMETERS = Field(max_length=MOST_CLASSES)
 LIST = Field(strict=False, max_length=MOST_CLASSES)
 
 
@@ -179,12 +181,30 @@ class StudyConfig(Table):
         default_factory=dict
     )  # values of other settings, by dotted key
     paired_seeds: bool = True  # sweep: the same seeds for every setting
+    settings: dict[str, dict[str, Any]] = Field(
+        default_factory=dict
+    )  # compare: of one algorithm alone, by its name there and dotted key
 
     @field_validator("sweep", mode="before")
     @classmethod
     def _dotted(cls, table: Any) -> Any:
         """TOML reads ``a.b = [1, 2]`` as a table in a table."""
         return dict(flat_keys(table)) if isinstance(table, Mapping) else table
+
+    @field_validator("settings", mode="before")
+    @classmethod
+    def _dotted_in_each(cls, table: Any) -> Any:
+        """As ``_dotted``, of each algorithm."""
+        if not isinstance(table, Mapping):
+            return table
+        return {name: cls._dotted(settings) for name, settings in table.items()}
+
+    @field_validator("settings", mode="after")
+    @classmethod
+    def _check_settings(cls, settings: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for each in settings.values():
+            check_grid({key: [value] for key, value in each.items()})
+        return settings
 
     @field_validator("sweep", mode="after")
     @classmethod
@@ -215,6 +235,11 @@ class TaskConfig(Table):
     client_lr: Rate  # eta_c
     server_lr: Rate  # eta_s
     server_optimizer: ServerOptimizer = "sgd"
+    staleness: Staleness = "constant"  # the law of s, by which an update of some age counts
+    staleness_a: NonNegative = 0.5  # its a
+    staleness_bound: NonNegative = 4.0  # the hinge's B, in rounds
+    proximal: NonNegative = 0.0  # mu: clients are held near the model that they began from
+    method: Annotated[dict[str, Number], HYPERPARAMETERS] = Field(default_factory=dict)
     weight_decay: NonNegative
     sync_weight: Rate = 1.0  # synchronous algorithms: share of the active clients, relative
     batch_size: BatchSize | Literal["all"]

@@ -17,7 +17,7 @@ import numpy as np
 Columns = Mapping[str, np.ndarray]
 """A table by its columns, all of one length along their first axis."""
 
-STATUSES = ("in_flight", "buffered", "used", "cancelled", "lost")
+STATUSES = ("in_flight", "buffered", "used", "cancelled", "lost", "dropped")
 """Of a request; its code in a record is the place in this list."""
 
 

@@ -106,6 +106,7 @@ def _request_columns(timeline: EventLog) -> Columns:
     for task in tasks:
         status[timeline.is_cancelled(task)] = STATUSES.index("cancelled")
         status[np.asarray(timeline.rounds[task].arrived, np.int64)] = STATUSES.index("buffered")
+        status[np.asarray(timeline.rounds[task].dropped, np.int64)] = STATUSES.index("dropped")
         used, round_of = _used_rounds(timeline, task)
         status[used], used_round[used] = STATUSES.index("used"), round_of
     status[np.asarray(timeline.lost, np.int64)] = STATUSES.index("lost")

@@ -11,8 +11,10 @@ from ..algorithms import Algorithm
 from ..algorithms.allocation import Rules
 from ..algorithms.log import EventLog, Mark
 from ..config.settings import Config
+from ..methods.bound import Bound
 from ..planning.pool import Lane, LanePool, Test
 from .executor import Score
+from .resolve import method_of
 
 Job = tuple[int, int]
 """A replicate before it has begun: the number of its arm, and that of its seed there."""
@@ -70,6 +72,10 @@ class Replicate:
         config, algorithm, pool_of, rules = arm
         seed = config.seeds[place[-1]]
         timeline = algorithm.make_timeline(config, seed)
+        methods = [
+            Bound(method_of(algorithm, task.settings), task.settings, config.num_clients)
+            for task in config.named_tasks
+        ]
         lanes = [
             Lane(
                 replicate=place[0],
@@ -81,6 +87,7 @@ class Replicate:
                 num_clients=config.num_clients,
                 data=pools[pool].data,
                 timeline=timeline,
+                method=methods[number],
                 one_mix=rules.one_mix,
             )
             for number, (task, pool) in enumerate(zip(config.named_tasks, pool_of, strict=True))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..algorithms import ALGORITHMS, Algorithm, get_algorithm
 from ..algorithms.allocation import Rules
 from ..algorithms.authors import rules_of
-from ..algorithms.methods import check_methods
+from ..algorithms.labels import check_labels
 from ..clients.availability import check_availability
 from ..clients.delays import check_delays, known_keys
 from ..config.settings import Config, check_config
@@ -16,7 +17,10 @@ from ..config.shipped import Source
 from ..config.tables import AvailabilityConfig, DelayConfig, Registries, TaskConfig
 from ..config.words import show
 from ..config.work import LocalWork
+from ..methods.record import Method
+from ..methods.server_optimizers import SERVER_OPTIMIZERS
 from ..tasks import Kind, get_kind
+from .method_settings import check_method_settings, with_method_names
 from .sources import is_plain, read_source, registered
 
 
@@ -27,6 +31,7 @@ class ResolvedTask(NamedTuple):
     settings: TaskConfig
     kind: Kind  # with the model of whom the configuration follows
     work: LocalWork  # of one request, as the algorithm has it
+    method: Method  # what is made of its arrivals
 
 
 class Resolved(NamedTuple):
@@ -47,10 +52,21 @@ def resolve(config: Config) -> Resolved:
             settings,
             _followed(get_kind(settings.kind), rules),
             settings.work.pooled() if algorithm.pools_data else settings.work,
+            method_of(algorithm, settings),
         )
         for name, settings in config.named_tasks
     ]
     return Resolved(config, algorithm, rules, tuple(tasks))
+
+
+def method_of(algorithm: Algorithm, task: TaskConfig) -> Method:
+    """What an algorithm makes of a task's arrivals."""
+    stepping = SERVER_OPTIMIZERS[task.server_optimizer]
+    if algorithm.method is None:
+        return stepping
+    if not algorithm.method.leaves_step_open:
+        return algorithm.method
+    return replace(algorithm.method, init=stepping.init, step=stepping.step)
 
 
 def _followed(kind: Kind, rules: Rules) -> Kind:
@@ -85,7 +101,7 @@ def make_config(table: Mapping[str, Any]) -> Config:
     Raises:
         ConfigError: with the first setting that is wrong, its value and the fix.
     """
-    return check_config(registered(table), _Known())
+    return check_config(registered(with_method_names(table)), _Known())
 
 
 class _Known(Registries):
@@ -133,13 +149,15 @@ class _Known(Registries):
             )
 
     def check_methods(self, labels: Sequence[str], allocation: str) -> None:
-        """As ``algorithms.methods`` does."""
-        check_methods(labels, allocation)
+        """As ``algorithms.labels`` does."""
+        check_labels(labels, allocation)
 
     def check_algorithm(self, config: Config) -> None:
         """As the algorithm itself does; and that own tasks have the clients that there are."""
         _check_clients(config)
-        get_algorithm(config.algorithm).check(config)
+        algorithm = get_algorithm(config.algorithm)
+        algorithm.check(config)
+        check_method_settings(config, algorithm.method)
 
 
 def _check_given_clients(task: TaskConfig) -> None:
@@ -206,4 +224,8 @@ def _with_defaults(name: Any, task: Any, algorithm: Algorithm) -> Any:
     if not isinstance(kind_name, str):
         raise ValueError(f"tasks.{name}.kind must be a text, got {show(kind_name)}")
     changed = None if algorithm.is_synchronous else algorithm.defaults
-    return {"kind": kind_name, **get_kind(kind_name).settings_for(task, changed)}
+    numbers = {} if algorithm.method is None else algorithm.method.numbers
+    own = {name: number.default for name, number in numbers.items()}
+    given = task.get("method", {})
+    both = {"method": {**own, **given}} if isinstance(given, Mapping) else {}
+    return {"kind": kind_name, **get_kind(kind_name).settings_for(task, changed), **both}

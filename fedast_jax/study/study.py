@@ -15,9 +15,11 @@ from ..config.grid import Point, parse_axis
 from ..config.shipped import Source
 from ..config.toml import set_value
 from ..config.words import show
+from ..methods.record import Method
 from ..results.extras import check_extras
 from ..results.result import Result
 from ..results.run_folder import check_folder
+from ..run.method_settings import with_method_names
 from ..run.simulate import simulate_together
 from ..run.sources import read_source, split_options
 from .shown import ShownStudy
@@ -83,7 +85,7 @@ class Study(ShownStudy):
 
 def compare(
     config: Source,
-    algorithms: Sequence[str] = (),
+    algorithms: Sequence[str | Method] = (),
     *,
     overrides: Iterable[str] = (),
     **options: Any,
@@ -93,8 +95,8 @@ def compare(
     Args:
         config: what they have in common, as for ``simulate``. What was given holds for each, what
             was not is each algorithm's own default.
-        algorithms: names, or ``fedast:static`` and ``fedast:dynamic``; the first is measured
-            against each other one. None: those that the configuration names.
+        algorithms: names, methods, or ``fedast:static`` and ``fedast:dynamic``; the first is
+            measured against each other one. None: those that the configuration names.
         overrides: a list of ``key=value``.
         options: as for ``simulate``: of the run, and settings.
     Raises:
@@ -150,6 +152,7 @@ def run_study(
     **options: Any,
 ) -> Study:
     """Run what a table of settings has in its ``study``, in the way of ``simulate``."""
+    table = with_method_names(table)
     variants = make_variants(table)
     results = simulate([variant.config for variant in variants], **options)
     if not results:  # they are process 0's
