@@ -95,7 +95,7 @@ def unsteadiness(result: Measured, task: str, value: str = "accuracy") -> pd.Ser
     tests = _sound_tests(result, task)
     tests = tests[tests.time > tests.time.max() / 2]
     each = {
-        seed: _off_line(one.time.to_numpy(), one[value].to_numpy())
+        seed: _off_line(np.asarray(one.time), np.asarray(one[value]))
         for seed, one in tests.groupby("seed")
     }
     return pd.Series(each, dtype=np.float64)
