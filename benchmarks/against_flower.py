@@ -24,7 +24,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from peers import HERE, Way, compare, num_cores, seeds_at_once
+from lines import num_cores
+from peers import HERE, Way, compare, seeds_at_once
 
 PROGRAM = str(HERE / "peer_flower.py")
 

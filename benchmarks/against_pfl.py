@@ -20,7 +20,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from peers import HERE, Way, compare, num_cores, seeds_at_once
+from lines import num_cores
+from peers import HERE, Way, compare, seeds_at_once
 
 PROGRAM = str(HERE / "peer_pfl.py")
 

@@ -8,7 +8,8 @@ its fastest settings: the layout "channels last" for images, a fused optimizer, 
 and in order. Neither side tests, aggregates or loads anything.
 
 Every arrangement has its own processes, which wait while it is not their turn. Machines differ by
-up to 1.7, and so do hours: read the ratios, and only of a machine with nothing else to do.
+up to 1.7, and so do hours: read the ratios. Threads of PyTorch wait for each other and lose most
+where other work takes a core, so a turn counts only if a square product is about as fast as ever.
 
 Hardware: any CPU. Results are in benchmarks/README.md with the machine they were taken on.
 
@@ -26,6 +27,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import compress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,6 +39,7 @@ SLOTS = {"mnist": 16, "fashion_mnist": 8, "cifar10": 1, "shakespeare": 2}  # of 
 BATCHES = {"mnist": 2}  # of the engine in one turn; else 1
 TORCH_UPDATES = {"mnist": 16, "fashion_mnist": 6, "cifar10": 1, "shakespeare": 2}
 MOST_ROUNDS = 40
+FREE = 0.8  # of the best peak: below it other work takes the cores, and the turn does not count
 
 
 class Arrangement(NamedTuple):
@@ -62,7 +65,7 @@ class Group:
     """The processes of one arrangement."""
 
     def __init__(self, arrangement: Arrangement, kind: str) -> None:
-        """Start them, and wait until they are warm."""
+        """Start them; their first answer comes when they are warm."""
         command = [sys.executable, __file__, "--work", arrangement.side, kind]
         self.processes = [
             subprocess.Popen(
@@ -73,15 +76,15 @@ class Group:
             )
             for _ in range(arrangement.num_processes)
         ]
-        self._answers()
 
     def _ask(self, what: str) -> list[float]:
         for process in self.processes:
             assert process.stdin is not None
             print(what, file=process.stdin, flush=True)
-        return self._answers()
+        return self.answers()
 
-    def _answers(self) -> list[float]:
+    def answers(self) -> list[float]:
+        """A number of each."""
         return [float(process.stdout.readline()) for process in self.processes if process.stdout]
 
     def rate(self) -> float:
@@ -108,23 +111,26 @@ def groups(kind: str) -> Iterator[dict[str, Group]]:
     try:
         for arrangement in arrangements(usable_cores()):
             started[arrangement.name] = Group(arrangement, kind)
+        for group in started.values():
+            group.answers()
         yield started
     finally:
         for group in started.values():
             group.close()
 
 
-def measure(kind: str, seconds: float) -> dict[str, Any]:
-    """Rates of every arrangement, turn by turn, until the time is over."""
+def measure(kind: str, seconds: float) -> Iterator[dict[str, Any]]:
+    """Rates of every arrangement, all of them again after every turn, until the time is over."""
     rates: dict[str, list[float]] = {}
     peaks: list[float] = []
+    facts = {"kind": kind, "gflop": update_gflop(kind), **machine()}
     with groups(kind) as all_:
         end = time.perf_counter() + seconds
         while len(peaks) < MOST_ROUNDS and (time.perf_counter() < end or not peaks):
             for name, group in all_.items():
                 rates.setdefault(name, []).append(group.rate())
             peaks.append(all_["engine, one device"].peak())
-    return {"kind": kind, "rates": rates, "peaks": peaks, "gflop": update_gflop(kind), **machine()}
+            yield {**facts, "rates": rates, "peaks": peaks}
 
 
 def update_gflop(kind: str) -> float:
@@ -149,25 +155,34 @@ def cpu_model() -> str:
     return names[0] if names else platform.processor()
 
 
+def undisturbed(found: dict[str, Any]) -> tuple[dict[str, list[float]], list[float]]:
+    """Rates and peaks of the turns in which the machine was free: a square product says so."""
+    least = FREE * max(found["peaks"])
+    is_free = [peak >= least for peak in found["peaks"]]
+    rates = {name: list(compress(values, is_free)) for name, values in found["rates"].items()}
+    return rates, list(compress(found["peaks"], is_free))
+
+
 def row(found: dict[str, Any]) -> str:
     """One line of the table: medians of the rates, and of the ratios turn by turn."""
-    rates = found["rates"]
+    rates, peaks = undisturbed(found)
     middle = {name: statistics.median(values) for name, values in rates.items()}
     best = max((name for name in rates if name.startswith("torch")), key=lambda name: middle[name])
     ratio = {
         name: statistics.median(a / b for a, b in zip(rates[name], rates[best], strict=True))
         for name in ("engine", "engine, one device")
     }
-    share = middle["engine"] * found["gflop"] / statistics.median(found["peaks"])
+    share = middle["engine"] * found["gflop"] / statistics.median(peaks)
     cells = [found["kind"], *(f"{middle[name]:.3g}" for name in rates)]
     cells += [f"{ratio['engine']:.2f}", f"{ratio['engine, one device']:.2f}", f"{share:.0%}"]
+    cells += [f"{len(peaks)} of {len(found['peaks'])}"]
     return f"| {' | '.join(cells)} |"
 
 
 def table(all_found: list[dict[str, Any]]) -> str:
     """All rows below their head."""
     names = [arrangement.name for arrangement in arrangements(usable_cores())]
-    ends = ["engine / best torch", "one device / best torch", "share of the GEMM peak"]
+    ends = ["engine / best torch", "one device / best torch", "share of the GEMM peak", "turns"]
     head = ["kind", *(f"{name}, updates/s" for name in names), *ends]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     return "\n".join([*lines, *map(row, all_found)])
@@ -238,9 +253,11 @@ def main() -> None:
         return
     all_found = []
     for kind in options.kinds:
-        all_found.append(measure(kind, options.seconds))
-        if options.json:
-            options.json.write_text(json.dumps(all_found, indent=2) + "\n")
+        found: dict[str, Any] = {}
+        for found in measure(kind, options.seconds):
+            if options.json:
+                options.json.write_text(json.dumps([*all_found, found], indent=2) + "\n")
+        all_found.append(found)
     print(table(all_found))
 
 

@@ -8,7 +8,8 @@ nothing trained, then simulates it, tests included.  Compilation is left out of 
 
 A point is a line in OUT/growth.jsonl once it is measured: the same command goes on where it was
 stopped, and OUT/growth.png is drawn from what is there.  Points take turns, repeat by repeat; the
-chart shows all repeats as dots and their medians as lines.
+chart shows all repeats as dots and their medians as lines.  "others" says how many cores other
+programs kept busy meanwhile.
 
 Hardware: any CPU; digits needs no files, other kinds their data.
 
@@ -22,13 +23,15 @@ import json
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lines import Line, append_line, measured, read_lines
+from lines import Line, append_line, elsewhere, machine, measured, read_lines
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, NullLocator
 
 BASE = {"width": 16, "replicates": 1, "clients": 1000, "requests": 96, "tasks": 1}
 UPDATES = {"digits": 20_000, "mnist": 1600}
@@ -55,17 +58,17 @@ class Row(NamedTuple):
     """A row of the chart: its lines by their keys."""
 
     title: str
-    keys: dict[str, str]
+    shown: dict[str, str]
     unit: float
     scale: str
 
 
 ROWS = (
-    Row("per second", {"plan_rate": "planned", "rate": "trained and tested"}, 1, "log"),
+    Row("updates per second", {"plan_rate": "planned", "rate": "trained and tested"}, 1, "log"),
     Row("seconds", {"plan_seconds": "planned", "seconds": "trained and tested"}, 1, "log"),
     Row("peak memory, MiB", {"peak_bytes": "the process"}, 2**20, "linear"),
 )
-COLOURS = {"plan": "#D55E00", "": "#0072B2"}
+COLOURS = {True: "#D55E00", False: "#0072B2"}  # of what is planned; of what is trained
 
 
 def config_of(axis: str, value: int, kind: str, updates: int) -> dict[str, Any]:
@@ -132,7 +135,10 @@ def measure_all(
         key = {"axis": axis, "value": value} | settings
         if not measured(read_lines(path), key):
             config = config_of(axis, value, settings["kind"], settings["updates"])
-            append_line(path, key | measure(config, settings["plan_only"]))
+            start, before = time.perf_counter(), elsewhere()
+            line = key | measure(config, settings["plan_only"])
+            others = (elsewhere() - before) / (time.perf_counter() - start)
+            append_line(path, line | machine() | {"others": others})
             print(f"{axis} = {value:,}, repeat {settings['repeat'] + 1}", file=sys.stderr)
 
 
@@ -144,11 +150,23 @@ def draw(lines: Sequence[Line], title: str) -> Figure:
     for row, beside in zip(ROWS, panels, strict=True):
         for name, panel in zip(names, beside, strict=True):
             draw_panel(panel, row, [line for line in lines if line["axis"] == name])
-        finish_row(beside[0], row)
+        beside[0].set_ylabel(row.title)
+        if row.scale == "linear":
+            most = max(line[key] for line in lines for key in row.shown) / row.unit
+            beside[0].set_ylim(0, 1.1 * most)
     for name, panel in zip(names, panels[-1], strict=True):
-        panel.set_xlabel(AXES[name].title)
+        name_column(panel, AXES[name])
+    panels[0][0].legend()
     figure.suptitle(title)
     return figure
+
+
+def name_column(last: Axes, axis: Axis) -> None:
+    """What grows, with a tick at every point."""
+    last.set_xlabel(axis.title)
+    last.set_xticks(axis.values)
+    last.xaxis.set_major_formatter(EngFormatter(sep=""))  # 1k, 1M
+    last.xaxis.set_minor_locator(NullLocator())
 
 
 def draw_panel(panel: Axes, row: Row, lines: Sequence[Line]) -> None:
@@ -156,25 +174,12 @@ def draw_panel(panel: Axes, row: Row, lines: Sequence[Line]) -> None:
     panel.set_xscale("log")
     panel.set_yscale(row.scale)
     panel.grid(alpha=0.3)
-    for key, label in row.keys.items():
-        values = {line["value"]: [] for line in lines if key in line}
-        for line in lines:
-            if key in line:
-                values[line["value"]].append(line[key] / row.unit)
-        colour = COLOURS["plan" if key.startswith("plan") else ""]
-        xs = sorted(values)
-        panel.plot(xs, [statistics.median(values[x]) for x in xs], color=colour, label=label)
-        for x in xs:
-            panel.plot([x] * len(values[x]), values[x], ".", color=colour)
-
-
-def finish_row(first: Axes, row: Row) -> None:
-    """Name it, and its lines where there are several."""
-    first.set_ylabel(row.title)
-    if row.scale == "linear":
-        first.set_ylim(bottom=0)
-    if len(row.keys) > 1:
-        first.legend()
+    for key, label in row.shown.items():
+        found = [(line["value"], line[key] / row.unit) for line in lines if key in line]
+        xs, colour = sorted({x for x, _ in found}), COLOURS[key.startswith("plan")]
+        medians = [statistics.median(y for at, y in found if at == x) for x in xs]
+        panel.plot(xs, medians, color=colour, label=label)
+        panel.plot([x for x, _ in found], [y for _, y in found], ".", color=colour)
 
 
 def main() -> None:

@@ -1,10 +1,18 @@
-"""Measurements as lines of JSON: each is on the disk once it is made, and is not made again."""
+"""Measurements as lines of JSON: each is on the disk once it is made, and is not made again.
+
+What they are made on, and how busy others kept it meanwhile.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import platform
+import resource
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 Line = dict[str, Any]
 
@@ -29,3 +37,28 @@ def append_line(path: Path, line: Line) -> None:
 def measured(lines: list[Line], key: Line) -> bool:
     """Whether a line has all that the key has."""
     return any(key.items() <= line.items() for line in lines)
+
+
+def elsewhere() -> float:
+    """Seconds that cores worked so far for others than this process's children.
+
+    Ray's servers count as others: nobody waits for them.
+    """
+    times, own = psutil.cpu_times(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    busy = times.user + times.nice + times.system
+    return busy - own.ru_utime - own.ru_stime
+
+
+def machine() -> Line:
+    """What it was measured on."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return {"cpu": models[0] if models else platform.processor(), "cores": num_cores()}
+
+
+def num_cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0))

@@ -18,9 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -30,8 +27,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import psutil
-from lines import Line, append_line, measured, read_lines
+from lines import Line, append_line, elsewhere, machine, measured, read_lines
 
 HERE = Path(__file__).parent
 
@@ -194,16 +190,6 @@ def measure(way: Way, work: Work, seeds: Sequence[int], folder: Path) -> Line:
     return summary(found, work, seeds, total) | {"others": others}
 
 
-def elsewhere() -> float:
-    """Seconds that cores worked so far for others than this process's children.
-
-    Ray's servers count as others: nobody waits for them.
-    """
-    times, own = psutil.cpu_times(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    busy = times.user + times.nice + times.system
-    return busy - own.ru_utime - own.ru_stime
-
-
 def summary(reports: list[Line], work: Work, seeds: Sequence[int], total: float) -> Line:
     """One line of what processes that ran at the same time report."""
     examples = sum(report.get("examples", 0) for report in reports)
@@ -219,21 +205,6 @@ def summary(reports: list[Line], work: Work, seeds: Sequence[int], total: float)
         "accuracy": accuracy,
         "versions": reports[0]["versions"],
     }
-
-
-def machine() -> Line:
-    """What it was measured on."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return {"cpu": models[0] if models else platform.processor(), "cores": num_cores()}
-
-
-def num_cores() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def cells(lines: list[Line], updates: int) -> str:

@@ -5,6 +5,7 @@ The folders are layers; a module imports only from layers above its own in this 
     config      what was asked for: settings, bounds, TOML, how a mistake is explained
     data        sources, readers, partitions; what lives on the device
     tasks       one file a task: model, loss, metric, defaults; nn: the layers
+    methods     what the server makes of arrivals: pure functions, in-order sums, built-in methods
     clients     who is asked, how long it takes, who holds which samples
     algorithms  event orders: the log, Algorithm 2, synchronous rounds, allocation, the registry
     engine      local training, the scan over batches, the server's rules, devices
@@ -12,6 +13,7 @@ The folders are layers; a module imports only from layers above its own in this 
     results     records of replicates, tables, pictures, what the terminal shows
     run         one configuration resolved, sized, driven; checkpoints; the bench
     study       comparisons and sweeps, and what they leave
+    paper       the paper's figures: settings, pictures, whether its claims hold; its theorems
     views       pages, traces and pictures of finished runs
     cluster     a run divided over processes or Ray
     cli         the command line
@@ -25,11 +27,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .algorithms import register_method as register_method
     from .clients.laws import register_delay as register_delay
     from .config.errors import ConfigError as ConfigError
     from .config.errors import ResumeError as ResumeError
     from .config.settings import Config as Config
+    from .data.divide import by_label as by_label
+    from .data.divide import dirichlet as dirichlet
+    from .data.divide import iid as iid
+    from .data.divide import shards as shards
     from .data.errors import DataError as DataError
+    from .methods.record import Arrived as Arrived
+    from .methods.record import Hyperparameter as Hyperparameter
+    from .methods.record import Method as Method
+    from .methods.server_optimizers import from_optax as from_optax
+    from .methods.sums import mean_in_order as mean_in_order
+    from .methods.sums import sum_in_order as sum_in_order
     from .results.records import PlanReport as PlanReport
     from .results.result import Result as Result
     from .run.checkpoint import Checkpoints as Checkpoints
@@ -43,25 +56,42 @@ if TYPE_CHECKING:
     from .study.study import Study as Study
     from .study.study import compare as compare
     from .study.study import sweep as sweep
+    from .tasks import Metric as Metric
+    from .tasks import Task as Task
+    from .tasks import register_task as register_task
 
 _HOMES = {
+    "Arrived": "methods.record",
     "Checkpoints": "run.checkpoint",
     "Config": "config.settings",
     "ConfigError": "config.errors",
     "DataError": "data.errors",
+    "Hyperparameter": "methods.record",
+    "Method": "methods.record",
+    "Metric": "tasks.judging",
     "PlanReport": "results.records",
     "Result": "results.result",
     "ResumeError": "config.errors",
     "Study": "study.study",
+    "Task": "tasks.own",
+    "by_label": "data.divide",
     "compare": "study.study",
+    "from_optax": "methods.server_optimizers",
+    "dirichlet": "data.divide",
+    "iid": "data.divide",
     "load_config": "run.resolve",
     "load_result": "study.load",
     "load_study": "study.load",
     "make_config": "run.resolve",
+    "mean_in_order": "methods.sums",
     "plan": "run.plan",
+    "register_method": "algorithms",
+    "register_task": "tasks",
+    "shards": "data.divide",
     "register_delay": "clients.laws",
     "simulate": "run.simulate",
     "simulate_together": "run.simulate",
+    "sum_in_order": "methods.sums",
     "sweep": "study.study",
 }
 __all__ = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]

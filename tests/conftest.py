@@ -19,7 +19,7 @@ import pytest
 from compile_cache import open_cache
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from oracle import Request, SymbolicLearner, load_data, shared_out
+from oracle import Known, Request, SymbolicLearner, load_data, shared_out
 
 from fedast_jax.algorithms import get_algorithm
 from fedast_jax.config.settings import Config
@@ -28,13 +28,14 @@ from fedast_jax.engine import devices
 from fedast_jax.engine.engine import Engine
 from fedast_jax.engine.spec import EngineSpec
 from fedast_jax.planning.pool import Lane, LanePool, PoolPlan, Test
+from fedast_jax.planning.schedule import Schedule
 from fedast_jax.results.records import Seconds
 from fedast_jax.results.tables import evaluation_table, request_table
 from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Contents, Device, Executor, Score, UsedRows
 from fedast_jax.run.replicate import Arm, Replicate
 from fedast_jax.run.resolve import ResolvedTask, make_config, resolve
-from fedast_jax.tasks import Defaults, Kind, Shape, Task, classification, register
+from fedast_jax.tasks import Defaults, Kind, Shape, TaskFunctions, classification, register_task
 from fedast_jax.tasks.digits import NORMALISE
 from fedast_jax.tasks.nn.layers import Dense
 
@@ -69,22 +70,23 @@ class Perceptron(nn.Module):
         return nn.tanh(logits) if self.has_tanh_on_logits else logits
 
 
-def build_softmax(shape: Shape) -> Task:
+def build_softmax(shape: Shape) -> TaskFunctions:
     """650 numbers for the digits' shape."""
     return classification(Perceptron(0, shape.num_classes), shape, NORMALISE)
 
 
-def build_tanh(shape: Shape) -> Task:
+def build_tanh(shape: Shape) -> TaskFunctions:
     """Eight hidden units."""
     return classification(Perceptron(8, shape.num_classes), shape, NORMALISE)
 
 
-def build_authors_tanh(shape: Shape) -> Task:
+def build_authors_tanh(shape: Shape) -> TaskFunctions:
     """What stands for a model that the authors have otherwise."""
     return classification(Perceptron(8, shape.num_classes, True), shape, NORMALISE)
 
 
-register(
+register_task(
+    "softmax",
     Kind(
         "softmax",
         "digits",
@@ -103,9 +105,10 @@ register(
             buffer_size=2,
         ),
         test_chunk=200,
-    )
+    ),
 )
-register(
+register_task(
+    "tanh",
     Kind(
         "tanh",
         "digits",
@@ -127,7 +130,7 @@ register(
         micro_batch={"cpu": 2},
         test_chunk=1000,
         authors_build=build_authors_tanh,
-    )
+    ),
 )
 
 
@@ -207,13 +210,24 @@ def engine_spec(config: Config, task: ResolvedTask, steps: int = 3) -> EngineSpe
         kind=task.kind,
         shape=load_data(task.kind.name).shape,
         work=task.work,
-        server_optimizer=task.settings.server_optimizer,
+        rule=task.method.rule,
         width=config.machine.batch_width,
         steps=steps,
         precision=config.machine.precision,
         backend=jax.default_backend(),
         num_devices=config.machine.num_devices or 1,
+        most_updates=most_updates(config, task),
+        local=task.method.local,
+        is_proximal=task.settings.proximal > 0,
     )
+
+
+def most_updates(config: Config, task: ResolvedTask) -> int:
+    """B: one of few numbers, so that programs can be shared."""
+    largest = get_algorithm(config.algorithm).largest_round(config)
+    if task.method.rule.step:
+        return 1
+    return next(size for size in (1, 4, 16, 64, 256) if size >= largest)
 
 
 class Lowered:
@@ -319,13 +333,32 @@ class SymbolicDevice:
         source = self.versions[id(pool), steps.round_source_row[index]]
         updates = [self.updates[id(pool), row] for row in rows]
         assert {row.lane for row in (source, *updates)} == {key}
+        known = self.known(pool, steps, index, start)
         content = self.learner.aggregate(
-            lane.task, source.content, [row.content for row in updates]
+            lane.task, source.content, [row.content for row in updates], known
         )
         target = Row(key, source.number + 1, content)
         self.put(self.versions, pool, steps.round_target_row[index], target)
         self.rounds[*key, source.number] += 1
         return len(updates)
+
+    def known(self, pool: LanePool, steps: Schedule, index: int, start: int) -> Known:
+        """What the plan says of a round's updates, as far as the learner looks at it."""
+        marks, part = steps.marks, slice(start, steps.round_update_stop[index])
+        if marks is None:
+            return Known([], [], [], [], 0, 0, [])
+        seen, key = self.learner.sees, id(pool)
+        before = marks.previous_row[part] if "previous" in seen else []
+        starts = marks.start_row[part] if "starts" in seen else []
+        return Known(
+            marks.staleness[part],
+            marks.weight[part],
+            [None if row < 0 else self.updates[key, row].content for row in before],
+            [self.versions[key, row].content for row in starts],
+            0,
+            marks.num_active[index],
+            [],
+        )
 
     def test(self, pool: LanePool, tests: Sequence[Test]) -> list[Score]:
         scores = []

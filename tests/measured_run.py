@@ -19,19 +19,18 @@ import psutil
 import fedast_jax as fx
 from fedast_jax.run.checkpoint import Checkpoints
 from fedast_jax.run.resolve import make_config
-from fedast_jax.tasks import Defaults, Kind, Shape, Task, classification, register
+from fedast_jax.tasks import Defaults, Kind, Shape, TaskFunctions, classification, register_task
 from fedast_jax.tasks.digits import NORMALISE
 from fedast_jax.tasks.mnist import MLP
 
 
-def build_wide(shape: Shape) -> Task:
+def build_wide(shape: Shape) -> TaskFunctions:
     """A perceptron with two hidden layers of 2000 units."""
     return classification(MLP((2000, 2000, shape.num_classes)), shape, NORMALISE)
 
 
-register(
-    Kind("wide", "digits", build_wide, Defaults(0.1, 0.0, 0.1, local_epochs=None, local_steps=1))
-)
+WIDE = Defaults(0.1, 0.0, 0.1, local_epochs=None, local_steps=1)
+register_task("wide", Kind("wide", "digits", build_wide, WIDE))
 jax.block_until_ready(jax.jit(jnp.square)(jnp.ones(8)))
 base = psutil.Process().memory_info().rss
 with tempfile.TemporaryDirectory() as folder:

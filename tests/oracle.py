@@ -29,7 +29,7 @@ from fedast_jax.config.work import LocalWork
 from fedast_jax.data.task_data import Clients, TaskData
 from fedast_jax.engine.engine import INITIAL_MODEL, request_key
 from fedast_jax.engine.local_train import AUGMENT, batch_samples
-from fedast_jax.tasks import Task, get_kind
+from fedast_jax.tasks import TaskFunctions, get_kind
 
 Model = Any
 Update = Any
@@ -71,6 +71,8 @@ class TaskState:
     arrived: list[Update] = field(default_factory=list)  # the last V of them
     losses: list[float] = field(default_factory=list)  # of all arrivals
     is_stopped: bool = False
+    last_of: dict[int, Update] = field(default_factory=dict)  # client -> its last update used
+    kept: list[Any] = field(default_factory=list)  # what the method keeps beside the model
 
     @property
     def round(self) -> int:
@@ -88,6 +90,18 @@ class Allocation(NamedTuple):
     sigma_hat: tuple[float, ...] | None = None
 
 
+class Known(NamedTuple):
+    """What the server knows of the updates of a round, one entry each, in order of arrival."""
+
+    staleness: list[int]
+    weights: list[float]  # s(staleness)
+    previous: list[Update | None]  # the last update of the same client that a round used
+    starts: list[Model]  # the versions that they were trained from
+    num_clients: int  # N
+    num_active: int  # R_m
+    state: list[Any]  # what the server keeps of the task, changed in place
+
+
 class Learner(Protocol):
     """What models are. The event loop does not look inside them."""
 
@@ -99,12 +113,12 @@ class Learner(Protocol):
         """Algorithm 1: ``x - x_tau``, and the mean loss over the steps."""
         ...
 
-    def aggregate(self, task: int, model: Model, updates: list[Update]) -> Model:
+    def aggregate(self, task: int, model: Model, updates: list[Update], known: Known) -> Model:
         """The server's step."""
         ...
 
     def score(self, task: int, model: Model) -> tuple[float, float]:
-        """Accuracy and loss on the test set."""
+        """Accuracy (or the task's own metric) and loss on the test set."""
         ...
 
     def spread(self, updates: list[Update]) -> float:
@@ -151,6 +165,9 @@ class OneReplicate:
         """Count an arrival and put its update into its task's buffer."""
         task = self.tasks[request.task]
         self.num_arrivals += 1
+        if not self.is_accepted(request):
+            request.status = "dropped"
+            return task
         request.status = "buffered"
         start = task.versions[request.base_round]
         update, loss = self.learner.train(self.seed, request, start)
@@ -161,24 +178,59 @@ class OneReplicate:
 
     def close_round(self, task: TaskState) -> bool:
         """One round, and its test; whether the target is met or the round was the last."""
-        updates = [update for _, update in task.buffer]
+        updates, known = [update for _, update in task.buffer], self.known(task)
         for request, _ in task.buffer:
             request.status, request.used_round = "used", task.round
         task.buffer = []
-        task.versions.append(self.learner.aggregate(task.index, task.versions[-1], updates))
+        new = self.learner.aggregate(task.index, task.versions[-1], updates, known)
+        task.versions.append(new)
         is_met = task.round % task.settings.test_every == 0 and self.test(task)
         return is_met or task.round == task.settings.max_rounds
 
+    def known(self, task: TaskState) -> Known:
+        """Of the round that closes; the clients' last updates are now those of the buffer."""
+        known = Known([], [], [], [], self.config.num_clients, task.num_active, task.kept)
+        for request, update in task.buffer:
+            age = task.round - request.base_round
+            known.staleness.append(age)
+            known.weights.append(self.weight(task, age))
+            known.previous.append(task.last_of.get(request.client))
+            known.starts.append(task.versions[request.base_round])
+            task.last_of[request.client] = update
+        return known
+
+    def weight(self, task: TaskState, age: int) -> float:
+        """Xie et al. (2019), Section 5.2; Koloskova et al. (2022) for delay_adaptive."""
+        one = task.settings
+        if self.config.algorithm == "delay_adaptive":
+            bound = one.method["delay_bound"] or task.num_active
+            return 1.0 if age <= bound else bound / age
+        if one.staleness == "polynomial":
+            return (1 + age) ** -one.staleness_a
+        if one.staleness == "hinge" and age > one.staleness_bound:
+            return 1 / (one.staleness_a * (age - one.staleness_bound) + 1)
+        return 1.0
+
+    def is_accepted(self, request: Request) -> bool:
+        """Whether an arrival is used, or dropped."""
+        task = self.tasks[request.task]
+        age = task.round - request.base_round
+        if self.config.algorithm == "ringmaster":
+            return age < task.settings.method["max_staleness"]
+        return age == 0 or self.config.algorithm != "rennala"
+
     def test(self, task: TaskState) -> bool:
         """Whether the target is met."""
-        accuracy, loss = self.learner.score(task.index, task.versions[-1])
-        self.evaluations.append(
-            (task.name, task.round, self.now, self.num_arrivals, accuracy, loss)
-        )
+        metric, loss = self.learner.score(task.index, task.versions[-1])
+        self.evaluations.append((task.name, task.round, self.now, self.num_arrivals, metric, loss))
         if not math.isfinite(loss):
             self.end_reason = "diverged"
             return False
-        is_met = task.settings.target is not None and accuracy >= task.settings.target
+        target, is_met = task.settings.target, False
+        if target is not None and task.settings.metric_goal == "at most":
+            is_met = metric <= target
+        elif target is not None:
+            is_met = metric >= target
         if is_met:
             self.target_times[task.name] = self.now
         return is_met
@@ -241,7 +293,7 @@ class Oracle(OneReplicate):
         self.unfinished: Counter[int] = Counter()  # client -> its requests, cancelled ones too
         self.waiting: list[TaskState] = []  # dispatches that wait for a client to come on
         self.is_dynamic = config.allocation == "dynamic"
-        self.has_buffer = config.algorithm in ("fedast", "fedbuff")
+        self.has_buffer = config.algorithm in ("fedast", "fedbuff", "fadas", "rennala", "ca2fl")
         if not self.has_buffer:
             for task in self.tasks:
                 task.buffer_size = 1
@@ -1025,6 +1077,8 @@ class RealLearner:
                 jax.random.fold_in(key, AUGMENT + number),
                 settings.client_lr,
                 settings.weight_decay,
+                settings.proximal,
+                model,
             )
             losses.append(float(loss))
         return jax.tree.map(jnp.subtract, model, x), sum(losses) / len(losses)
@@ -1037,11 +1091,41 @@ class RealLearner:
         span = np.array([0, self.data[index].num_examples], np.int32)
         return LocalWork(work.batch_size, None, work.num_steps, None), span
 
-    def aggregate(self, task: int, model: Model, updates: list[Update]) -> Model:
+    def aggregate(self, task: int, model: Model, updates: list[Update], known: Known) -> Model:
+        """Leaf by leaf, since no rule mixes numbers of different places."""
+        rule = RULES.get(self.config.algorithm)
+        if rule is None:
+            return self.step(task, model, updates, known.weights)
+        leaves, structure = jax.tree.flatten(jax.tree.map(np.asarray, model))
+        rows, starts = leaf_rows(updates), leaf_rows(known.starts)
+        nothing = [0 * leaf for leaf in leaves]
+        before = [nothing if one is None else leaf_rows([one])[0] for one in known.previous]
+        known.state.extend({} for _ in leaves[len(known.state) :])
+        found = [
+            rule(
+                leaf,
+                [row[place] for row in rows],
+                Round(
+                    self.settings[task].server_lr,
+                    self.settings[task].method,
+                    known,
+                    [row[place] for row in before],
+                    [row[place] for row in starts],
+                ),
+                known.state[place],
+            )
+            for place, leaf in enumerate(leaves)
+        ]
+        return jax.tree.unflatten(structure, found)
+
+    def step(self, task: int, model: Model, updates: list[Update], weights: list[float]) -> Model:
         """A replicate's rounds follow each other: what an optimizer keeps is the last round's."""
         leaves, structure = jax.tree.flatten(jax.tree.map(np.asarray, model))
         rows = [[np.asarray(leaf) for leaf in jax.tree.leaves(one)] for one in updates]
-        deltas = [-sum(leaf) / len(rows) for leaf in zip(*rows, strict=True)]
+        weighted = [
+            [weight * leaf for leaf in row] for weight, row in zip(weights, rows, strict=True)
+        ]
+        deltas = [-sum(leaf) / len(rows) for leaf in zip(*weighted, strict=True)]
         one, (m, v) = self.settings[task], self.moments[task]
         steps = []
         for place, delta in enumerate(deltas):
@@ -1084,6 +1168,60 @@ class RealLearner:
         return self.partitions[seed, task]
 
 
+def leaf_rows(trees: list[Any]) -> list[list[np.ndarray]]:
+    """The leaves of each."""
+    return [[np.asarray(leaf) for leaf in jax.tree.leaves(one)] for one in trees]
+
+
+class Round(NamedTuple):
+    """One leaf of a round, for the rules below."""
+
+    server_lr: float
+    numbers: dict[str, float]  # the method's hyperparameters
+    known: Known
+    previous: list[np.ndarray]
+    starts: list[np.ndarray]
+
+
+def fedasync(x, deltas, one: Round, state):
+    """Xie et al. (2019), Algorithm 1: a mix with the one model that has arrived."""
+    (delta,), (start,), (weight,) = deltas, one.starts, one.known.weights
+    share = one.numbers["mixing"] * weight
+    return (1 - share) * x + share * (start - delta)
+
+
+def fadas(x, deltas, one: Round, state):
+    """Wang et al. (ICML 2024): AMSGrad whose step shrinks with the round's largest delay."""
+    beta_1, beta_2 = one.numbers["beta_1"], one.numbers["beta_2"]
+    mean = -sum(deltas) / len(deltas)
+    state["m"] = beta_1 * state.get("m", 0) + (1 - beta_1) * mean
+    state["v"] = beta_2 * state.get("v", 0) + (1 - beta_2) * mean**2
+    state["top"] = np.maximum(state.get("top", 0), state["v"])
+    oldest = max(one.known.staleness)
+    rate = one.server_lr
+    if oldest > (one.numbers["delay_bound"] or one.known.num_active):
+        rate = min(rate, 1 / oldest)
+    return x + rate * state["m"] / (np.sqrt(state["top"]) + one.numbers["epsilon"])
+
+
+def ca2fl(x, deltas, one: Round, state):
+    """Wang et al. (ICLR 2024): calibrated by every client's last update."""
+    mean = state.get("h", 0)
+    changes = [delta - h for delta, h in zip(deltas, one.previous, strict=True)]
+    state["h"] = mean + sum(changes) / one.known.num_clients
+    return x - one.server_lr * (mean + sum(changes) / len(changes))
+
+
+def ace(x, deltas, one: Round, state):
+    """Every client's last update, in equal parts."""
+    (delta,), (h,) = deltas, one.previous
+    state["sum"] = state.get("sum", 0) + delta - h
+    return x - one.server_lr * state["sum"] / one.known.num_clients
+
+
+RULES = {"fedasync": fedasync, "fadas": fadas, "ca2fl": ca2fl, "ace": ace}
+
+
 EPSILON = 1e-3  # of FedOpt
 
 
@@ -1111,8 +1249,9 @@ class SymbolicLearner:
     """Models that are numbers which depend on everything they were made from: equal numbers mean
     equal histories. Accuracies look random; some losses are not finite if asked for."""
 
-    def __init__(self, diverging: int | None = None) -> None:
+    def __init__(self, diverging: int | None = None, sees: Sequence[str] = ()) -> None:
         self.diverging = diverging  # about one version in so many has no finite loss
+        self.sees = sees  # what of ``Known`` a new model depends on
 
     def initial(self, seed: int, task: int) -> int:
         return hash((1, seed, task))
@@ -1121,8 +1260,9 @@ class SymbolicLearner:
         update = hash((2, seed, request.task, request.number, request.client, model))
         return update, (update >> 9) % 1_000_003 / 1e5  # any loss from 0 to 10
 
-    def aggregate(self, task: int, model: int, updates: list[int]) -> int:
-        return hash((3, task, model, *updates))
+    def aggregate(self, task: int, model: int, updates: list[int], known: Known) -> int:
+        seen = [tuple(getattr(known, name)) for name in self.sees]
+        return hash((3, task, model, *updates, *seen))
 
     def score(self, task: int, model: int) -> tuple[float, float]:
         is_bad = self.diverging is not None and (model >> 20) % self.diverging == 0
@@ -1168,7 +1308,7 @@ def load_data(kind: str) -> TaskData:
 
 
 @cache
-def built_task(kind: str, fidelity: Fidelity = "paper") -> Task:
+def built_task(kind: str, fidelity: Fidelity = "paper") -> TaskFunctions:
     """The functions of a kind."""
     found = get_kind(kind)
     build = (fidelity == "authors" and found.authors_build) or found.build
@@ -1177,13 +1317,19 @@ def built_task(kind: str, fidelity: Fidelity = "paper") -> Task:
 
 @cache
 def sgd_step(kind: str, fidelity: Fidelity = "paper"):
-    """``x - lr (grad + decay x)`` and the loss at x, compiled."""
+    """``x - lr (grad + decay x + mu (x - start))`` and the loss at x, compiled."""
     task = built_task(kind, fidelity)
 
     @jax.jit
-    def step(x, data, rows, key, client_lr, weight_decay):
+    def step(x, data, rows, key, client_lr, weight_decay, mu, start):
         loss, gradient = jax.value_and_grad(task.loss)(x, task.take(data, rows, key))
-        return jax.tree.map(lambda p, g: p - client_lr * (g + weight_decay * p), x, gradient), loss
+        new = jax.tree.map(
+            lambda p, g, o: p - client_lr * (g + weight_decay * p + mu * (p - o)),
+            x,
+            gradient,
+            start,
+        )
+        return new, loss
 
     return step
 

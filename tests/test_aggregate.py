@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fedast_jax.engine.aggregate import SUMMED, Rounds, close_rounds
-from fedast_jax.engine.server import OPTIMIZERS, make_server
+from fedast_jax.engine.aggregate import SUMMED, close_rounds
+from fedast_jax.engine.server import make_server
+from fedast_jax.methods.server_optimizers import SERVER_OPTIMIZERS as OPTIMIZERS
 from fedast_jax.planning.pack import LaneColumns, Shapes, pack
 from fedast_jax.planning.schedule import Schedule
 
@@ -43,7 +44,7 @@ def programs(ticks: int, rounds_at_once: int):
 
 def expected(name: str) -> np.ndarray:
     """Round after round."""
-    server, steps, start = make_server(name, NUM_PARAMS), plan(), 0
+    server, steps, start = make_server(OPTIMIZERS[name].rule, NUM_PARAMS), plan(), 0
     versions = [server.init(one) for one in VERSIONS]
     for source, target, stop in zip(
         steps.round_source_row, steps.round_target_row, steps.round_update_stop, strict=True
@@ -51,7 +52,7 @@ def expected(name: str) -> np.ndarray:
         total = np.zeros(NUM_PARAMS)
         for row in steps.update_row[start:stop]:
             total = total + UPDATES[row] / (stop - start)
-        versions[target] = server.apply(versions[source], jnp.asarray(total), jnp.asarray(LR))
+        versions[target] = server.step(versions[source], jnp.asarray(total), jnp.asarray(LR))
         start = stop
     return np.stack(versions)
 
@@ -61,12 +62,12 @@ def expected(name: str) -> np.ndarray:
 def test_ticks_of_every_shape_close_the_same_rounds(name, shape):
     """Rounds of more than one tick, more lanes than columns, more ticks than a step has."""
     with jax.enable_x64(True):
-        server = make_server(name, NUM_PARAMS)
+        server = make_server(OPTIMIZERS[name].rule, NUM_PARAMS)
         versions = np.stack([server.init(one) for one in VERSIONS])
         close = jax.jit(lambda *given: close_rounds(server, *given))
         for program in programs(*shape):
             for step in range(2):
-                ticks = Rounds(*(column[step] for column in program.rounds))
+                ticks = jax.tree.map(lambda column, step=step: column[step], program.rounds)
                 versions = close(UPDATES, versions, ticks, program.num_ticks[step])
         found, wanted = np.asarray(versions), expected(name)
     np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
@@ -86,9 +87,9 @@ def test_a_lane_keeps_its_order():
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_servers_step_is_traced_once_and_finite_where_nothing_changes(name):
-    server = make_server(name, NUM_PARAMS)
+    server = make_server(OPTIMIZERS[name].rule, NUM_PARAMS)
     chex.clear_trace_counter()  # it counts by name
-    apply = jax.jit(chex.assert_max_traces(server.apply, n=1))
+    apply = jax.jit(chex.assert_max_traces(server.step, n=1))
     version, nothing = server.init(jnp.zeros(NUM_PARAMS)), jnp.zeros(NUM_PARAMS)
     for lr in (0.0, 10.0):
         version = apply(version, nothing, jnp.float32(lr))

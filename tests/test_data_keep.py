@@ -10,7 +10,7 @@ import fedast_jax as fx
 from fedast_jax.data.dataset import Dataset
 from fedast_jax.data.image_data import ImageData
 from fedast_jax.data.keep import keep
-from fedast_jax.tasks import TASKS, Defaults, Kind, Normalise, Shape, Task, classification
+from fedast_jax.tasks import TASKS, Defaults, Kind, Normalise, Shape, TaskFunctions, classification
 
 SIZES = (40, 20)  # training, test
 
@@ -24,7 +24,7 @@ def dataset(dtype: type = np.float32) -> Dataset:
     return Dataset("own", *splits, num_classes=2, source="here")
 
 
-def build(shape: Shape) -> Task:
+def build(shape: Shape) -> TaskFunctions:
     from conftest import Perceptron
 
     return classification(Perceptron(0, shape.num_classes), shape, Normalise(0.5, 0.3, scale=1.0))

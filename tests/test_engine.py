@@ -22,7 +22,8 @@ from fedast_jax.config.settings import Config
 from fedast_jax.engine import spec as spec_module
 from fedast_jax.engine.aggregate import Rounds, write_rows
 from fedast_jax.engine.engine import Engine, Program, Slots, request_key
-from fedast_jax.engine.server import OPTIMIZERS, make_server
+from fedast_jax.engine.server import make_server
+from fedast_jax.methods.server_optimizers import SERVER_OPTIMIZERS as OPTIMIZERS
 from fedast_jax.planning.pack import BEYOND, LaneColumns, Shapes, pack
 from fedast_jax.planning.schedule import FreeRows, LaneRows, LaneWork, schedule
 from fedast_jax.run.driver import Driver
@@ -335,7 +336,7 @@ def test_evaluation_counts_every_test_image_once():
     model = engine.unflatten(pool.versions[0])
     everything = engine.task.take(test, jnp.arange(data.num_tests), None)
     correct, loss = engine.task.score(model, everything)
-    np.testing.assert_array_equal(scores.correct, [correct.sum(), correct.sum(), 0])
+    np.testing.assert_array_equal(scores.metric, [correct.sum(), correct.sum(), 0])
     total = float(loss.sum())
     np.testing.assert_allclose(scores.loss, [total, total, 0.0], rtol=1e-5)
 
@@ -391,9 +392,9 @@ def test_server_optimizers_follow_their_formulas(name):
         rng = np.random.default_rng(1)
         x = rng.normal(size=9)
         m, v = np.zeros(9), np.full(9, 1e-6)
-        server = make_server(name, 9)
+        server = make_server(OPTIMIZERS[name].rule, 9)
         version = server.init(jnp.asarray(x))
-        apply = jax.jit(server.apply)
+        apply = jax.jit(server.step)
         assert version.shape == (9 + server.num_state,)
         for _ in range(6):
             update = rng.normal(size=9) * 10.0 ** rng.integers(-4, 2, size=9)
@@ -418,10 +419,10 @@ def test_server_optimizers_follow_their_formulas(name):
 )
 def test_two_server_steps_by_hand(name, directions):
     """Mean updates -0.02 and 0.01, from a model at 0 with learning rate 1."""
-    server = make_server(name, 1)
+    server = make_server(OPTIMIZERS[name].rule, 1)
     version = server.init(jnp.zeros(1))
     for update, place in zip((-0.02, 0.01), np.cumsum(directions), strict=True):
-        version = server.apply(version, jnp.array([update]), jnp.float32(1.0))
+        version = server.step(version, jnp.array([update]), jnp.float32(1.0))
         assert float(version[0]) == pytest.approx(place, rel=1e-5)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,8 @@ from oracle import OneReplicate, SymbolicLearner, simulate_one_by_one
 from fedast_jax.algorithms import get_algorithm
 from fedast_jax.algorithms.log import EventLog
 from fedast_jax.config.settings import Config
-from fedast_jax.run.resolve import make_config
+from fedast_jax.methods.bound import Bound
+from fedast_jax.run.resolve import make_config, resolve
 
 TOLERANCE = 1e-9
 REQUEST_COLUMNS = [
@@ -169,9 +171,20 @@ def _num_dropped(oracle: OneReplicate) -> int:
     return getattr(oracle, "num_attempts", len(oracle.requests)) - len(oracle.requests)
 
 
+def seen_by(config: Config) -> list[str]:
+    """What a configuration's method makes of updates depends on."""
+    resolved = resolve(config)
+    methods = [Bound(task.method, task.settings, config.num_clients) for task in resolved.tasks]
+    if all(method.is_plain for method in methods):
+        return []
+    names = {"previous": "previous", "start": "starts"}
+    needs = methods[0].method.needs
+    return ["staleness", "weights", *(names[need] for need in sorted(needs) if need in names)]
+
+
 def check_symbols(scenario: Scenario, diverging: int | None = None, **more) -> None:
     """Go through a scenario on symbols both ways and compare everything."""
-    learner = SymbolicLearner(diverging)
+    learner = SymbolicLearner(diverging, seen_by(scenario.config))
     ran = scenario.run(SymbolicDevice(learner), **more)
     oracles = simulate_one_by_one(scenario.config, learner)
     note(oracles)
@@ -192,7 +205,11 @@ def test_histories_equal_the_oracle_where_replicates_diverge(scenario):
 
 
 WITH_BUFFER_OR_NOT = ["fedast", "fedast", "fedast_nobuffer"]
-DYNAMIC = {"allocation": "dynamic", "algorithm": WITH_BUFFER_OR_NOT, "num_tasks": (2, 4)}
+DYNAMIC: dict[str, Any] = {
+    "allocation": "dynamic",
+    "algorithm": WITH_BUFFER_OR_NOT,
+    "num_tasks": (2, 4),
+}
 
 
 @given(scenarios(most_active=4, num_updates=(40, 200), **DYNAMIC))
@@ -246,6 +263,54 @@ def test_one_machine_a_task_where_replicates_diverge(scenario):
     check_symbols(scenario, diverging=9)
 
 
+METHODS = ["fedasync", "delay_adaptive", "fadas", "ringmaster", "rennala", "ca2fl", "ace"]
+
+
+@given(data=st.data())
+@settings(max_examples=settings().max_examples * 2)
+def test_histories_equal_the_oracle_with_every_method(data):
+    """Ages, weights, clients' last updates, drops and starts, with either option."""
+    allocation = data.draw(st.sampled_from(["static", "static", "dynamic"]))
+    scenario = data.draw(scenarios(algorithm=METHODS, allocation=allocation))
+    check_symbols(with_numbers(data, scenario))
+
+
+@given(data=st.data())
+@settings(max_examples=settings().max_examples // 2)
+def test_methods_where_replicates_diverge(data):
+    scenario = data.draw(scenarios(algorithm=METHODS, num_updates=(1, 60)))
+    check_symbols(with_numbers(data, scenario), diverging=9)
+
+
+@given(data=st.data())
+@settings(max_examples=settings().max_examples // 2)
+def test_histories_equal_the_oracle_where_old_updates_count_less(data):
+    """The laws of s, also where tasks differ in them."""
+    scenario = data.draw(scenarios(algorithm=["fedast", "fedbuff", "ringmaster"], num_tasks=(1, 1)))
+    laws = st.sampled_from(["polynomial", "hinge"])
+    law = {"staleness": data.draw(laws), "staleness_a": 0.7, "staleness_bound": 1.0}
+    check_symbols(with_settings(scenario, law))
+
+
+def with_numbers(data: st.DataObject, scenario: Scenario) -> Scenario:
+    """Small bounds on the age, so that they matter."""
+    table = scenario.config.to_dict()
+    known = next(iter(table["tasks"].values())).get("method", {})
+    drawn = {
+        name: data.draw(st.integers(1, 4))
+        for name in ("max_staleness", "delay_bound")
+        if name in known
+    }
+    return with_settings(scenario, {"method": drawn}) if drawn else scenario
+
+
+def with_settings(scenario: Scenario, task: dict) -> Scenario:
+    """The same with some settings of every task."""
+    table = scenario.config.to_dict()
+    table["tasks"] = {name: {**one, **task} for name, one in table["tasks"].items()}
+    return scenario._replace(config=make_config(table))
+
+
 COMINGS = [
     {"law": "on_off", "mean_on": 5.0, "mean_off": 8.0},
     {"law": "on_off", "mean_on": 0.7, "mean_off": 20.0},
@@ -253,8 +318,10 @@ COMINGS = [
 ]
 LONG = {"law": "on_off", "mean_on": 9.0, "mean_off": 9.0}
 LOSING = [LONG | {"when_off": "lose"}, LONG | {"when_off": "lose", "loss": 0.3}]
-COME_AND_GO = {"availability": [*COMINGS, *(one | {"loss": 0.2} for one in COMINGS), *LOSING]}
-SOME_LOST = {"availability": [{"loss": 0.1}, {"loss": 0.6}]}
+COME_AND_GO: dict[str, Any] = {
+    "availability": [*COMINGS, *(one | {"loss": 0.2} for one in COMINGS), *LOSING]
+}
+SOME_LOST: dict[str, Any] = {"availability": [{"loss": 0.1}, {"loss": 0.6}]}
 FASTER = [{"law": "constant"}, {"law": "half_normal"}, {"law": "lognormal", "sigma": 0.5}]
 
 
@@ -474,6 +541,41 @@ def test_server_optimizers(name):
     tasks = {"softmax": {"server_optimizer": name, "server_lr": 0.02, "num_active": 5}}
     scenario = fixed_scenario(tasks=tasks, num_seeds=2, max_updates=40)
     check_for_real(scenario)
+
+
+@pytest.mark.usefixtures("shared_engines")
+@pytest.mark.parametrize("algorithm", METHODS)
+def test_methods_with_tasks_of_two_kinds(algorithm):
+    """A task ends on the way, and its requests go to the other: R_m, b and gamma_c change."""
+    both = {"num_active": 5, "buffer_size": 2, "server_lr": 0.3, "staleness": "constant"}
+    tasks = {"softmax": {**both, "target_accuracy": 0.3, "test_every": 1}, "tanh": both}
+    scenario = fixed_scenario(
+        tasks=tasks, algorithm=algorithm, num_clients=6, max_updates=70, window=20
+    )
+    ran, _ = check_for_real(scenario)
+    statuses = set(ran.requests.status)
+    assert ("dropped" in statuses) == (algorithm in ("rennala",))
+
+
+@pytest.mark.usefixtures("shared_engines")
+@pytest.mark.parametrize(
+    "settings_of_all",
+    [
+        {"staleness": "polynomial"},
+        {"staleness": "hinge", "staleness_bound": 1.0},
+        {"proximal": 0.7},
+        {"algorithm": "fedasync", "staleness": "polynomial"},
+        {"algorithm": "ringmaster", "server_optimizer": "momentum", "method": {"max_staleness": 3}},
+    ],
+)
+def test_settings_of_methods(settings_of_all):
+    """Weights by age, the proximal term, another server's step under a method that drops."""
+    task = dict(settings_of_all)
+    algorithm = task.pop("algorithm", "fedast")
+    tasks = {"softmax": {"num_active": 6, "server_lr": 0.3, **task}}
+    scenario = fixed_scenario(tasks=tasks, algorithm=algorithm, num_clients=5, max_updates=40)
+    ran, _ = check_for_real(scenario)
+    assert ("dropped" in set(ran.requests.status)) == (algorithm == "ringmaster")
 
 
 def test_float32_to_rounding():

@@ -11,7 +11,7 @@ from jax.flatten_util import ravel_pytree
 from fedast_jax.config.work import LocalWork
 from fedast_jax.engine import local_train as module
 from fedast_jax.engine.local_train import AUGMENT, Trained, batch_orders, local_train, side_by_side
-from fedast_jax.tasks import TASKS, Shape, Task
+from fedast_jax.tasks import TASKS, Shape, TaskFunctions
 
 EPOCHS = LocalWork(batch_size=4, local_epochs=2, local_steps=None, num_samples=11)
 STEPS = LocalWork(batch_size=4, local_epochs=None, local_steps=5, num_samples=11)
@@ -69,7 +69,7 @@ def test_training_is_the_plain_loop(name):
 
 
 def test_weight_decay_shrinks_parameters_that_have_no_gradient():
-    task = Task(
+    task = TaskFunctions(
         init=lambda key: jnp.array([2.0, -4.0]),
         take=lambda data, index, key: data[index],
         loss=lambda params, batch: 0.0 * params.sum(),
@@ -183,7 +183,7 @@ def test_the_same_key_gives_the_same_bits_wherever_the_client_stands():
 
 
 def test_each_step_augments_with_its_own_key():
-    seen = Task(
+    seen = TaskFunctions(
         init=lambda key: jnp.zeros(()),
         take=lambda data, index, key: jax.random.uniform(key),
         loss=lambda params, batch: params * batch,

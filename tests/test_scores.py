@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from fedast_jax.engine.scores import ScoreShape, score_rows
-from fedast_jax.tasks import Task
+from fedast_jax.tasks import TaskFunctions
 
 DATA = np.random.default_rng(0).normal(size=70)
 ROWS = np.random.default_rng(1).normal(size=(9, 1))
-TASK = Task(
+TASK = TaskFunctions(
     init=lambda key: jnp.zeros(1),
     take=lambda data, index, key: jnp.asarray(data)[index],
     loss=lambda params, batch: batch.mean(),
@@ -29,6 +29,6 @@ def test_each_version_meets_every_example_once():
                 TASK, shape, lambda row: jnp.asarray(ROWS)[row], rows, jnp.int32(7), DATA
             )
             tested = ROWS[np.asarray(rows[:7])]
-            assert scores.correct.tolist() == [*(tested < DATA).sum(axis=1), 0, 0]
+            assert scores.metric.tolist() == [*(tested < DATA).sum(axis=1), 0, 0]
             loss = [*((DATA - tested) ** 2).sum(axis=1), 0, 0]
             np.testing.assert_allclose(scores.loss, loss, rtol=1e-12)

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
+from fedast_jax.config.errors import ConfigError
 from fedast_jax.run import bench
-from fedast_jax.tasks import TASKS, Defaults, Kind, Shape, Task, get_kind, register
+from fedast_jax.tasks import TASKS, Defaults, Kind, Shape, TaskFunctions, get_kind, register_task
 from fedast_jax.tasks.classification import first_largest
 
 SHAPES = {**bench.SHAPES, None: Shape((12, 10, 3), 7)}
@@ -50,7 +51,7 @@ class Computed(NamedTuple):
 
 
 @cache
-def task_of(name: str) -> Task:
+def task_of(name: str) -> TaskFunctions:
     return TASKS[name].build(shape_of(name))
 
 
@@ -188,13 +189,22 @@ def test_unknown_name_is_answered_with_the_nearest():
         get_kind("fashion-mnist")
 
 
-def test_registering_an_own_kind(monkeypatch):
+def test_registering_an_own_kind(monkeypatch, caplog):
     monkeypatch.setattr("fedast_jax.tasks.TASKS", dict(TASKS))
     own = Kind("own", "digits", TASKS["digits"].build, Defaults(0.1, 0.0, 0.1))
-    assert register(own) is own
-    assert get_kind("own") is register(own)
-    with pytest.raises(ValueError, match="exists already"):
-        register(Kind("own", "mnist", own.build, own.defaults))
+    assert register_task("own", own) is own
+    assert get_kind("own") == own
+    register_task("own", own)
+    assert not caplog.messages
+    register_task("own", Kind("own", "mnist", TASKS["mnist"].build, own.defaults))
+    assert caplog.messages == ["the task 'own' takes the place of an earlier one of this name"]
+    assert get_kind("own").dataset == "mnist"
+    with pytest.raises(ConfigError, match="'mnist' is a task of this package: call your own"):
+        register_task("mnist", own)
+    with pytest.raises(ConfigError, match="a name has 1 to 64 letters"):
+        register_task("../own", own)
+    with pytest.raises(ConfigError, match="takes a Task, got 3"):
+        register_task("own", 3)  # type: ignore[arg-type]
 
 
 def torch_weights(params, names: list[str]):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..config.closest import did_you_mean
 from ..config.settings import Config
+from ..methods.built_in import BUILT_IN
+from ..methods.record import Method
 from . import centralized, fedast, sequential, sync, sync_bayes, sync_ucb
 from .log import EventLog
 
@@ -26,6 +29,7 @@ class Algorithm:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """Settings of every task where the user names none, before the kind's own."""
     pools_data: bool = False  # whether a request draws from all training data, not a client's
+    method: Method | None = None  # what is made of arrivals; None: the mean update
 
 
 NO_BUFFER = {"buffer_size": 1, "server_lr": 0.038}
@@ -63,6 +67,46 @@ ALGORITHMS: dict[str, Algorithm] = {
 }
 
 
+def by_method(method: Method) -> Algorithm:
+    """Algorithm 2 with a method for what arrives."""
+    size = {} if method.buffer_size is None else {"buffer_size": method.buffer_size}
+    return Algorithm(
+        fedast.by_method(method),
+        fedast.most_by_method(method),
+        fedast.check,
+        defaults=size,
+        method=method,
+    )
+
+
+ALGORITHMS |= {method.name: by_method(method) for method in BUILT_IN}
+_OWN = frozenset(ALGORITHMS)  # names that nobody else can have
+
+
+def register_method(method: Method) -> Method:
+    """Make a method known by its name: ``algorithm = "its name"``, also in comparisons.
+
+    One of the same name takes the other's place, with a warning that says so.
+
+    Returns:
+        The method.
+    Raises:
+        TypeError: it is no ``Method``.
+        ValueError: the name is this package's own.
+    """
+    if not isinstance(method, Method):
+        raise TypeError(f"a method must be a fedast_jax.Method, got {type(method).__name__}")
+    if method.name in _OWN:
+        raise ValueError(f"{method.name!r} is an algorithm of this package; choose another name")
+    known = ALGORITHMS.get(method.name)
+    if known is not None and known.method is method:
+        return method
+    if known is not None:
+        warnings.warn(f"the method {method.name!r} replaces another of that name", stacklevel=2)
+    ALGORITHMS[method.name] = by_method(method)
+    return method
+
+
 def get_algorithm(name: str) -> Algorithm:
     """The algorithm of this name.
 
@@ -70,5 +114,8 @@ def get_algorithm(name: str) -> Algorithm:
         ValueError: if there is none; the message names the nearest one.
     """
     if name not in ALGORITHMS:
-        raise ValueError(f"unknown algorithm {name!r}; {did_you_mean(name, ALGORITHMS)}")
+        raise ValueError(
+            f"unknown algorithm {name!r}; {did_you_mean(name, ALGORITHMS)}; an own method is known "
+            f"once its module is imported (--import MODULE)"
+        )
     return ALGORITHMS[name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
@@ -19,6 +19,7 @@ class TaskPlan:
     duration_scale: float  # tau_m * beta_m: one request's time in units of the law; or the trace's
     variance_scale: float = 1.0  # eta_c * eta_s * tau_m of EstimateVariances, or the rules' factor
     keeps_buffer_size: bool = False  # whether b_m stays when R_m changes
+    accepts: Callable[[int, int], bool] | None = None  # (staleness, R_m); None: takes everything
     load: float = 0.0  # law "devices": of what is sent, per second that a client needs for a byte
 
 

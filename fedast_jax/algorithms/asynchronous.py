@@ -67,6 +67,7 @@ class Timeline(EventLog[AsyncState]):
         )
         is_shared_anew = realloc_period is not None
         self._allotment = Allotment(seed, tasks, rules, is_shared_anew=is_shared_anew)
+        self._accepts = [task.accepts for task in tasks]
         self._queues = make_queues(dispatches, tasks, limits.max_active_clients, presence)
         self._state.next_realloc = self._realloc.find_next(self._state, self.rounds)
         self._dispatch(in_turn(self._state.num_active))
@@ -162,14 +163,23 @@ class Timeline(EventLog[AsyncState]):
         state.num_arrivals += 1
         state.num_lost = 0
         state.in_flight[task] -= 1
-        state.num_buffered[task] += 1
-        self.rounds[task].arrived.append(request)
+        self._take_update(task, request)
         if state.num_arrivals >= state.next_realloc and self._realloc.may_happen(
             state, self.rounds
         ):
             state.waiting = task
         else:
             self._finish_arrival(task)
+
+    def _take_update(self, task: int, request: int) -> None:
+        """Buffer an arrival's update, or drop it where the task's method does not accept it."""
+        rounds, accepts = self.rounds[task], self._accepts[task]
+        staleness = len(rounds) - self.requests.base_round[request]
+        if accepts is not None and not accepts(staleness, self._state.num_active[task]):
+            rounds.dropped.append(request)
+            return
+        self._state.num_buffered[task] += 1
+        rounds.arrived.append(request)
 
     def _end_cancelled(self, now: float) -> None:
         """Somebody is free again; no arrival may come before something is dispatched."""

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 from ..clients.delays import Dispatches, client_delays, request_time
 from ..clients.presence import make_presence
 from ..config.settings import Config
+from ..config.tables import TaskConfig
+from ..methods.bound import Bound
+from ..methods.record import Method
 from .allocation import PERIOD
 from .async_state import TaskPlan
 from .asynchronous import Timeline
@@ -27,6 +32,8 @@ def no_buffer(config: Config, seed: int) -> Timeline:
 def largest_round(config: Config) -> int:
     """The largest buffer that can arise: one task that has been given every request."""
     tasks = [task.settings for task in config.named_tasks]
+    if len(tasks) == 1 and not rules_of(config).flight_granule:
+        return tasks[0].buffer_size
     ratio = min(task.num_active / task.buffer_size for task in tasks)
     total = sum(task.num_active for task in tasks)
     granule = rules_of(config).flight_granule or total
@@ -49,7 +56,19 @@ def check_single_task(config: Config) -> None:
         )
 
 
-def _make_timeline(config: Config, seed: int, *, has_buffer: bool) -> Timeline:
+def by_method(method: Method) -> Callable[[Config, int], Timeline]:
+    """Algorithm 2 with another rule for what arrives: ``(config, seed) -> events``."""
+    return partial(_make_timeline, has_buffer=method.buffer_size != 1, method=method)
+
+
+def most_by_method(method: Method) -> Callable[[Config], int]:
+    """``largest_round`` of a method."""
+    return largest_round if method.buffer_size != 1 else lambda config: 1
+
+
+def _make_timeline(
+    config: Config, seed: int, *, has_buffer: bool, method: Method | None = None
+) -> Timeline:
     rules = rules_of(config)
     delays = client_delays(config.delays, seed, config.num_clients)
     dispatches = Dispatches(seed, config.num_clients, *delays)
@@ -63,6 +82,7 @@ def _make_timeline(config: Config, seed: int, *, has_buffer: bool) -> Timeline:
                 task.client_lr, task.server_lr, task.work.num_steps
             ),
             keeps_buffer_size=not has_buffer,
+            accepts=_accepts(method, task, config.num_clients),
             load=time.load,
         )
         for _, task in config.named_tasks
@@ -72,3 +92,11 @@ def _make_timeline(config: Config, seed: int, *, has_buffer: bool) -> Timeline:
     period = PERIOD if config.allocation == "dynamic" else None
     presence = make_presence(config.availability, seed, config.num_clients)
     return Timeline(seed, plans, limits, dispatches, period, rules, presence)
+
+
+def _accepts(
+    method: Method | None, task: TaskConfig, num_clients: int
+) -> Callable[[int, int], bool] | None:
+    if method is None or method.accept is None:
+        return None
+    return Bound(method, task, num_clients).accepts

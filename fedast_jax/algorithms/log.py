@@ -67,6 +67,8 @@ class Rounds:
     end: array = field(default_factory=lambda: array("q"))  # arrivals in when round k closed
     time: array = field(default_factory=lambda: array("d"))
     event: array = field(default_factory=lambda: array("q"))  # arrivals of the whole replicate
+    num_active: array = field(default_factory=lambda: array("q"))  # R_m at that event
+    dropped: array = field(default_factory=lambda: array("q"))  # requests that arrived in vain
 
     def __len__(self) -> int:
         return len(self.end)
@@ -76,10 +78,11 @@ class Rounds:
         """Arrivals that an aggregation has used."""
         return self.end[-1] if self.end else 0
 
-    def truncate(self, num_arrived: int, num_rounds: int) -> None:
+    def truncate(self, num_arrived: int, num_rounds: int, num_dropped: int) -> None:
         """Go back to an earlier point."""
         del self.arrived[num_arrived:]
-        for column in (self.end, self.time, self.event):
+        del self.dropped[num_dropped:]
+        for column in (self.end, self.time, self.event, self.num_active):
             del column[num_rounds:]
 
 
@@ -144,6 +147,7 @@ class Mark(Generic[S]):
     num_requests: int
     num_arrived: tuple[int, ...]
     num_rounds: tuple[int, ...]
+    num_dropped: tuple[int, ...]
     num_allocations: int
     num_lost: int
 
@@ -249,6 +253,7 @@ class EventLog(ABC, Generic[S]):
             len(self.requests),
             tuple(len(rounds.arrived) for rounds in self.rounds),
             tuple(len(rounds) for rounds in self.rounds),
+            tuple(len(rounds.dropped) for rounds in self.rounds),
             len(self.allocations),
             len(self.lost),
         )
@@ -257,10 +262,9 @@ class EventLog(ABC, Generic[S]):
         """Forget everything after ``mark``; the same events follow when it is advanced again."""
         self._state = mark.state.fork()
         self.requests.truncate(mark.num_requests)
-        for rounds, arrived, closed in zip(
-            self.rounds, mark.num_arrived, mark.num_rounds, strict=True
-        ):
-            rounds.truncate(arrived, closed)
+        lengths = zip(mark.num_arrived, mark.num_rounds, mark.num_dropped, strict=True)
+        for rounds, length in zip(self.rounds, lengths, strict=True):
+            rounds.truncate(*length)
         del self.allocations[mark.num_allocations :]
         del self.lost[mark.num_lost :]
 
@@ -328,6 +332,7 @@ class EventLog(ABC, Generic[S]):
         rounds.end.append(len(rounds.arrived))
         rounds.time.append(state.time)
         rounds.event.append(state.num_arrivals)
+        rounds.num_active.append(state.num_active[task])
         return len(rounds.end) == self.last_round[task]
 
 

@@ -34,6 +34,15 @@ app.add_typer(
     help="Data sets: which there are, what is in them, how to get them.",
 )
 
+
+def _import(modules: list[str] | None) -> list[str]:
+    """Let modules register what they have."""
+    from ..config.plugins import import_modules
+
+    import_modules(modules or [])
+    return list(modules or [])
+
+
 app.command()(report)
 app.command()(trace)
 
@@ -57,6 +66,16 @@ Coordinator = Annotated[
 NumProcesses = Annotated[int | None, typer.Option(help="How many processes.")]
 ProcessId = Annotated[int | None, typer.Option(help="Which of them this is, from 0.")]
 Extras = Annotated[str, typer.Option("--save", help=f"More tables, of {','.join(EXTRAS)}.")]
+Imports = Annotated[  # done while the options are read, so before the configuration is
+    list[str] | None,
+    typer.Option(
+        "--import",
+        metavar="MODULE",
+        help="Import a module that registers own tasks, methods or delays first.",
+        callback=_import,
+        is_eager=True,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -81,6 +100,7 @@ def run(
     devices: Devices = None,
     out: Out = None,
     extras: Extras = "",
+    imports: Imports = None,
     coordinator: Coordinator = None,
     num_processes: NumProcesses = None,
     process_id: ProcessId = None,
@@ -93,14 +113,16 @@ def run(
     settings, wanted = make_config(table), _extras(extras)
     place = _place(coordinator, num_processes, process_id)
     if settings.study.is_wanted:
-        _begin(_study_job(table, wanted), out, place)
+        job = _study_job(table, wanted)
     else:
-        _begin(Job("run", [settings], {"save": wanted}), out, place)
+        job = Job("run", [settings], {"save": wanted})
+    _begin(job._replace(imports=tuple(imports or ())), out, place)
 
 
 @app.command()
 def resume(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the run.")],
+    imports: Imports = None,
 ) -> None:
     """Go on with a run that was interrupted or killed, to the very results it would have had."""
     from .finish import resume as go_on
@@ -120,6 +142,7 @@ def compare(
     devices: Devices = None,
     out: Out = None,
     extras: Extras = "",
+    imports: Imports = None,
     coordinator: Coordinator = None,
     num_processes: NumProcesses = None,
     process_id: ProcessId = None,
@@ -134,7 +157,8 @@ def compare(
     if not make_config(table).study.compare:
         raise ConfigError("nothing to compare: name algorithms, --algorithms fedast,sync_st")
     place = _place(coordinator, num_processes, process_id)
-    _begin(_study_job(table, _extras(extras)), out, place)
+    job = _study_job(table, _extras(extras))
+    _begin(job._replace(imports=tuple(imports or ())), out, place)
 
 
 @app.command()
@@ -149,6 +173,7 @@ def sweep(
     devices: Devices = None,
     out: Out = None,
     extras: Extras = "",
+    imports: Imports = None,
     paired: Annotated[
         bool | None,
         typer.Option("--paired/--unpaired", help="The same seeds for every setting, or its own."),
@@ -182,14 +207,15 @@ def sweep(
         _forecast(table)
         return
     place, wanted = _place(coordinator, num_processes, process_id), _extras(extras)
+    job = _study_job(table, wanted)._replace(imports=tuple(imports or ()))
     if ray is None:
-        _begin(_study_job(table, wanted), out, place)
+        _begin(job, out, place)
     elif place is None:
         from ..cluster.ray_tasks import RayTasks
 
         tasks = RayTasks.parse(ray, ray_cpus, ray_gpus)
         options = {"save": wanted, "tasks": tasks._asdict()}
-        _begin(_study_job(table)._replace(command="ray", options=options), out, None)
+        _begin(job._replace(command="ray", options=options), out, None)
     else:
         from ..cluster.errors import ClusterError
 
@@ -210,7 +236,37 @@ def show(
 
 
 @app.command()
-def plan(config: ConfigPath, overrides: Overrides = None, as_json: Json = False) -> None:
+def figure(
+    what: Annotated[
+        str, typer.Argument(metavar="ID|list|page", help="fig2 to fig26, thm1; list; page.")
+    ],
+    folders: Annotated[
+        list[Path] | None, typer.Argument(metavar="[DIR...]", help="Of page: folders of figures.")
+    ] = None,
+    scale: Annotated[str, typer.Option(help="smoke (a minute), laptop, paper.")] = "smoke",
+    seeds: Seeds = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; of page, the file.")] = None,
+) -> None:
+    """Make a figure of the paper and say whether what the paper says of it holds."""
+    from . import figure as figures
+
+    if what == "page":
+        figures.page(folders or [], out)
+    elif folders:
+        raise ConfigError(f"only 'page' takes folders, got {str(folders[0])!r}; use --out")
+    elif what == "list":
+        figures.list_figures(scale, Console())
+    else:
+        figures.figure(what, scale, seeds, out)
+
+
+@app.command()
+def plan(
+    config: ConfigPath,
+    overrides: Overrides = None,
+    imports: Imports = None,
+    as_json: Json = False,
+) -> None:
     """Lay a run out without training: batches, how full they are, rows, memory."""
     from ..results.console import show_plan
     from ..run.plan import plan as make_plan
@@ -227,6 +283,7 @@ def plan(config: ConfigPath, overrides: Overrides = None, as_json: Json = False)
 def bench(
     kinds: Annotated[list[str], typer.Argument(metavar="KIND...", help="Kinds of task.")],
     updates: Annotated[int, typer.Option(min=1, max=10**6, help="Client updates to time.")] = 64,
+    imports: Imports = None,
     as_json: Json = False,
 ) -> None:
     """Measure raw training speed, without timeline, aggregation and tests."""
@@ -248,6 +305,18 @@ def bench(
             f"{speed['compile_seconds']:.1f} s, {speed['gflops']:.1f} GFLOP/s of a GEMM peak of "
             f"{speed['peak_gflops']:.0f} ({speed['fraction']:.0%})"
         )
+
+
+@app.command()
+def new(
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="What to begin: task ...")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, and that of the file.")],
+) -> None:
+    """Write a file that registers something of your own, and a test of it."""
+    from .new import write_new_files
+
+    for path in write_new_files(what, name, Path()):
+        print(path)
 
 
 @app.command()

@@ -90,11 +90,27 @@ def _finish_study(work: WorkFolder, stop: Stop, place: Place | None = None) -> N
     _end(study.results, _save_study(study, work, console), stop, console)
 
 
+def _finish_figure(work: WorkFolder, stop: Stop, place: Place | None = None) -> None:
+    """As ``_finish_study``, with the paper's figures and claims in place of the table."""
+    from .verdicts import draw_figure
+
+    console = Console()
+    with Reporter() as reporter:
+        study = _run_study(work, stop, on_progress=reporter.update)
+    folder = save_study(study, work.target, work.job.options["save"], work)
+    show_costs(study.manifest(), console)
+    if study.status == "finished":
+        with attempt(f"draw the paper's figures in {str(folder)!r}"):
+            draw_figure(work.job.options, folder, console)
+    _end(study.results, folder, stop, console)
+
+
 def _finish_ray(work: WorkFolder, stop: Stop, place: None = None) -> None:
     """As ``_finish_study``, on a Ray cluster."""
     console, tasks = Console(), RayTasks(**work.job.options["tasks"])
     say = partial(print, file=sys.stderr)
-    study = _run_study(work, stop, simulate=partial(tasks.simulate_together, say=say))
+    way = partial(tasks.simulate_together, say=say, imports=work.job.imports)
+    study = _run_study(work, stop, simulate=way)
     _end(study.results, _save_study(study, work, console), stop, console)
 
 
@@ -127,6 +143,7 @@ FINISH: dict[str, Callable[..., None]] = {
     "run": _finish_run,
     "study": _finish_study,
     "ray": _finish_ray,
+    "figure": _finish_figure,
 }
 """By a job's command: how a run in progress is brought to its end."""
 

@@ -7,16 +7,18 @@ import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
-from ..config.errors import ConfigError
+from ..config.errors import ConfigError, ResumeError
+from ..config.plugins import import_modules
 from ..config.settings import Config
 from ..results.extras import EXTRAS
 from ..run.devices import settle
 from ..run.resolve import make_config
 from ..study.variants import make_variants, with_devices
 
-COMMANDS = ("run", "study", "ray")
+COMMANDS = ("run", "study", "ray", "figure")
 RAY_OPTIONS = {"address": str | None, "num_cpus": int | float, "num_gpus": int | float}
-KEYS = ("command", "options", "table", "configs")
+MORE_OPTIONS = {"ray": ("tasks",), "figure": ("figure", "scale")}  # beside ``save``
+KEYS = ("command", "options", "table", "imports", "configs")
 
 
 class Job(NamedTuple):
@@ -26,6 +28,7 @@ class Job(NamedTuple):
     configs: Sequence[Config]
     options: Mapping[str, Any] = {}  # of the command, as JSON can hold them
     table: Mapping[str, Any] | None = None  # of a study: what the configurations were made from
+    imports: Sequence[str] = ()  # modules that register what the configurations name
 
     def settled(self, find: Callable[[], int] | None) -> Self:
         """With its devices named, so that it is the same wherever it goes on; see ``settle``."""
@@ -46,6 +49,7 @@ class Job(NamedTuple):
             "command": self.command,
             "options": dict(self.options),
             "table": self.table,
+            "imports": list(self.imports),
             "configs": [config.to_dict() for config in self.configs],
         }
         return json.dumps(content, indent=2) + "\n"
@@ -64,8 +68,10 @@ class Job(NamedTuple):
             raise ValueError("it is not JSON") from None
         _check_shape(content)
         _check_options(content["command"], content["options"])
+        _import(content["imports"])
         configs = [_config(number, table) for number, table in enumerate(content["configs"])]
-        job = cls(content["command"], configs, content["options"], content["table"])
+        imports = tuple(content["imports"])
+        job = cls(content["command"], configs, content["options"], content["table"], imports)
         _check_configs(job)
         return job
 
@@ -88,13 +94,33 @@ def _check_options(command: str, options: Any) -> None:
     """Raise ValueError where an option is missing, unknown or of another type."""
     if not isinstance(options, dict):
         raise ValueError(f"options must be a table, got {_show(options)}")
-    needed = {"save", "tasks"} if command == "ray" else {"save"}
+    needed = {"save", *MORE_OPTIONS.get(command, ())}
     if set(options) != needed:
         words = ", ".join(sorted(needed))
         raise ValueError(f"the options of {command!r} are {words}, got {_show(list(options))}")
     _check_extras(options["save"])
     if command == "ray":
         _check_tasks(options["tasks"])
+    if command == "figure":
+        _check_figure(options["figure"], options["scale"])
+
+
+def _import(modules: Any) -> None:
+    """Import the modules that a run was begun with.
+
+    Raises:
+        ValueError: they are no list.
+        ResumeError: one cannot be imported here.
+    """
+    if not isinstance(modules, list):
+        raise ValueError(f"imports must be a list of modules, got {_show(modules)}")
+    try:
+        import_modules(modules)
+    except ConfigError as error:
+        raise ResumeError(
+            f"the run needs the modules that it was begun with, and {error}; resume it where they "
+            f"can be imported"
+        ) from None
 
 
 def _check_tasks(tasks: Any) -> None:
@@ -104,6 +130,19 @@ def _check_tasks(tasks: Any) -> None:
     for name, kind in RAY_OPTIONS.items():
         if not isinstance(tasks[name], kind):
             raise ValueError(f"the option {name} cannot be {_show(tasks[name])}")
+
+
+def _check_figure(name: Any, scale: Any) -> None:
+    """Raise ValueError where there is no such figure; its kinds are known from then on."""
+    from ..paper.folder import check_scale
+    from ..paper.quadratic import use_quadratic
+    from ..paper.registry import get_figure
+
+    if not (isinstance(name, str) and isinstance(scale, str)):
+        raise ValueError(f"figure and scale must be texts, got {_show([name, scale])}")
+    get_figure(name)
+    check_scale(scale)
+    use_quadratic()
 
 
 def _check_extras(save: Any) -> None:

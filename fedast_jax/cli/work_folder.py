@@ -290,6 +290,8 @@ def _read_job(target: Path, source: Path) -> Job:
         raise ResumeError(f"there is no run to resume in {str(target)!r}") from None
     except (OSError, UnicodeError) as error:
         raise ResumeError(f"cannot read {str(path)!r} ({reason_of(error)})") from None
+    except ResumeError:
+        raise
     except ValueError as error:
         raise ResumeError(
             f"{str(path)!r} is not as the run wrote it: {error}; put it back, or start the run "

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..config.errors import ConfigError
+from ..config.errors import ConfigError, ResumeError
+from ..config.plugins import import_modules
 from ..config.settings import Config
 from ..data.errors import DataError
 from ..run.devices import SIDE_BY_SIDE
 from ..run.options import RunOptions
 from ..run.replicate import Job, jobs_of
 from ..run.resolve import make_config
+from ..run.saved import check_digests
 from ..run.sizing import enough_resident
 from .shares import run_share, to_bytes
 
@@ -39,16 +41,27 @@ def enough_to_fill(configs: Sequence[Config]) -> int:
 
 
 def run_block(
-    tables: Sequence[Mapping[str, Any]], jobs: Sequence[Job], keeps: Mapping[str, Any]
+    tables: Sequence[Mapping[str, Any]],
+    jobs: Sequence[Job],
+    keeps: Mapping[str, Any],
+    imports: Sequence[str] = (),
+    data: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Run a block of the run that the tables of settings describe.
 
+    Args:
+        tables, jobs, keeps: which run, which of its replicates, what to keep.
+        imports: modules that register what the tables name.
+        data: digests of own tasks' data, as the run has it; None: not to be compared.
     Returns:
         ``share``, as bytes; or ``error``, a sentence.
     """
     try:
+        import_modules(imports)
         configs = [make_config(table) for table in tables]
+        if data is not None:
+            check_digests(data, configs)
         share = run_share(configs, jobs, RunOptions(**keeps))
-    except (ConfigError, DataError, OSError) as error:
+    except (ConfigError, DataError, ResumeError, OSError) as error:
         return {"error": str(error)}
     return {"share": to_bytes(share.to_plain())}

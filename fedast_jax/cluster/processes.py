@@ -26,6 +26,7 @@ from ..run.checkpoint import Damaged
 from ..run.devices import settle
 from ..run.options import RunOptions
 from ..run.replicate import jobs_of
+from ..run.saved import digests
 from .address import Address
 from .errors import ClusterError
 from .roll_call import Card, Company, call_roll
@@ -176,5 +177,5 @@ def _table(config: Config) -> dict[str, Any]:
 
 def _digest(configs: Sequence[Config], keeps: dict[str, bool]) -> str:
     """Equal for equal runs."""
-    text = json.dumps([[_table(config) for config in configs], keeps])
+    text = json.dumps([[_table(config) for config in configs], keeps, digests(configs)])
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -16,6 +16,7 @@ from ..run.checkpoint import Checkpoints, Damaged, Keeper
 from ..run.devices import settle
 from ..run.options import RunOptions
 from ..run.replicate import Job
+from ..run.saved import compare_digests, digests
 from .blocks import make_blocks
 from .errors import ClusterError
 from .ray_cluster import count_workers, ray_cluster
@@ -52,6 +53,7 @@ class RayTasks(NamedTuple):
         configs: Sequence[Config],
         *,
         say: Callable[[str], None] = print,
+        imports: Sequence[str] = (),
         **options: Any,
     ) -> list[Result]:
         """As ``fedast_jax.simulate_together``, block by block on a Ray cluster.
@@ -59,6 +61,7 @@ class RayTasks(NamedTuple):
         Args:
             configs: as there.
             say: is told when a block is done.
+            imports: modules for the workers to import, which register what the run names.
             options: as there; ``is_stopped`` ends the run with the blocks that are done, and those
                 are what is kept in ``checkpoints``.
         Raises:
@@ -69,6 +72,7 @@ class RayTasks(NamedTuple):
         configs = settle(configs, self.find_devices)
         tables = [config.to_dict() for config in configs]
         progress = Progress.find(how.checkpoints, tables, how.keeps)
+        progress.begin_with(digests(configs), imports)
         every = min(config.machine.checkpoint_seconds for config in configs)
         with ray_cluster(self.address) as ray:
             progress.blocks = progress.blocks or make_blocks(
@@ -100,6 +104,8 @@ class Progress:
         self.tables, self.keeps = tables, keeps
         self.blocks: list[list[Job]] = []
         self.finished: dict[int, RunRecord] = {}  # by the block's number: none can be there twice
+        self.data: dict[str, str] | None = None  # digests of what own tasks train on
+        self.imports: Sequence[str] = ()
         self._start = time.perf_counter()
 
     @classmethod
@@ -119,12 +125,22 @@ class Progress:
                 f"the checkpoints in {str(checkpoints.folder)!r} belong to other settings; start a "
                 f"new run"
             )
-        progress.blocks = content["blocks"]
+        progress.blocks, progress.data = content["blocks"], content["data"]
         progress.finished = {
             number: RunRecord.from_plain(share) for number, share in content["finished"].items()
         }
         progress._start -= content["wall_seconds"]
         return progress
+
+    def begin_with(self, data: dict[str, str], imports: Sequence[str]) -> None:
+        """Say what own tasks train on and where they come from.
+
+        Raises:
+            ResumeError: the run has begun with other data.
+        """
+        if self.data is not None:
+            compare_digests(self.data, data)
+        self.data, self.imports = data, list(imports)
 
     def content(self) -> dict[str, Any]:
         """Plain values, for ``Checkpoints.write``."""
@@ -132,6 +148,7 @@ class Progress:
             "tables": self.tables,
             "keeps": self.keeps,
             "blocks": self.blocks,
+            "data": self.data,
             "finished": {number: share.to_plain() for number, share in self.finished.items()},
             "wall_seconds": self.wall_seconds,
         }
@@ -192,7 +209,9 @@ def _work_off(
     """Give all waiting blocks to Ray, and take in what comes back until all are done."""
     tables = ray.put(progress.tables)
     running = {
-        task.remote(tables, progress.blocks[number], progress.keeps): number
+        task.remote(
+            tables, progress.blocks[number], progress.keeps, progress.imports, progress.data
+        ): number
         for number in progress.waiting
     }
     try:

@@ -81,6 +81,7 @@ class Config(Table):
         if not isinstance(table, Mapping) or not isinstance(table.get("tasks"), Mapping):
             return check(table)
         config = check(registries(known).complete(table))
+        config.model_fields_set.intersection_update(table)
         for name, task in table["tasks"].items():
             if isinstance(task, Mapping):
                 config.tasks[name].model_fields_set.intersection_update(task)
@@ -89,13 +90,13 @@ class Config(Table):
     @field_validator("name", mode="after")
     @classmethod
     def _check_name(cls, name: str) -> str:
-        _check_names([name])
+        check_names([name])
         return name
 
     @field_validator("tasks", mode="after")
     @classmethod
     def _check_task_names(cls, tasks: dict[str, TaskConfig]) -> dict[str, TaskConfig]:
-        _check_names(tasks)
+        check_names(tasks)
         _check_copies(tasks)
         return tasks
 
@@ -125,6 +126,12 @@ class Config(Table):
             known.check_methods(self.study.compare, self.allocation)
         except ValueError as error:
             raise ValueError(f"study.compare: {error}") from None
+        for name in self.study.settings:
+            if name not in self.study.compare:
+                raise ValueError(
+                    f"study.settings.{name}: there is no {show(name)} in study.compare="
+                    f"{list(self.study.compare)}; leave it out or add it there"
+                )
 
     def _check_totals(self) -> None:
         """What every number allows, and all together do not."""
@@ -196,15 +203,17 @@ class Config(Table):
 
     def to_dict(self) -> dict[str, Any]:
         """Every setting, defaults included; what is None or an empty study is left out."""
-        empty = {name for name in ("compare", "sweep") if not getattr(self.study, name)}
-        return self.model_dump(mode="json", exclude_none=True, exclude={"study": empty})
+        empty = {name for name in ("compare", "sweep", "settings") if not getattr(self.study, name)}
+        plain = {name for name, task in self.tasks.items() if not task.method}
+        left_out = {"study": empty, "tasks": {name: {"method"} for name in plain}}
+        return self.model_dump(mode="json", exclude_none=True, exclude=left_out)
 
     def to_toml(self) -> str:
         """The complete configuration as TOML; loading it gives an equal configuration."""
         return tomli_w.dumps(self.to_dict())
 
 
-def _check_names(names: Iterable[str]) -> None:
+def check_names(names: Iterable[str]) -> None:
     """Raise ValueError where one is none."""
     for name in names:
         if not NAME.fullmatch(name):

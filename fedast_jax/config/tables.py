@@ -19,6 +19,7 @@ from .bounds import (
     Examples,
     Local,
     NonNegative,
+    Number,
     Rate,
     Requests,
     Samples,
@@ -26,11 +27,13 @@ from .bounds import (
     Span,
     Tasks,
     Time,
+    Value,
     Wait,
     Width,
 )
-from .choices import Precision, ServerOptimizer, WhenOff
+from .choices import Precision, ServerOptimizer, Staleness, WhenOff
 from .closest import did_you_mean
+from .goal import ACCURACY, Goal, Word
 from .grid import check_grid, flat_keys
 from .words import show
 from .work import LocalWork
@@ -38,6 +41,7 @@ from .work import LocalWork
 TRACE = "trace"  # the duration law of what was recorded on real devices, class by class
 DEVICES = "devices"  # that of devices measured one by one
 RECORDED = (TRACE, DEVICES)
+HYPERPARAMETERS = Field(max_length=MOST_CLASSES)
 LIST = Field(strict=False, max_length=MOST_CLASSES)
 
 
@@ -177,12 +181,30 @@ class StudyConfig(Table):
         default_factory=dict
     )  # values of other settings, by dotted key
     paired_seeds: bool = True  # sweep: the same seeds for every setting
+    settings: dict[str, dict[str, Any]] = Field(
+        default_factory=dict
+    )  # compare: of one algorithm alone, by its name there and dotted key
 
     @field_validator("sweep", mode="before")
     @classmethod
     def _dotted(cls, table: Any) -> Any:
         """TOML reads ``a.b = [1, 2]`` as a table in a table."""
         return dict(flat_keys(table)) if isinstance(table, Mapping) else table
+
+    @field_validator("settings", mode="before")
+    @classmethod
+    def _dotted_in_each(cls, table: Any) -> Any:
+        """As ``_dotted``, of each algorithm."""
+        if not isinstance(table, Mapping):
+            return table
+        return {name: cls._dotted(settings) for name, settings in table.items()}
+
+    @field_validator("settings", mode="after")
+    @classmethod
+    def _check_settings(cls, settings: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for each in settings.values():
+            check_grid({key: [value] for key, value in each.items()})
+        return settings
 
     @field_validator("sweep", mode="after")
     @classmethod
@@ -205,11 +227,19 @@ class TaskConfig(Table):
     num_active: Requests  # R_m: requests of the task in flight
     buffer_size: Requests  # b_m: updates in one aggregation
     target_accuracy: Share | Literal["none"] = "none"
+    metric: str | None = None  # what tests measure, as the kind has it; None: accuracy
+    metric_goal: Word | None = None  # which side of a target of that metric is the good one
+    target_metric: Value | Literal["none"] | None = None  # instead of target_accuracy
     max_rounds: Events | None = None  # T_m
     test_every: Events  # rounds between two tests
     client_lr: Rate  # eta_c
     server_lr: Rate  # eta_s
     server_optimizer: ServerOptimizer = "sgd"
+    staleness: Staleness = "constant"  # the law of s, by which an update of some age counts
+    staleness_a: NonNegative = 0.5  # its a
+    staleness_bound: NonNegative = 4.0  # the hinge's B, in rounds
+    proximal: NonNegative = 0.0  # mu: clients are held near the model that they began from
+    method: Annotated[dict[str, Number], HYPERPARAMETERS] = Field(default_factory=dict)
     weight_decay: NonNegative
     sync_weight: Rate = 1.0  # synchronous algorithms: share of the active clients, relative
     batch_size: BatchSize | Literal["all"]
@@ -228,6 +258,7 @@ class TaskConfig(Table):
             )
         if (self.local_epochs is None) == (self.local_steps is None):
             raise ValueError("give either local_epochs or local_steps, not both and not neither")
+        self._check_target()
         registries(known).check_task(self)
         if self.local_epochs and self._batch > (self.samples_per_client or 0):
             raise ValueError(
@@ -241,6 +272,19 @@ class TaskConfig(Table):
             )
         return self
 
+    def _check_target(self) -> None:
+        """It is one of what tests measure."""
+        if self.metric is None and self.target_metric is not None:
+            raise ValueError(
+                f"target_metric is for kinds with a metric of their own; {self.kind!r} is judged "
+                f"by its accuracy: give target_accuracy"
+            )
+        if self.metric is not None and self.target_accuracy != "none":
+            raise ValueError(
+                f"kind {self.kind!r} is judged by its {self.metric}, not by its accuracy: give "
+                f"target_metric"
+            )
+
     @property
     def _batch(self) -> int:
         if self.batch_size != "all":
@@ -250,8 +294,14 @@ class TaskConfig(Table):
 
     @property
     def target(self) -> float | None:
-        """The target accuracy as a number, or None where the task has none."""
-        return None if self.target_accuracy == "none" else self.target_accuracy
+        """What tests must reach, as a number, or None where the task has no target."""
+        target = self.target_accuracy if self.metric is None else self.target_metric
+        return None if target == "none" else target
+
+    @property
+    def goal(self) -> Goal:
+        """What tests measure, and which way is better."""
+        return Goal(self.metric or ACCURACY, self.metric_goal or "at least")
 
     @property
     def work(self) -> LocalWork:

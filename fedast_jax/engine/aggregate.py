@@ -23,6 +23,17 @@ Array = jax.Array | np.ndarray
 SUMMED = 4  # updates that a tick adds to a round
 
 
+class More(NamedTuple):
+    """What a rule's ``apply`` is given besides, with leading axes ``(steps, ticks, K)``."""
+
+    staleness: Array  # float[..., B]
+    previous_row: Array  # int32[..., B]: the client's last update used; -1: none
+    start_row: Array  # int32[..., B]: the version that it trained from
+    num_active: Array  # R_m
+    num_clients: Array  # N
+    numbers: Array  # float[..., H]: the hyperparameters
+
+
 class Rounds(NamedTuple):
     """Parts of rounds, with leading axes ``(steps, ticks, K)``; padding has no updates."""
 
@@ -34,6 +45,7 @@ class Rounds(NamedTuple):
     num_updates: Array  # of this part, at most SUMMED
     update_row: Array  # int32[..., SUMMED], in order of arrival
     weight: Array  # float[..., SUMMED]
+    more: More | None = None  # for a rule that sees all updates; SUMMED is then its B
 
 
 def close_rounds(
@@ -43,7 +55,7 @@ def close_rounds(
     ticks: Rounds,
     num_ticks: Integer[Array, ""] | int,
 ) -> Float[jax.Array, "versions PS"]:
-    """``x_new = server(x, sum_j weight_j update_j)``, always summed in order of arrival.
+    """``x_new = step(x, sum_j weight_j update_j)``, always summed in order of arrival.
 
     Args:
         server: its step.
@@ -59,7 +71,7 @@ def close_rounds(
         part = jax.tree.map(lambda column: jnp.asarray(column)[index], ticks)
         total = _add(part, updates, _begun(part, versions, updates.shape[1]))
         sources = _rows(versions, part.source_row)
-        new = jax.vmap(server.apply)(sources, total, part.server_lr)
+        new = jax.vmap(server.step)(sources, total, part.server_lr)
         waiting = jnp.pad(total, ((0, 0), (0, server.num_state)))
         return write_rows(versions, part.target_row, _where(part.is_last, new, waiting))
 

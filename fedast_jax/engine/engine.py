@@ -19,8 +19,9 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Float, Integer, Key
 
-from ..tasks import Data, Params, Task
+from ..tasks import Data, Params, TaskFunctions
 from .aggregate import Array, Rounds, close_rounds, write_rows
+from .apply import apply_rounds
 from .devices import AXIS, make_mesh
 from .local_train import Trained, local_train, side_by_side
 from .scores import Scores, score_rows
@@ -33,7 +34,7 @@ INITIAL_MODEL = 1 << 31  # in place of a request's number: the randomness of a l
 class PoolArrays(NamedTuple):
     """All that the device keeps from one call to the next."""
 
-    versions: jax.Array  # float[version rows, P + S]: a model and its server optimizer's state
+    versions: jax.Array  # float[version rows, P + S]: a model and what its method keeps
     updates: jax.Array  # float[update rows, P]: x_base - x_tau of a trained request
     losses: jax.Array  # float[update rows]: that request's mean loss while it was trained
 
@@ -49,6 +50,7 @@ class Slots(NamedTuple):
     client_lr: Array
     weight_decay: Array
     samples: Array  # int32[..., row length]
+    proximal: Array | None = None  # mu, where the spec says so
 
 
 class Program(NamedTuple):
@@ -72,7 +74,7 @@ class Engine:
         """
         self.spec = spec
         self._mesh = mesh
-        self.task: Task = spec.kind.build(spec.shape)
+        self.task: TaskFunctions = spec.kind.build(spec.shape)
         self.num_traces = 0  # how often ``run`` was traced
         self.run = jax.jit(self._on_all_devices(self._run, P()), donate_argnums=0)
         self.admit = jax.jit(self._admit, donate_argnums=0, out_shardings=self.everywhere)
@@ -114,7 +116,7 @@ class Engine:
     @cached_property
     def server(self) -> Server:
         """The server's step."""
-        return make_server(self.spec.server_optimizer, self.num_params)
+        return make_server(self.spec.rule, self.num_params)
 
     @property
     def row_bytes(self) -> tuple[int, int]:
@@ -157,7 +159,8 @@ class Engine:
     def _step(self, data: Data, pool: PoolArrays, step: Program) -> tuple[PoolArrays, None]:
         pool = self._train_batch(data, pool, step.slots, step.num_slots)
         num_ticks = step.num_ticks if self.spec.is_cpu else self.spec.ticks
-        versions = close_rounds(self.server, pool.updates, pool.versions, step.rounds, num_ticks)
+        close = close_rounds if self.spec.rule.step else partial(apply_rounds, self.spec.rule)
+        versions = close(self.server, pool.updates, pool.versions, step.rounds, num_ticks)
         return pool._replace(versions=versions), None
 
     def _train_batch(
@@ -210,6 +213,8 @@ class Engine:
             key,
             jnp.asarray(slot.client_lr),
             jnp.asarray(slot.weight_decay),
+            slot.proximal,
+            self.spec.local,
         )
         return trained._replace(update=ravel_pytree(trained.update)[0])
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from ..data.shapes import Data
-from ..tasks.base import Task
+from ..tasks.base import TaskFunctions
 
 
 def matmul_flops(function: Callable[..., Any], *args: Any) -> int:
@@ -25,7 +25,7 @@ def matmul_flops(function: Callable[..., Any], *args: Any) -> int:
     return _count(jax.make_jaxpr(function)(*args).jaxpr)
 
 
-def step_flops(task: Task, data: Data, batch_size: int) -> int:
+def step_flops(task: TaskFunctions, data: Data, batch_size: int) -> int:
     """Operations of one training step: forward and backward of one batch."""
     params = jax.eval_shape(task.init, jax.random.key(0))
     batch = jax.eval_shape(lambda d: task.take(d, jnp.arange(batch_size), None), data)

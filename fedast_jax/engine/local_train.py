@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from jaxtyping import Float, Int32, Key
 
 from ..config.work import LocalWork
 from ..data.shapes import Data
-from ..tasks.base import Params, Task
+from ..tasks.base import Params, TaskFunctions
 from .draws import draw_from_span
 
 AUGMENT = 1 << 20  # step keys are folded from here on, clear of the epochs' (and steps') order keys
@@ -78,7 +79,7 @@ def _permutations(key: jax.Array, count: int, size: int) -> jax.Array:
 
 
 def local_train(
-    task: Task,
+    task: TaskFunctions,
     work: LocalWork,
     data: Data,
     params: Params,
@@ -86,6 +87,8 @@ def local_train(
     key: Key[jax.Array, ""],
     client_lr: Float[jax.Array, ""] | float,
     weight_decay: Float[jax.Array, ""] | float,
+    proximal: Float[Any, ""] | None = None,
+    local: Any = None,
 ) -> Trained:
     """Train one client and return its update and its loss.
 
@@ -97,22 +100,46 @@ def local_train(
         key: randomness of this request only.
         client_lr: eta_c.
         weight_decay: L2 coefficient, added to the gradient.
+        proximal: mu of FedProx (Li et al., 2020): ``mu (x - start)`` is added to the gradient.
+        local: an optax transformation of the gradient with all that is added to it; a step goes
+            ``client_lr`` against what comes out. Its ``update`` gets ``start=params`` if it can.
     Returns:
         Both in the type of ``params``.
     """
     index = batch_samples(work, samples, key)
     dtype = jnp.result_type(*jax.tree.leaves(params))
     lr = jnp.asarray(client_lr, dtype)
-    decay = lr * jnp.asarray(weight_decay, dtype)
+    weight_decay = jnp.asarray(weight_decay, dtype)
+    decay = lr * weight_decay
 
-    def step(x: Params, inputs: tuple[jax.Array, jax.Array]) -> tuple[Params, jax.Array]:
-        number, rows = inputs
+    def step(carry: tuple[Params, Any], inputs: tuple[jax.Array, jax.Array]) -> Any:
+        (x, kept), (number, rows) = carry, inputs
         batch = task.take(data, rows, jax.random.fold_in(key, AUGMENT + number))
         loss, gradient = jax.value_and_grad(task.loss)(x, batch)
-        return jax.tree.map(lambda x, g: x - (lr * g + decay * x), x, gradient), loss
+        if proximal is not None:
+            gradient = _pulled_back(gradient, x, params, jnp.asarray(proximal, dtype))
+        if local is None:
+            return (jax.tree.map(lambda x, g: x - (lr * g + decay * x), x, gradient), kept), loss
+        gradient = jax.tree.map(lambda x, g: g + weight_decay * x, x, gradient)
+        change, kept = local.update(gradient, kept, x, **_start(local, params))
+        return (jax.tree.map(lambda x, g: x - lr * g, x, change), kept), loss
 
-    trained, losses = lax.scan(step, params, (jnp.arange(work.num_steps), index))
+    kept = () if local is None else local.init(params)
+    steps = jnp.arange(work.num_steps), index
+    (trained, _), losses = lax.scan(step, (params, kept), steps)
     return Trained(jax.tree.map(jnp.subtract, params, trained), losses.mean())
+
+
+def _pulled_back(gradient: Params, x: Params, start: Params, mu: jax.Array) -> Params:
+    """``gradient + mu (x - start)``."""
+    return jax.tree.map(lambda g, x, x_0: g + mu * (x - x_0), gradient, x, start)
+
+
+def _start(local: Any, start: Params) -> dict[str, Params]:
+    """The model that a client began from, for a rule whose ``update`` takes it."""
+    parameters = inspect.signature(local.update).parameters.values()
+    takes = any(one.name == "start" or one.kind == one.VAR_KEYWORD for one in parameters)
+    return {"start": start} if takes else {}
 
 
 def side_by_side(function: Callable[..., Any], width: int) -> Callable[..., Any]:

@@ -10,14 +10,14 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Int32, Integer
 
-from ..tasks import Batch, Data, Params, Task
+from ..tasks import Batch, Data, Params, TaskFunctions
 from .local_train import side_by_side
 
 
 class Scores(NamedTuple):
     """Totals over the test set, per tested row."""
 
-    correct: jax.Array
+    metric: jax.Array  # the number of correct examples, where the task has no other
     loss: jax.Array
 
 
@@ -30,7 +30,7 @@ class ScoreShape(NamedTuple):
 
 
 def score_rows(
-    task: Task,
+    task: TaskFunctions,
     shape: ScoreShape,
     load: Callable[[jax.Array], Params],
     rows: Int32[jax.Array, " n"],
@@ -66,7 +66,7 @@ def score_rows(
 
 
 def _score_group(
-    task: Task, shape: ScoreShape, params: Params, data: Data, dtype: jnp.dtype
+    task: TaskFunctions, shape: ScoreShape, params: Params, data: Data, dtype: jnp.dtype
 ) -> Scores:
     """Totals of versions side by side, ``params`` having a leading axis for them."""
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import jax.numpy as jnp
 
 from ..config.work import LocalWork
+from ..methods.record import Rule
 from ..tasks import Kind, Shape
+from .aggregate import SUMMED
 from .scores import ScoreShape
 
 # On an accelerator, where nothing has been measured for a kind; on a CPU see ``EngineSpec``.
@@ -15,6 +18,7 @@ MICRO_BATCH = 256  # clients side by side
 MOST_LOOKS = 8  # at how many micro-batches of a batch are in use
 TICKS = 8  # of a step
 ROUNDS_AT_ONCE = 64  # in a tick
+WHOLE_ROUNDS_AT_ONCE = 8  # of a rule that sees all updates: these are gathered
 TEST_CHUNK = 1000  # examples
 TESTED_AT_ONCE = 16  # versions
 
@@ -26,12 +30,15 @@ class EngineSpec:
     kind: Kind
     shape: Shape
     work: LocalWork
-    server_optimizer: str
+    rule: Rule  # the server's
     width: int
     steps: int  # steps of one call
     precision: str
     backend: str
     num_devices: int = 1  # that share every batch; divides the width
+    most_updates: int = 1  # B: of a round, for a rule that sees all of them
+    local: Any = None  # the client's rule
+    is_proximal: bool = False  # whether clients are held near the model that they began from
 
     @property
     def key(self) -> tuple:
@@ -67,7 +74,15 @@ class EngineSpec:
     @property
     def rounds_at_once(self) -> int:
         """K: rounds that close side by side in a tick."""
-        return 1 if self.is_cpu else min(ROUNDS_AT_ONCE, self.micro_batch)
+        if self.is_cpu:
+            return 1
+        most = ROUNDS_AT_ONCE if self.rule.step else WHOLE_ROUNDS_AT_ONCE
+        return min(most, self.micro_batch)
+
+    @property
+    def summed(self) -> int:
+        """Updates of a round that a tick takes: a few, or all where the rule sees all of them."""
+        return SUMMED if self.rule.step else self.most_updates
 
     def tests(self, num_tests: int) -> ScoreShape:
         """How a test set of so many examples is gone through."""

@@ -14,7 +14,7 @@ from jax.extend import core
 from ..config.work import LocalWork
 from ..data.shapes import Data
 from ..data.task_data import TaskData
-from ..tasks.base import Task
+from ..tasks.base import TaskFunctions
 from .flops import inner_programs
 from .spec import EngineSpec
 
@@ -66,7 +66,7 @@ def program_bytes(spec: EngineSpec, data: TaskData) -> int:
     return EQUATION_BYTES * _num_equations(jax.make_jaxpr(step)(*inputs).jaxpr)
 
 
-def training_bytes(task: Task, data: Data, batch_size: int) -> int:
+def training_bytes(task: TaskFunctions, data: Data, batch_size: int) -> int:
     """Bytes of one client in training: models, and what lives between forward and backward."""
     params, batch = _inputs(task, data, batch_size)
     step = live_bytes(jax.value_and_grad(task.loss), params, batch)
@@ -81,7 +81,7 @@ def order_bytes(work: LocalWork) -> int:
     return ORDER_COPIES * 4 * drawn
 
 
-def testing_bytes(task: Task, data: Data, num_examples: int) -> int:
+def testing_bytes(task: TaskFunctions, data: Data, num_examples: int) -> int:
     """Bytes of scoring so many examples at once."""
     params, batch = _inputs(task, data, num_examples)
     return _size(params) + _size(batch) + live_bytes(task.score, params, batch)
@@ -98,7 +98,7 @@ def live_bytes(function: Callable[..., Any], *args: Any) -> int:
     return _peak(jax.make_jaxpr(function)(*args).jaxpr)
 
 
-def _inputs(task: Task, data: Data, num_examples: int) -> tuple[Any, Any]:
+def _inputs(task: TaskFunctions, data: Data, num_examples: int) -> tuple[Any, Any]:
     params = jax.eval_shape(task.init, jax.random.key(0))
     batch = jax.eval_shape(lambda d: task.take(d, jnp.arange(num_examples), None), data)
     return params, batch

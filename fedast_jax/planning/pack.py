@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
-from ..engine.aggregate import SUMMED, Array, Rounds
+from ..engine.aggregate import SUMMED, Array, More, Rounds
 from ..engine.engine import Program, Slots
-from .schedule import Schedule
+from .schedule import RoundMarks, Schedule
 
 BEYOND = 1 << 30  # from here on: rows that no pool has, so that nothing is written
 
@@ -22,11 +23,14 @@ class Shapes(NamedTuple):
     samples: int  # length of the row that says what a client holds
     ticks: int  # most of a step; what is over makes steps of its own, without slots
     rounds_at_once: int  # K: of different lanes, in a tick
+    summed: int = SUMMED  # updates of a round, in a tick
+    whole: bool = False  # whether a tick takes whole rounds, with all that is known of them
+    proximal: bool = False  # whether slots have a proximal term
 
     @property
     def bytes(self) -> int:
         """Of one program's arrays, about: the columns of its ticks, and the slots' rows."""
-        rounds = self.ticks * self.rounds_at_once * (6 + 2 * SUMMED)
+        rounds = self.ticks * self.rounds_at_once * (6 + (5 if self.whole else 2) * self.summed)
         return 4 * self.steps * (rounds + self.width * self.samples)
 
 
@@ -38,6 +42,9 @@ class LaneColumns(NamedTuple):
     client_lr: np.ndarray
     weight_decay: np.ndarray
     server_lr: np.ndarray
+    proximal: np.ndarray | None = None
+    num_clients: np.ndarray | None = None
+    numbers: np.ndarray | None = None  # [lanes, H]: hyperparameters, for a rule that takes any
 
 
 class _Parts(NamedTuple):
@@ -64,7 +71,7 @@ def pack(
     """
     if not plan.num_steps:
         return
-    parts = _divide_rounds(plan)
+    parts = _divide_rounds(plan, shapes.summed)
     step, tick, column = _place_parts(plan, parts, shapes.rounds_at_once)
     num_ticks = np.zeros(plan.num_steps, np.int64)
     np.maximum.at(num_ticks, step, tick + 1)
@@ -73,23 +80,23 @@ def pack(
     num_steps = -(-pieces.sum() // shapes.steps) * shapes.steps
     places = begin[step] + tick // shapes.ticks, tick % shapes.ticks, column
     program = Program(
-        *_slots(plan, lanes, samples, begin, (num_steps, shapes.width), dtype),
-        *_rounds(plan, lanes, parts, places, (num_steps, *shapes[3:]), dtype),
+        *_slots(plan, lanes, samples, begin, shapes, num_steps, dtype),
+        *_rounds(plan, lanes, parts, places, shapes, num_steps, dtype),
     )
     for first in range(0, num_steps, shapes.steps):
         yield _cut(program, slice(first, first + shapes.steps))
 
 
-def _divide_rounds(plan: Schedule) -> _Parts:
-    """Rounds in parts of up to ``SUMMED`` updates."""
+def _divide_rounds(plan: Schedule, most: int) -> _Parts:
+    """Rounds in parts of up to ``most`` updates."""
     stops = np.asarray(plan.round_update_stop, np.int64)
     sizes = np.diff(stops, prepend=0)
-    counts = np.maximum(-(-sizes // SUMMED), 1)
+    counts = np.maximum(-(-sizes // most), 1)
     number = np.repeat(np.arange(len(sizes)), counts)
-    offset = SUMMED * _within(counts)
+    offset = most * _within(counts)
     left = sizes[number] - offset
     first = (stops - sizes)[number] + offset
-    return _Parts(number, first, np.minimum(left, SUMMED), offset == 0, left <= SUMMED)
+    return _Parts(number, first, np.minimum(left, most), offset == 0, left <= most)
 
 
 def _place_parts(
@@ -112,10 +119,12 @@ def _slots(
     lanes: LaneColumns,
     samples: np.ndarray,
     begin: np.ndarray,
-    shape: tuple[int, int],
+    shapes: Shapes,
+    num_steps: int,
     dtype: np.dtype,
 ) -> tuple[Slots, np.ndarray]:
     """The slots in their steps, and how many there are in each."""
+    shape = num_steps, shapes.width
     counts = np.diff(plan.slot_stop, prepend=0)
     places = np.repeat(begin, counts), _within(counts)
     lane = np.asarray(plan.slot_lane, np.int64)
@@ -128,10 +137,16 @@ def _slots(
         client_lr=lanes.client_lr[lane].astype(dtype),
         weight_decay=lanes.weight_decay[lane].astype(dtype),
         samples=samples,
+        proximal=_proximal(lanes, lane, dtype) if shapes.proximal else None,
     )
-    table = Slots(*(_table(column, places, shape) for column in columns))
+    table = jax.tree.map(lambda column: _table(column, places, shape), columns)
     table = table._replace(update_row=_rows(columns.update_row, places, shape))
     return table, _table(counts.astype(np.int32), (begin,), shape[:1])
+
+
+def _proximal(lanes: LaneColumns, lane: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    assert lanes.proximal is not None
+    return lanes.proximal[lane].astype(dtype)
 
 
 def _rounds(
@@ -139,39 +154,71 @@ def _rounds(
     lanes: LaneColumns,
     parts: _Parts,
     places: tuple[np.ndarray, np.ndarray, np.ndarray],
-    shape: tuple[int, int, int],
+    shapes: Shapes,
+    num_steps: int,
     dtype: np.dtype,
 ) -> tuple[Rounds, np.ndarray]:
     """The parts of rounds in their ticks, and the number of ticks of every step."""
-    columns = _round_columns(plan, lanes, parts, dtype)
+    shape = num_steps, shapes.ticks, shapes.rounds_at_once
+    columns = _round_columns(plan, lanes, parts, shapes, dtype)
     tables = {name: _table(column, places, shape) for name, column in columns.items()}
     target = np.asarray(plan.round_target_row, np.int32)
     target_row = _rows(target[parts.round], places, shape)
     is_first = ~_table(~parts.is_first, places, shape)
     num_ticks = np.zeros(shape[0], np.int32)
     np.maximum.at(num_ticks, places[0], (places[1] + 1).astype(np.int32))
-    return Rounds(target_row=target_row, is_first=is_first, **tables), num_ticks
+    more = None
+    if shapes.whole:
+        known = _more(plan, lanes, parts, shapes.summed, dtype)
+        more = More(*(_table(column, places, shape) for column in known))
+    return Rounds(target_row=target_row, is_first=is_first, more=more, **tables), num_ticks
 
 
 def _round_columns(
-    plan: Schedule, lanes: LaneColumns, parts: _Parts, dtype: np.dtype
+    plan: Schedule, lanes: LaneColumns, parts: _Parts, shapes: Shapes, dtype: np.dtype
 ) -> dict[str, np.ndarray]:
     """What each part reads and how it counts, a row a part, by the fields of ``Rounds``."""
     source, lane, rows = (
         np.asarray(column, np.int64)
         for column in (plan.round_source_row, plan.round_lane, [*plan.update_row, 0])
     )
-    summed = np.arange(SUMMED) < parts.num_updates[:, None]
-    update = np.where(summed, parts.first_update[:, None] + np.arange(SUMMED), -1)
+    update = _places(parts, shapes.summed)
+    summed = update >= 0
     weight = 1.0 / np.maximum(np.bincount(parts.round, parts.num_updates), 1)
+    weight = 1.0 if shapes.whole else weight[parts.round, None]
+    if plan.marks is not None:
+        weight = weight * np.asarray([*plan.marks.weight, 0.0])[update]
     return {
         "source_row": source[parts.round].astype(np.int32),
         "server_lr": lanes.server_lr[lane][parts.round].astype(dtype),
         "is_last": parts.is_last,
         "num_updates": parts.num_updates.astype(np.int32),
         "update_row": rows[update].astype(np.int32),
-        "weight": np.where(summed, weight[parts.round, None], 0).astype(dtype),
+        "weight": np.where(summed, weight, 0).astype(dtype),
     }
+
+
+def _places(parts: _Parts, most: int) -> np.ndarray:
+    """Of each part's updates: their place in the plan's ``update_row``, -1 beyond the last."""
+    used = np.arange(most) < parts.num_updates[:, None]
+    return np.where(used, parts.first_update[:, None] + np.arange(most), -1)
+
+
+def _more(plan: Schedule, lanes: LaneColumns, parts: _Parts, most: int, dtype: np.dtype) -> More:
+    """What a rule that sees every update is told of each round; parts are whole rounds."""
+    marks = plan.marks or RoundMarks([], [], [], [], [])
+    update = _places(parts, most)
+    lane = np.asarray(plan.round_lane, np.int64)[parts.round]
+    assert lanes.num_clients is not None
+    assert lanes.numbers is not None
+    return More(
+        np.asarray([*marks.staleness, 0])[update].astype(dtype),
+        np.asarray([*marks.previous_row, -1])[update].astype(np.int32),
+        np.asarray([*marks.start_row, 0])[update].astype(np.int32),
+        np.asarray(marks.num_active, np.int64)[parts.round].astype(dtype),
+        lanes.num_clients[lane].astype(dtype),
+        lanes.numbers[lane].astype(dtype),
+    )
 
 
 def _within(counts: np.ndarray) -> np.ndarray:
@@ -196,8 +243,8 @@ def _rows(values: Array, places: tuple, shape: tuple[int, ...]) -> np.ndarray:
 def _cut(program: Program, steps: slice) -> Program:
     slots, num_slots, rounds, num_ticks = program
     return Program(
-        Slots(*(column[steps] for column in slots)),
+        jax.tree.map(lambda column: column[steps], slots),
         num_slots[steps],
-        Rounds(*(column[steps] for column in rounds)),
+        jax.tree.map(lambda column: column[steps], rounds),
         num_ticks[steps],
     )

@@ -14,6 +14,8 @@ from ..clients.holdings import draw_holdings
 from ..config.settings import TaskConfig
 from ..data.task_data import Clients, TaskData
 from ..engine.spec import EngineSpec
+from ..methods.bound import Bound
+from .marks import RoundsToMark, mark_requests
 from .pack import LaneColumns, Shapes
 from .schedule import FreeRows, LaneRows, LaneWork, Schedule, schedule
 
@@ -31,9 +33,11 @@ class Lane:
     num_clients: int
     data: TaskData
     timeline: EventLog
+    method: Bound
     one_mix: bool = False  # as of ``draw_holdings``
     pending: list[int] = field(default_factory=list)  # as of the last ``work``
     rows: LaneRows = field(default_factory=lambda: LaneRows(0, {}, {}))
+    _last_used: tuple[int, dict[int, int]] | None = None  # at the last commit; None: not known
 
     @cached_property
     def holdings(self) -> Clients:
@@ -52,11 +56,45 @@ class Lane:
         rounds = self.timeline.rounds[self.task]
         used = rounds.end[start.version - 1] if start.version else 0
         self.pending = self.timeline.pending(self.task)
-        requests = rounds.arrived[used : rounds.num_used].tolist() + self.pending
+        ahead = self.timeline.buffered(self.task) if self.method.may_drop else self.pending
+        requests = rounds.arrived[used : rounds.num_used].tolist() + ahead
         base_round = self.timeline.requests.base_round
+        bases = [base_round[request] for request in requests]
         ends = [end - used for end in rounds.end[start.version :]]
         needed = len(rounds.arrived) - used if self.timeline.is_waiting else 0
-        return LaneWork(requests, [base_round[request] for request in requests], ends, needed)
+        if self.method.is_plain:
+            return LaneWork(requests, bases, ends, needed)
+        rounds_marked = RoundsToMark(start.version, ends, rounds.num_active[start.version :])
+        previous = self.previous(requests[: ends[-1] if ends else 0])
+        marks = mark_requests(self.method, rounds_marked, bases, previous)
+        return LaneWork(requests, bases, ends, needed, marks)
+
+    def previous(self, used: Sequence[int]) -> list[int | None]:
+        """Of each request: the one of the same client that a round has used before it."""
+        client_of, last, found = self.timeline.requests.client, dict(self.last_used()), []
+        for request in used:
+            found.append(last.get(client_of[request]))
+            last[client_of[request]] = request
+        return found
+
+    def last_used(self, version: int | None = None) -> dict[int, int]:
+        """Each client's last request that a round had used at the last commit.
+
+        Args:
+            version: the lane is being committed at this version.
+        """
+        if self._last_used is None:  # between two segments: ``rows`` are those of the last commit
+            self._last_used = self.rows.version, self._used(0, self.rows.version)
+        old, last = self._last_used
+        if version is not None:
+            self._last_used = version, last | self._used(old, version)
+        return self._last_used[1]
+
+    def _used(self, first: int, stop: int) -> dict[int, int]:
+        """The last request of each client that the rounds from one number to another used."""
+        rounds, client_of = self.timeline.rounds[self.task], self.timeline.requests.client
+        start, end = (rounds.end[number - 1] if number else 0 for number in (first, stop))
+        return {client_of[request]: request for request in rounds.arrived[start:end]}
 
 
 class Test(NamedTuple):
@@ -84,8 +122,8 @@ class LanePool:
         self.lanes: list[Lane] = []
         self.capacity = (0, 0)  # version rows, update rows
         self.free = FreeRows([], [])
-        self.peak = (0, 0)  # most rows in use
-        self.most_held = (0, 0)  # most rows in use between two segments
+        self.peak = (0, 0)  # most rows in use, beside those of the clients' last updates
+        self.most_held = (0, 0)  # the same between two segments
 
     def grow(self, num_versions: int, num_updates: int) -> None:
         """Add rows, so that there are at least so many."""
@@ -130,10 +168,14 @@ class LanePool:
         return PoolPlan(plan, list(self.lanes), tests)
 
     def _most(self, most: tuple[int, int], free: FreeRows) -> tuple[int, int]:
-        return (
-            max(most[0], self.capacity[0] - len(free.versions)),
-            max(most[1], self.capacity[1] - len(free.updates)),
-        )
+        updates = self.capacity[1] - len(free.updates) - self._num_previous()
+        return max(most[0], self.capacity[0] - len(free.versions)), max(most[1], updates)
+
+    def _num_previous(self) -> int:
+        """Rows that hold a client's last update, where the method asks for these."""
+        if "previous" not in self.spec.rule.needs:
+            return 0
+        return sum(len(lane.last_used()) for lane in self.lanes)
 
     def commit(self, lane: Lane, num_requests: int | None = None) -> None:
         """Free what nothing after the timeline's present event needs.
@@ -147,17 +189,28 @@ class LanePool:
         base_round = lane.timeline.requests.base_round
         limit = num_requests if num_requests is not None else len(lane.timeline.requests)
         old, version = lane.rows, len(lane.timeline.rounds[lane.task])
+        kept = lane.timeline.kept_updates(lane.task) + pending + self._previous(lane, version)
         updates = {
             request: old.updates[request]
-            for request in dict.fromkeys(lane.timeline.kept_updates(lane.task) + pending)
+            for request in dict.fromkeys(kept)
             if request < limit and request in old.updates
         }
-        needed = {base_round[request] for request in pending if request not in updates}
+        is_base_needed = "start" in self.spec.rule.needs
+        needed = {
+            base_round[request] for request in pending if is_base_needed or request not in updates
+        }
         versions = {number: old.versions[number] for number in sorted(needed | {version})}
         kept_versions, kept_updates = set(versions.values()), set(updates.values())
         self.free.versions.extend(row for row in old.versions.values() if row not in kept_versions)
         self.free.updates.extend(row for row in old.updates.values() if row not in kept_updates)
         lane.rows = LaneRows(version, versions, updates)
+
+    def _previous(self, lane: Lane, version: int) -> list[int]:
+        """The requests whose updates a method may yet ask for: each client's last one used."""
+        if "previous" not in self.spec.rule.needs:
+            return []
+        is_over = lane.timeline.is_stopped(lane.task) or lane.timeline.end_reason
+        return [] if is_over else list(lane.last_used(version).values())
 
     def columns(self, lanes: Sequence[Lane]) -> LaneColumns:
         """Numbers of the lanes, for ``program.pack``."""
@@ -168,6 +221,11 @@ class LanePool:
             client_lr=np.array([task.client_lr for task in settings]),
             weight_decay=np.array([task.weight_decay for task in settings]),
             server_lr=np.array([task.server_lr for task in settings]),
+            proximal=np.array([task.proximal for task in settings]),
+            num_clients=np.array([lane.num_clients for lane in lanes]),
+            numbers=np.array([list(lane.method.numbers.values()) for lane in lanes])
+            if self.spec.rule.apply
+            else None,
         )
 
     def samples(self, plan: PoolPlan) -> np.ndarray:
@@ -187,7 +245,16 @@ class LanePool:
     def shapes(self) -> Shapes:
         """The fixed shape of this pool's programs."""
         spec = self.spec
-        return Shapes(spec.steps, spec.width, spec.work.row_length, spec.ticks, spec.rounds_at_once)
+        return Shapes(
+            spec.steps,
+            spec.width,
+            spec.work.row_length,
+            spec.ticks,
+            spec.rounds_at_once,
+            spec.summed,
+            spec.rule.apply is not None,
+            spec.is_proximal,
+        )
 
 
 def _tests(lane: Lane, start: LaneRows, end: LaneRows) -> list[Test]:

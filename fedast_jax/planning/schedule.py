@@ -22,6 +22,25 @@ class OutOfRows(Exception):
     """The segment needs more rows than the pool has."""
 
 
+class Marks(NamedTuple):
+    """What a method must know of each of a lane's requests that a round uses, in order."""
+
+    weights: Sequence[float]
+    staleness: Sequence[int]
+    previous: Sequence[int | None]  # the request of the same client that was used before
+    num_active: Sequence[int]  # R_m when each new round closed
+
+
+class RoundMarks(NamedTuple):
+    """The same of a segment's rounds, flat, in the order of ``Schedule.update_row``."""
+
+    weight: list[float]
+    staleness: list[int]
+    previous_row: list[int]  # -1: none
+    start_row: list[int]
+    num_active: list[int]  # per round
+
+
 class LaneWork(NamedTuple):
     """What one lane (replicate, task) does in a segment."""
 
@@ -29,6 +48,7 @@ class LaneWork(NamedTuple):
     bases: Sequence[int]  # the version that each trains from
     round_ends: Sequence[int]  # how many of ``requests`` are in when each new round closes
     num_needed: int = 0  # at least so many must be trained, whether a round uses them or not
+    marks: Marks | None = None  # of what the rounds use, where the method asks for any
 
 
 class LaneRows(NamedTuple):
@@ -64,6 +84,7 @@ class Schedule(NamedTuple):
     round_update_stop: list[int]  # per round: where its updates end
     round_stop: list[int]  # per step: where its rounds end
     update_row: list[int]
+    marks: RoundMarks | None = None  # where a lane has any
 
     @property
     def num_steps(self) -> int:
@@ -123,7 +144,9 @@ class _Planner:
         most_updates: int,
     ) -> None:
         self.works, self.free, self.most_updates = works, free, most_updates
-        self.plan = Schedule([], [], [], [], [], [], [], [], [], [], [])
+        marks = RoundMarks([], [], [], [], []) if any(work.marks for work in works) else None
+        self.plan = Schedule([], [], [], [], [], [], [], [], [], [], [], marks)
+        self._marks = [work.marks or _unmarked(work) for work in works] if marks else []
         self.num_due = 0  # requests that a round of this segment still waits for
         self._version = [lane.version for lane in lanes]
         self._versions = [dict(lane.versions) for lane in lanes]
@@ -223,6 +246,8 @@ class _Planner:
         start, end = work.round_ends[index - 1] if index else 0, work.round_ends[index]
         updates = self._updates[lane]
         plan.update_row.extend([updates[request] for request in work.requests[start:end]])
+        if plan.marks is not None:
+            self._mark(plan.marks, lane, start, end)
         plan.round_lane.append(lane)
         plan.round_source_row.append(source)
         plan.round_target_row.append(target)
@@ -232,6 +257,24 @@ class _Planner:
         self._versions[lane][self._version[lane]] = target
         for key in self._waiting[lane].pop(self._version[lane], ()):
             heappush(self._ready, key)
+
+    def _mark(self, marks: RoundMarks, lane: int, start: int, end: int) -> None:
+        """Note what a method must know of the requests from ``start`` to ``end``."""
+        work, versions, updates = self.works[lane], self._versions[lane], self._updates[lane]
+        known = self._marks[lane]
+        marks.weight.extend(known.weights[start:end])
+        marks.staleness.extend(known.staleness[start:end])
+        marks.previous_row.extend(
+            -1 if request is None else updates[request] for request in known.previous[start:end]
+        )
+        marks.start_row.extend(versions.get(base, 0) for base in work.bases[start:end])
+        marks.num_active.append(known.num_active[self._round[lane]])
+
+
+def _unmarked(work: LaneWork) -> Marks:
+    """Of a lane whose method asks for nothing, beside others."""
+    number = len(work.requests)
+    return Marks([1.0] * number, [0] * number, [None] * number, [0] * len(work.round_ends))
 
 
 def mean_wave_width(bases: Sequence[int], round_ends: Sequence[int]) -> float:

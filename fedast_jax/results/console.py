@@ -61,9 +61,11 @@ def show_plan(report: PlanReport, console: Console) -> None:
     table.add_row("mean wave width", f"{report.mean_wave_width:.1f} requests of one lane at once")
     table.add_row("resident replicates", str(report.resident_replicates))
     for row in report.rows:
+        last = row["previous_rows"]
+        kept = f", {last} of them for each client's last update," if last else ""
         table.add_row(
             f"rows of {row['kind']}",
-            f"{row['version_rows']} versions and {row['update_rows']} updates of "
+            f"{row['version_rows']} versions and {row['update_rows']} updates{kept} of "
             f"{row['parameters']:,} parameters: {row['bytes'] / 2**30:.2f} GiB with its data",
         )
     memory = f"{report.memory_bytes / 2**30:.2f} GiB on the device"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from ..config.goal import Goal
 from .palette import TARGET, LineStyle, in_words, method_styles, plain, task_style
+from .style import for_screen
 from .summary import Measured, diverged_replicates
 
 GRID_POINTS = 400
@@ -32,20 +34,21 @@ class Curve(NamedTuple):
     num_left: np.ndarray  # seeds that still train
 
 
+@for_screen
 def accuracy_figure(result: Measured) -> Figure:
-    """Test accuracy over simulated time, one panel per task.
+    """Test accuracy (or another metric) over simulated time, one panel per task.
 
     Thin lines are single seeds, with a dot where one meets its target; the thick line is their
     mean. A seed that diverged has its thin line alone.
     """
     tasks = result.config.named_tasks
     method = result.config.algorithm
-    figure, panels = panel_figure(len(tasks), "test accuracy (%)")
+    figure, panels = panel_figure(len(tasks), metric_label([result]))
     style = method_styles([method])[method]
     for panel, task in zip(panels, tasks, strict=True):
         curve = draw_method(panel, result, task.name, style)
-        draw_target(panel, [task.settings.target])
-        fit_accuracy(panel, [curve], [result], task.name)
+        draw_target(panel, [task.settings.target], task.settings.goal)
+        fit_metric(panel, [curve], [result], task.name)
         finish_panel(panel, task.name)
     panels[0].set_xlim(left=0)  # of all: they share it
     add_legend(figure, accuracy_marks([result]))
@@ -54,6 +57,7 @@ def accuracy_figure(result: Measured) -> Figure:
     return figure
 
 
+@for_screen
 def allocation_figure(*results: Measured, labels: Sequence[str] = ("",)) -> Figure | None:
     """Requests in flight over simulated time, a line per task; None where they never change.
 
@@ -106,37 +110,48 @@ def panel_grid(num_panels: int) -> tuple[int, int]:
 def finish_panel(panel: Axes, title: str) -> None:
     """What every panel over simulated time has."""
     panel.set(title=plain(title), xlabel="simulated time")
-    panel.spines[["top", "right"]].set_visible(False)
-    panel.grid(alpha=0.3)
 
 
 def draw_method(panel: Axes, result: Measured, task: str, style: LineStyle) -> Curve:
     """One method's seeds, their mean, its band where enough of them still train, and dots."""
-    tests = result.evaluations[result.evaluations.task == task]
+    tests, goal = result.evaluations[result.evaluations.task == task], goal_in(result, task)
+    value, scale = goal.column, goal.scale
     for _, of_seed in tests.groupby("replicate"):
-        panel.step(of_seed.time, 100 * of_seed.accuracy, where="post", alpha=0.25, lw=0.8, **style)
+        panel.step(of_seed.time, scale * of_seed[value], where="post", alpha=0.25, lw=0.8, **style)
     met = result.lanes[(result.lanes.task == task) & result.lanes.target_time.notna()]
     sound = tests[~tests.replicate.isin(diverged_replicates(result))]
-    curve = held_mean(sound, "accuracy", set(met.replicate))
-    panel.plot(curve.times, 100 * curve.mean, lw=2, **style)
-    low, high = 100 * (curve.mean - curve.spread), 100 * (curve.mean + curve.spread)
+    curve = held_mean(sound, value, set(met.replicate))
+    panel.plot(curve.times, scale * curve.mean, lw=2, **style)
+    low, high = scale * (curve.mean - curve.spread), scale * (curve.mean + curve.spread)
     is_shown = curve.num_left >= LEAST_SEEDS
     panel.fill_between(
         curve.times, low, high, where=is_shown, color=style["color"], alpha=0.18, lw=0
     )
-    panel.plot(met.target_time, 100 * met.accuracy, "o", ms=4, color=style["color"])
+    panel.plot(met.target_time, scale * met[value], "o", ms=4, color=style["color"])
     if tests.empty:
         panel.text(0.5, 0.5, "no test was due", ha="center", transform=panel.transAxes)
     return curve
 
 
-def draw_target(panel: Axes, targets: Iterable[float | None]) -> None:
-    """A line, with its number, at each of the accuracies that end the task."""
+def goal_in(result: Measured, name: str) -> Goal:
+    """What a task of a result is judged by."""
+    return next(task.settings.goal for task in result.config.named_tasks if task.name == name)
+
+
+def metric_label(results: Iterable[Measured]) -> str:
+    """Of the axes of a figure's panels; none where these show different things."""
+    labels = {task.settings.goal.label for one in results for task in one.config.named_tasks}
+    return plain(labels.pop()) if len(labels) == 1 else ""
+
+
+def draw_target(panel: Axes, targets: Iterable[float | None], goal: Goal) -> None:
+    """A line, with its number, at each of the values that end the task."""
     for target in sorted({target for target in targets if target is not None}):
-        panel.axhline(100 * target, lw=1, **TARGET)
+        panel.axhline(goal.scale * target, lw=1, **TARGET)
+        at_most = "at most " if goal.is_less_better else ""
         panel.annotate(
-            f"target {100 * target:g}%",
-            (0, 100 * target),
+            f"target {at_most}{goal.scale * target:g}{'%' if goal.is_accuracy else ''}",
+            (0, goal.scale * target),
             xycoords=("axes fraction", "data"),
             xytext=(4, 3),
             textcoords="offset points",
@@ -158,43 +173,61 @@ def accuracy_marks(results: Iterable[Measured]) -> list[Artist]:
     if any(
         task.settings.target is not None for result in results for task in result.config.named_tasks
     ):
-        marks.append(Line2D([], [], lw=1, label="target accuracy", **TARGET))
+        marks.append(Line2D([], [], lw=1, label=_target_label(results), **TARGET))
         marks.append(
             Line2D([], [], ls="", marker="o", ms=4, label="a seed meets its target", color="grey")
         )
     return marks
 
 
+def _target_label(results: Iterable[Measured]) -> str:
+    goals = {task.settings.goal.metric for one in results for task in one.config.named_tasks}
+    return f"target {plain(goals.pop())}" if len(goals) == 1 else "target"
+
+
 def add_legend(figure: Figure, handles: Sequence[Artist]) -> None:
     """Beneath the panels, in as many columns as there is room for."""
     columns = max(1, int(figure.get_figwidth() / LEGEND_INCHES))
-    place = {"loc": "outside lower center", "frameon": False, "fontsize": "small"}
+    place: dict[str, Any] = {"loc": "outside lower center", "fontsize": "small"}
     figure.legend(handles=list(handles), ncols=min(columns, len(handles)), **place)
 
 
-def fit_accuracy(
+def fit_metric(
     panel: Axes, curves: Sequence[Curve], results: Sequence[Measured], task: str
 ) -> None:
-    """Let the accuracy axis show what matters: the target's neighbourhood rather than the rise.
+    """Let the axis of the metric show what matters: the target's neighbourhood, not the start.
 
     From what every method has left behind after ``EARLY_SHARE`` of the time shown and what its
-    seeds end at, to the highest that is shown.
+    seeds end at, to the best that is shown. It has a label where the figure's panels differ.
     """
-    lows, highs = [], []
+    goal = goal_in(results[0], task)
+    early, best = _ends(curves, results, task, goal)
+    if not panel.get_ylabel() and not metric_label(results):
+        panel.set_ylabel(plain(goal.label))
+    if early and best:
+        low, high = goal.scale * min(early + best), goal.scale * max(early + best)
+        room = max(0.5, 0.05 * (high - low)) if goal.is_accuracy else 0.05 * (high - low) or 0.5
+        least, most = (0.0, 100.0) if goal.is_accuracy else (-math.inf, math.inf)
+        panel.set_ylim(max(least, low - room), min(most, high + room) + 0.02 * room)
+
+
+def _ends(
+    curves: Sequence[Curve], results: Sequence[Measured], task: str, goal: Goal
+) -> tuple[list[float], list[float]]:
+    """Values that the axis must show: from after the early time on and at the end; the best."""
+    lows, highs, better = [], [], min if goal.is_less_better else max
     until = max((curve.times[-1] for curve in curves if len(curve.times)), default=0.0)
     for curve, result in zip(curves, results, strict=True):
         lanes = result.lanes[(result.lanes.task == task) & ~result.lanes.diverged.astype(bool)]
-        lows += [*(lanes.accuracy.dropna()), *curve.mean[curve.times >= EARLY_SHARE * until]]
-        highs += [*result.evaluations[result.evaluations.task == task].accuracy.dropna()]
+        lows += [*lanes[goal.column].dropna(), *curve.mean[curve.times >= EARLY_SHARE * until]]
+        tests = result.evaluations[result.evaluations.task == task][goal.column].dropna()
+        highs += [better(tests)] if len(tests) else []
         targets = [
             shown.settings.target for shown in result.config.named_tasks if shown.name == task
         ]
         both = [target for target in targets if target is not None]
         lows, highs = lows + both, highs + both
-    if lows and highs:
-        low, high = 100 * min(lows), 100 * max(highs)
-        room = max(0.5, 0.05 * (high - low))
-        panel.set_ylim(max(0.0, low - room), min(100.0, high + room) + 0.02 * room)
+    return lows, highs
 
 
 def _seeds(result: Measured) -> str:

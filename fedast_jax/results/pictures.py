@@ -16,22 +16,24 @@ METADATA = {
 }  # of each format: the same picture, same bytes
 
 
-def write_pictures(figures: Mapping[str, Figure | None], folder: Path) -> list[Path]:
+def write_pictures(
+    figures: Mapping[str, Figure | None], folder: Path, dpi: int = 150
+) -> list[Path]:
     """Write each figure as PNG, to look at, and as PDF, to print; what is None is left out."""
     paths = []
     for name, figure in figures.items():
         for suffix in METADATA if figure is not None else ():
             assert figure is not None
             paths.append(folder / f"{name}.{suffix}")
-            _write(figure, paths[-1], METADATA[suffix])
+            _write(figure, paths[-1], METADATA[suffix], dpi)
     return paths
 
 
-def _write(figure: Figure, path: Path, metadata: Mapping[str, None]) -> None:
+def _write(figure: Figure, path: Path, metadata: Mapping[str, None], dpi: int) -> None:
     """A file that is whole or not there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        figure.savefig(path, dpi=150, metadata=dict(metadata))
+        figure.savefig(path, dpi=dpi, metadata=dict(metadata))
     except BaseException:
         path.unlink(missing_ok=True)
         with suppress(OSError):

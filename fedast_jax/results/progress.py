@@ -95,5 +95,5 @@ def _steps(share: float) -> int:
 
 def _line(progress: Progress, pace: list[str]) -> str:
     parts = [f"time {progress.time:.1f}"]
-    parts += [f"{name} {value:.1%}" for name, value in progress.accuracies.items()]
+    parts += [f"{name} {value}" for name, value in progress.latest.items()]
     return "  ".join(parts + pace)

@@ -17,7 +17,7 @@ import numpy as np
 Columns = Mapping[str, np.ndarray]
 """A table by its columns, all of one length along their first axis."""
 
-STATUSES = ("in_flight", "buffered", "used", "cancelled", "lost")
+STATUSES = ("in_flight", "buffered", "used", "cancelled", "lost", "dropped")
 """Of a request; its code in a record is the place in this list."""
 
 
@@ -60,6 +60,7 @@ class LaneRecord:
     """One task of a replicate."""
 
     task: str
+    metric: str | None  # what its tests measure; None: accuracy
     num_arrived: int
     arrived: np.ndarray  # int64: requests in order of arrival; none where they were not kept
     round_end: np.ndarray  # int64[rounds]: arrivals of the task in when each closed
@@ -86,7 +87,7 @@ class ReplicateRecord:
     diverged: str | None  # the task whose loss was not finite
     diverged_at: float | None
     lanes: tuple[LaneRecord, ...]
-    evaluations: Columns  # task (its number), round, time, arrivals, accuracy, loss
+    evaluations: Columns  # task (its number), round, time, arrivals, metric, loss
     allocations: Columns  # time, arrivals; num_active, buffer_size, sigma_hat: [changes, tasks]
     requests: Columns | None  # in order of dispatch: the columns of requests.parquet, in numbers
 
@@ -197,7 +198,7 @@ class Progress:
     num_ended: int  # replicates
     num_waiting: int  # those that have not begun
     compile_seconds: float  # so far
-    accuracies: Mapping[str, float]  # by task: the mean over the replicates' latest tests
+    latest: Mapping[str, str]  # by task: the mean over the replicates' latest tests, in words
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from ..config.settings import Config, TaskConfig
 from .extras import check_extras
 from .records import Counts, ReplicateRecord, RunRecord, Seconds
 from .result_sheet import result_sheet
-from .summary import accuracies, summarise
+from .summary import last_means, summarise
 from .tables import (
     allocation_table,
     evaluation_table,
@@ -59,10 +59,11 @@ class Result:
     def collect(cls, config: Config, setting: int, run: RunRecord) -> Self:
         """Take one setting from a run; counts and seconds are those of the whole run."""
         mine = [record for record in run.replicates if record.setting == setting]
+        has_metric = not all(task.goal.is_accuracy for task in config.tasks.values())
         return cls(
             config,
-            evaluation_table(mine),
-            lane_table(mine),
+            evaluation_table(mine, has_metric),
+            lane_table(mine, has_metric),
             allocation_table(mine),
             request_table(mine) if run.keeps_requests and mine else None,
             model_leaves(mine) if run.keeps_models else None,
@@ -160,7 +161,7 @@ class Result:
 
     def __repr__(self) -> str:
         """One line."""
-        return f"<Result of {self.config.in_words}; {accuracies(self.summary())}; {self.status}>"
+        return f"<Result of {self.config.in_words}; {last_means(self.summary())}; {self.status}>"
 
     def _repr_html_(self) -> str:
         """The table that the command line prints."""

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from ..config.goal import Goal
 from ..config.words import few
 
 
@@ -16,7 +17,12 @@ class TaskSettings(Protocol):
 
     @property
     def target(self) -> float | None:
-        """The accuracy at which the task ends."""
+        """What its tests must reach for the task to end."""
+        ...
+
+    @property
+    def goal(self) -> Goal:
+        """What they measure."""
         ...
 
 
@@ -115,18 +121,33 @@ def summarise(run: Measured) -> dict[str, Any]:
             for _, row in diverged.iterrows()
         ],
         "tasks": {
-            task.name: _task_summary(lanes, task.name, task.settings.target)
+            task.name: _task_summary(lanes, task.name, task.settings)
             for task in run.config.named_tasks
         },
     }
 
 
-def accuracies(summary: Mapping[str, Any]) -> str:
-    """Each task's mean accuracy, of at most ``FEW`` tasks."""
-    means = {name: task["accuracy"]["mean"] for name, task in summary["tasks"].items()}
-    return few(
-        f"{name} {'untested' if mean is None else f'{mean:.1%}'}" for name, mean in means.items()
-    )
+def last_means(summary: Mapping[str, Any]) -> str:
+    """Each task's mean accuracy, or other metric, of at most ``FEW`` tasks."""
+    return few(f"{name} {_last_mean(task)}" for name, task in summary["tasks"].items())
+
+
+def _last_mean(task: Mapping[str, Any]) -> str:
+    goal, mean = goal_of(task), task_metric(task)["mean"]
+    if mean is None:
+        return "untested"
+    return goal.show(mean) if goal.is_accuracy else f"{goal.metric} {goal.show(mean)}"
+
+
+def goal_of(task: Mapping[str, Any]) -> Goal:
+    """What a task is judged by, from its summary."""
+    metric = task.get("metric")
+    return Goal() if metric is None else Goal(metric["name"], metric["goal"])
+
+
+def task_metric(task: Mapping[str, Any]) -> Mapping[str, float | None]:
+    """Mean and spread of what a task is judged by, from its summary."""
+    return task.get("metric") or task["accuracy"]
 
 
 def diverged_lanes(run: Measured) -> pd.DataFrame:
@@ -139,7 +160,8 @@ def diverged_replicates(run: Measured) -> set[int]:
     return set(diverged_lanes(run).replicate)
 
 
-def _task_summary(lanes: pd.DataFrame, name: str, target: float | None) -> dict[str, Any]:
+def _task_summary(lanes: pd.DataFrame, name: str, settings: TaskSettings) -> dict[str, Any]:
+    target, goal = settings.target, settings.goal
     kept = lanes[(lanes.task == name) & ~lanes.diverged.astype(bool)]
     times = _known(kept.target_time)
     return {
@@ -151,10 +173,17 @@ def _task_summary(lanes: pd.DataFrame, name: str, target: float | None) -> dict[
             "median": float(np.median(times)) if len(times) else None,
             "num_reached": len(times),
         },
-        "target_accuracy": target,
+        "target_accuracy": target if goal.is_accuracy else None,
         "mean_staleness": spread(kept.mean_staleness)["mean"],
         "num_seeds": len(kept),
-    }
+    } | ({} if goal.is_accuracy else _own_metric(kept, settings))
+
+
+def _own_metric(kept: pd.DataFrame, settings: TaskSettings) -> dict[str, Any]:
+    """What a summary has of a task that is not judged by its accuracy."""
+    goal = settings.goal
+    named = {"name": goal.metric, "goal": goal.word}
+    return {"metric": named | spread(kept[goal.column]), "target_metric": settings.target}
 
 
 def _known(column: pd.Series) -> np.ndarray:

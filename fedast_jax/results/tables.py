@@ -22,36 +22,58 @@ LANE_COLUMNS = [  # named, so that a run that was stopped before it began has th
 ]  # fmt: skip
 
 
-def evaluation_table(replicates: Sequence[ReplicateRecord]) -> pd.DataFrame:
-    """One row per test, in order of replicate and event."""
+def evaluation_table(
+    replicates: Sequence[ReplicateRecord], has_metric: bool = False
+) -> pd.DataFrame:
+    """One row per test, in order of replicate and event.
+
+    Args:
+        replicates: what has been measured.
+        has_metric: whether there is a task that is judged by another metric than its accuracy;
+            there is the column ``metric`` then.
+    """
     tables = [
         pd.DataFrame(
             {
                 "replicate": record.index,
                 "seed": record.seed,
                 "task": _names(record)[record.evaluations["task"]],
-                **{name: record.evaluations[name] for name in _EVALUATION_NUMBERS},
+                **{name: record.evaluations[name] for name in ("round", "time", "arrivals")},
+                **_measured(record),
+                "loss": record.evaluations["loss"],
             }
         )
         for record in replicates
     ]
-    columns = ["replicate", "seed", "task", *_EVALUATION_NUMBERS]
+    measured = ["accuracy", *(["metric"] if has_metric else []), "loss"]
+    columns = ["replicate", "seed", "task", "round", "time", "arrivals", *measured]
     integers = {name: "int64" for name in ("replicate", "seed", "round", "arrivals")}
-    floats = {name: "float64" for name in ("time", "accuracy", "loss")}
-    return _stacked(tables, columns).astype({**integers, **floats, "task": "str"})
+    floats = {name: "float64" for name in ("time", *measured)}
+    return _stacked(tables, columns)[columns].astype({**integers, **floats, "task": "str"})
 
 
-_EVALUATION_NUMBERS = ("round", "time", "arrivals", "accuracy", "loss")
+def _measured(record: ReplicateRecord) -> dict[str, np.ndarray]:
+    """What tests measured: ``accuracy``, or ``metric`` where a task is judged by another one."""
+    values = record.evaluations["metric"]
+    is_own = np.array([lane.metric is not None for lane in record.lanes])[
+        record.evaluations["task"]
+    ]
+    return {
+        "accuracy": np.where(is_own, np.nan, values),
+        "metric": np.where(is_own, values, np.nan),
+    }
 
 
-def lane_table(replicates: Sequence[ReplicateRecord]) -> pd.DataFrame:
-    """One row per replicate and task: how it ended."""
+def lane_table(replicates: Sequence[ReplicateRecord], has_metric: bool = False) -> pd.DataFrame:
+    """One row per replicate and task: how it ended; ``has_metric`` as of ``evaluation_table``."""
     rows = [
         _lane_row(record, lane, number)
         for record in replicates
         for number, lane in enumerate(record.lanes)
     ]
-    return pd.DataFrame(rows, columns=LANE_COLUMNS)
+    place = LANE_COLUMNS.index("loss")
+    columns = [*LANE_COLUMNS[:place], *(["metric"] if has_metric else []), *LANE_COLUMNS[place:]]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def allocation_table(replicates: Sequence[ReplicateRecord]) -> pd.DataFrame:
@@ -124,10 +146,8 @@ def _stacked(tables: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
 
 def _lane_row(record: ReplicateRecord, lane: LaneRecord, number: int) -> dict[str, Any]:
     mine = np.flatnonzero(record.evaluations["task"] == number)
-    last = {
-        name: record.evaluations[name][mine[-1]] if len(mine) else np.nan
-        for name in ("accuracy", "loss")
-    }
+    measured = _measured(record) | {"loss": record.evaluations["loss"]}
+    last = {name: column[mine[-1]] if len(mine) else np.nan for name, column in measured.items()}
     return {
         "replicate": record.index,
         "seed": record.seed,

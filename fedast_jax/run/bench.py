@@ -21,6 +21,7 @@ from ..engine.devices import find_devices
 from ..engine.engine import Engine, PoolArrays
 from ..engine.flops import gemm_peak, step_flops
 from ..engine.spec import EngineSpec
+from ..methods.server_optimizers import SERVER_OPTIMIZERS
 from ..planning.pack import LaneColumns, Program, Shapes, pack
 from ..planning.schedule import Schedule
 from ..tasks import Kind, Shape, get_kind
@@ -102,7 +103,8 @@ def compile_training(
 
 def engine_spec(kind: Kind, width: int, steps: int, backend: str, **changes: object) -> EngineSpec:
     """What the engine is compiled for, with the kind's defaults."""
-    spec = EngineSpec(kind, shape_of(kind), work_of(kind), "sgd", width, steps, "float32", backend)
+    rule = SERVER_OPTIMIZERS["sgd"].rule
+    spec = EngineSpec(kind, shape_of(kind), work_of(kind), rule, width, steps, "float32", backend)
     return replace(spec, **changes)  # type: ignore[arg-type]
 
 

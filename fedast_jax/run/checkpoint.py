@@ -17,7 +17,7 @@ from ..config.errors import ResumeError
 from ..config.versions import package_version
 from ..results.plain import flatten, unflatten
 
-FORMAT = 2  # raise it whenever what a checkpoint holds changes its meaning
+FORMAT = 3  # raise it whenever what a checkpoint holds changes its meaning
 PACKAGE = "fedast-jax"
 NUM_KEPT = 2
 COST_SHARE = 0.02  # of the wall time, at most, unless a checkpoint is wanted after every segment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..algorithms.allocation import NUM_UPDATES
+from ..config.goal import Goal
 from ..data.task_data import Splits
 from ..engine.aggregate import write_rows
 from ..engine.engine import Engine, PoolArrays, Program
@@ -21,13 +23,14 @@ from ..results.records import Seconds
 
 ROWS_AT_ONCE = 64  # versions handed to one call of the tests on a CPU, so that it soon ends
 MOST_ROWS_AT_ONCE = 1024  # elsewhere: nearly always all of a segment
+MOST_ENGINES = 8  # of an own task: the eldest is forgotten
 ROWS_MOVED = 8  # rows that are copied from or to the device at once
 
 
 class Score(NamedTuple):
     """One test of one version on the whole test set."""
 
-    accuracy: float
+    metric: float  # the accuracy, where the task has no other
     loss: float
 
 
@@ -107,8 +110,8 @@ class PlanOnly:
         """Nothing to train."""
 
     def test(self, pool: LanePool, tests: Sequence[Test]) -> list[Score]:
-        """Accuracy 0 everywhere."""
-        return [Score(0.0, 0.0)] * len(tests)
+        """What meets no target."""
+        return [Score(_unmet(test.lane.settings.goal), 0.0) for test in tests]
 
     def spread(self, pool: LanePool, rows: Sequence[int]) -> float:
         """1, whatever the task: so all of them weigh alike."""
@@ -267,16 +270,16 @@ class Device:
             scores = jax.device_get(loaded.evaluate(*arguments))
         total = pool.data.num_tests
         return [
-            Score(float(correct) / total, float(loss) / total)
-            for correct, loss in zip(
-                scores.correct[: len(rows)], scores.loss[: len(rows)], strict=True
+            Score(float(metric) / total, float(loss) / total)
+            for metric, loss in zip(
+                scores.metric[: len(rows)], scores.loss[: len(rows)], strict=True
             )
         ]
 
     def _load(self, pool: LanePool) -> _Loaded:
         loaded = self._loaded.get(id(pool))
         if loaded is None:
-            engine = self._make_engine(pool.spec)
+            engine = _engine_of(pool.spec, self._make_engine)
             data = jax.device_put(pool.data.on_device, engine.everywhere)
             loaded = _Loaded(engine, engine.empty_pool(*pool.capacity), pool.capacity, data)
             self._loaded[id(pool)] = loaded
@@ -307,6 +310,23 @@ def _grow(loaded: _Loaded, capacity: tuple[int, int]) -> None:
     loaded.capacity, loaded.run, loaded.evaluate = capacity, None, None
 
 
+def _engine_of(spec: EngineSpec, make: Callable[[EngineSpec], Engine]) -> Engine:
+    """The compiled functions of a pool; those of an own task are kept with it, run after run."""
+    kept = spec.kind.engines
+    if kept is None:
+        return make(spec)
+    if spec.key not in kept:
+        if len(kept) == MOST_ENGINES:
+            del kept[next(iter(kept))]
+        kept[spec.key] = make(spec)
+    return kept[spec.key]
+
+
+def _unmet(goal: Goal) -> float:
+    """A metric that is on the wrong side of every target."""
+    return sys.float_info.max if goal.is_less_better else -sys.float_info.max
+
+
 def _tests_at_once(pool: LanePool) -> int:
     return ROWS_AT_ONCE if pool.spec.is_cpu else MOST_ROWS_AT_ONCE
 
@@ -317,7 +337,13 @@ def _rows_of_each(rows: UsedRows) -> tuple[list[int], list[int], list[int]]:
 
 
 def _path_name(path: Sequence[Any]) -> str:
-    return "/".join(str(getattr(key, "key", getattr(key, "idx", key))) for key in path)
+    return "/".join(map(_key_name, path))
+
+
+def _key_name(key: Any) -> str:
+    """Of a dict, of a list, or of an object with fields."""
+    names = (getattr(key, kind, None) for kind in ("key", "idx", "name"))
+    return str(next((name for name in names if name is not None), key))
 
 
 _gather = jax.jit(lambda array, rows: array[rows])

@@ -14,8 +14,11 @@ from ..config.settings import Config
 from ..data.pooled_data import PooledData
 from ..data.shapes import Shape
 from ..data.task_data import TaskData
+from ..engine.engine import Engine
 from ..engine.flops import step_flops
+from ..engine.server import check_method
 from ..engine.spec import EngineSpec
+from ..methods.record import Rule
 from ..planning.pool import LanePool
 from .driver import Driver
 from .executor import Executor
@@ -160,18 +163,33 @@ def make_pools(loaded: Sequence[Loaded], width: int) -> tuple[list[LanePool], li
     """One pool for each combination of program and data, and the pools of each configuration."""
     pools: dict[tuple, LanePool] = {}
     arms = []
+    largest = _largest_rounds(loaded)
     for resolved, data in loaded:
         pool_of = []
         for task, task_data in zip(resolved.tasks, data, strict=True):
-            spec = _spec(resolved.config, task, task_data, width)
+            spec = _spec(resolved.config, task, task_data, width, largest[task.method.rule])
             key = spec.key, id(task_data)
-            pools.setdefault(key, LanePool(spec, task_data))
+            if key not in pools:
+                pools[key] = LanePool(spec, task_data)
+                check_method(task.method, Engine(spec).num_params, spec.dtype)
             pool_of.append(list(pools).index(key))
         arms.append(Arm(resolved.config, resolved.algorithm, pool_of, resolved.rules))
     return list(pools.values()), arms
 
 
-def _spec(config: Config, task: ResolvedTask, data: TaskData, width: int) -> EngineSpec:
+def _largest_rounds(loaded: Sequence[Loaded]) -> Counter[Rule]:
+    """The most updates of one round, by the rule that closes it."""
+    largest: Counter[Rule] = Counter()
+    for each in loaded:
+        most = each.resolved.algorithm.largest_round(each.config)
+        for task in each.resolved.tasks:
+            largest[task.method.rule] = max(largest[task.method.rule], most)
+    return largest
+
+
+def _spec(
+    config: Config, task: ResolvedTask, data: TaskData, width: int, largest: int
+) -> EngineSpec:
     kind, work, backend = task.kind, task.work, jax.default_backend()
     steps = MOST_STEPS
     if backend == "cpu":
@@ -182,12 +200,15 @@ def _spec(config: Config, task: ResolvedTask, data: TaskData, width: int) -> Eng
         kind=kind,
         shape=data.shape,
         work=work,
-        server_optimizer=task.settings.server_optimizer,
+        rule=task.method.rule,
         width=width,
         steps=min(max(steps, 1), MOST_STEPS),
         precision=config.machine.precision,
         backend=backend,
         num_devices=config.machine.num_devices or 1,
+        most_updates=1 if task.method.rule.step else largest,
+        local=task.method.local,
+        is_proximal=task.settings.proximal > 0,
     )
 
 

@@ -102,7 +102,8 @@ def _with_rows(needs: PoolNeeds, probed: Sequence[LanePool]) -> PoolNeeds:
     held = [max(pool.most_held[part] for pool in probed) for part in range(2)]
     spec = probed[0].spec
     is_cpu = spec.backend == "cpu"  # elsewhere the host holds what is to be saved
-    all_copies = held[0] * needs.version_bytes + held[1] * needs.update_bytes
+    most_updates = held[1] + needs.previous
+    all_copies = held[0] * needs.version_bytes + most_updates * needs.update_bytes
     saved = is_cpu * all_copies // spec.num_devices
     return needs._replace(versions=versions, updates=updates, saved_bytes=saved)
 
@@ -166,13 +167,21 @@ def _without_rows(arms: Sequence[Arm], pools: list[LanePool]) -> list[PoolNeeds]
         clients = is_cpu * max(_clients_bytes(arm, number, pool.data) for arm in arms)
         version, update = Engine(pool.spec).row_bytes
         width = pool.spec.width
-        needs.append(PoolNeeds(0, 0, width, copies * version, copies * update, fixed, clients))
+        row_bytes = copies * version, copies * update
+        previous = max(_num_previous(arm, number, pool) for arm in arms)
+        needs.append(PoolNeeds(0, 0, width, *row_bytes, fixed, clients, previous=previous))
     return needs
 
 
 def _clients_bytes(arm: Arm, pool: int, data: TaskData) -> int:
     lanes = list(arm.pool_of).count(pool)
     return lanes * data.partition_bytes(arm.config.num_clients)
+
+
+def _num_previous(arm: Arm, number: int, pool: LanePool) -> int:
+    """Update rows of a replicate that come to hold each client's last update."""
+    is_needed = "previous" in pool.spec.rule.needs
+    return is_needed * list(arm.pool_of).count(number) * arm.config.num_clients
 
 
 def wave_widths(driver: Driver) -> list[float]:

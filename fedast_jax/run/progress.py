@@ -20,7 +20,7 @@ def progress_of(driver: Driver) -> Progress:
         num_ended=len(driver.done),
         num_waiting=len(driver.waiting),
         compile_seconds=driver.executor.seconds.compile,
-        accuracies=_accuracies(driver),
+        latest=_latest(driver),
     )
 
 
@@ -46,15 +46,18 @@ def _share_done(replicate: Replicate) -> float:
     return min(1.0, max(parts, default=0.0))
 
 
-def _accuracies(driver: Driver) -> dict[str, float]:
+def _latest(driver: Driver) -> dict[str, str]:
     """Of the replicates that are running; once none is, of those that have ended."""
-    latest: dict[str, list[float]] = {}
+    found: dict[str, list[float]] = {}
     for replicate in driver.resident:
-        of_task = {test.task: test.accuracy for test in replicate.evaluations}
-        for task, accuracy in of_task.items():
-            latest.setdefault(replicate.lanes[task].name, []).append(accuracy)
+        of_task = {test.task: test.metric for test in replicate.evaluations}
+        for task, metric in of_task.items():
+            found.setdefault(replicate.lanes[task].name, []).append(metric)
     for record in driver.done if not driver.resident else ():
-        tests = zip(record.evaluations["task"], record.evaluations["accuracy"], strict=True)
-        for task, accuracy in dict(tests).items():
-            latest.setdefault(record.lanes[task].task, []).append(float(accuracy))
-    return {name: sum(values) / len(values) for name, values in latest.items()}
+        tests = zip(record.evaluations["task"], record.evaluations["metric"], strict=True)
+        for task, metric in dict(tests).items():
+            found.setdefault(record.lanes[task].task, []).append(float(metric))
+    goals = {
+        task.name: task.settings.goal for arm in driver.arms for task in arm.config.named_tasks
+    }
+    return {name: goals[name].show(sum(values) / len(values)) for name, values in found.items()}

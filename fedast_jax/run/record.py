@@ -16,7 +16,7 @@ _EVALUATIONS = {
     "round": np.int64,
     "time": np.float64,
     "arrivals": np.int64,
-    "accuracy": np.float64,
+    "metric": np.float64,
     "loss": np.float64,
 }
 
@@ -70,6 +70,7 @@ def _lane(replicate: Replicate, task: int, keep_requests: bool) -> LaneRecord:
     rounds = timeline.rounds[task]
     return LaneRecord(
         task=name,
+        metric=replicate.lanes[task].settings.metric,
         num_arrived=len(rounds.arrived),
         arrived=np.array(rounds.arrived if keep_requests else [], np.int64),
         round_end=np.array(rounds.end, np.int64),
@@ -105,6 +106,7 @@ def _request_columns(timeline: EventLog) -> Columns:
     for task in tasks:
         status[timeline.is_cancelled(task)] = STATUSES.index("cancelled")
         status[np.asarray(timeline.rounds[task].arrived, np.int64)] = STATUSES.index("buffered")
+        status[np.asarray(timeline.rounds[task].dropped, np.int64)] = STATUSES.index("dropped")
         used, round_of = _used_rounds(timeline, task)
         status[used], used_round[used] = STATUSES.index("used"), round_of
     status[np.asarray(timeline.lost, np.int64)] = STATUSES.index("lost")

@@ -11,8 +11,10 @@ from ..algorithms import Algorithm
 from ..algorithms.allocation import Rules
 from ..algorithms.log import EventLog, Mark
 from ..config.settings import Config
+from ..methods.bound import Bound
 from ..planning.pool import Lane, LanePool, Test
 from .executor import Score
+from .resolve import method_of
 
 Job = tuple[int, int]
 """A replicate before it has begun: the number of its arm, and that of its seed there."""
@@ -36,7 +38,7 @@ class Evaluation(NamedTuple):
     round: int  # aggregations so far
     time: float  # simulated
     arrivals: int  # of the whole replicate
-    accuracy: float
+    metric: float  # the accuracy, where the task has no other
     loss: float
 
 
@@ -70,6 +72,10 @@ class Replicate:
         config, algorithm, pool_of, rules = arm
         seed = config.seeds[place[-1]]
         timeline = algorithm.make_timeline(config, seed)
+        methods = [
+            Bound(method_of(algorithm, task.settings), task.settings, config.num_clients)
+            for task in config.named_tasks
+        ]
         lanes = [
             Lane(
                 replicate=place[0],
@@ -81,6 +87,7 @@ class Replicate:
                 num_clients=config.num_clients,
                 data=pools[pool].data,
                 timeline=timeline,
+                method=methods[number],
                 one_mix=rules.one_mix,
             )
             for number, (task, pool) in enumerate(zip(config.named_tasks, pool_of, strict=True))
@@ -108,7 +115,7 @@ class Replicate:
         """
         last_rounds = {}
         for test, score in scored:
-            if not math.isfinite(score.loss):
+            if not is_finite(score):
                 self.diverged = test.lane.name
             elif is_decisive(test, score):
                 last_rounds[test.lane.task] = test.round
@@ -123,8 +130,15 @@ class Replicate:
 
 def is_decisive(test: Test, score: Score) -> bool:
     """Whether a test changes the future: its task has met its target, or has diverged."""
-    target = test.lane.settings.target
-    return not math.isfinite(score.loss) or (target is not None and score.accuracy >= target)
+    target, goal = test.lane.settings.target, test.lane.settings.goal
+    if target is not None and goal.is_met(score.metric, target):
+        return True
+    return not is_finite(score)
+
+
+def is_finite(score: Score) -> bool:
+    """Whether a test has measured numbers: otherwise its task has diverged."""
+    return math.isfinite(score.loss) and math.isfinite(score.metric)
 
 
 def jobs_of(configs: Sequence[Config]) -> list[Job]:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..algorithms import ALGORITHMS, Algorithm, get_algorithm
 from ..algorithms.allocation import Rules
 from ..algorithms.authors import rules_of
-from ..algorithms.methods import check_methods
+from ..algorithms.labels import check_labels
 from ..clients.availability import check_availability
 from ..clients.delays import check_delays, known_keys
 from ..config.settings import Config, check_config
-from ..config.shipped import Source, check_overrides, read_table
+from ..config.shipped import Source
 from ..config.tables import AvailabilityConfig, DelayConfig, Registries, TaskConfig
 from ..config.words import show
 from ..config.work import LocalWork
+from ..methods.record import Method
+from ..methods.server_optimizers import SERVER_OPTIMIZERS
 from ..tasks import Kind, get_kind
+from .method_settings import check_method_settings, with_method_names
+from .sources import is_plain, read_source, registered
 
 
 class ResolvedTask(NamedTuple):
@@ -27,6 +31,7 @@ class ResolvedTask(NamedTuple):
     settings: TaskConfig
     kind: Kind  # with the model of whom the configuration follows
     work: LocalWork  # of one request, as the algorithm has it
+    method: Method  # what is made of its arrivals
 
 
 class Resolved(NamedTuple):
@@ -47,10 +52,21 @@ def resolve(config: Config) -> Resolved:
             settings,
             _followed(get_kind(settings.kind), rules),
             settings.work.pooled() if algorithm.pools_data else settings.work,
+            method_of(algorithm, settings),
         )
         for name, settings in config.named_tasks
     ]
     return Resolved(config, algorithm, rules, tuple(tasks))
+
+
+def method_of(algorithm: Algorithm, task: TaskConfig) -> Method:
+    """What an algorithm makes of a task's arrivals."""
+    stepping = SERVER_OPTIMIZERS[task.server_optimizer]
+    if algorithm.method is None:
+        return stepping
+    if not algorithm.method.leaves_step_open:
+        return algorithm.method
+    return replace(algorithm.method, init=stepping.init, step=stepping.step)
 
 
 def _followed(kind: Kind, rules: Rules) -> Kind:
@@ -58,7 +74,7 @@ def _followed(kind: Kind, rules: Rules) -> Kind:
     return kind.with_authors_model() if rules.authors_models else kind
 
 
-def load_config(source: Source, overrides: Iterable[str] = ()) -> Config:
+def load_config(source: Source, overrides: Iterable[str] = (), **settings: Any) -> Config:
     """Read a configuration and apply ``key=value`` overrides (values in TOML, bare words as text).
 
     A relative path to a trace is looked for from the file's folder; in an override, from the
@@ -67,15 +83,16 @@ def load_config(source: Source, overrides: Iterable[str] = ()) -> Config:
 
     Args:
         source: the name of a shipped configuration, the path of a TOML file, a nested table of
-            settings, or a Config.
+            settings, a Config, or tasks by name, some of them ``Task``.
         overrides: for example ``["num_seeds=3", "tasks.mnist.buffer_size=5"]``.
+        settings: more, by key: ``time_limit=300``; ``seeds`` stands for ``num_seeds``.
     Raises:
         ConfigError: the file is missing or broken, or a setting cannot be run.
     """
-    overrides = check_overrides(overrides)
-    if isinstance(source, Config) and not overrides:
+    if is_plain(source, overrides, settings):
+        assert isinstance(source, Config)
         return source
-    return make_config(read_table(source, overrides))
+    return make_config(read_source(source, overrides, settings))
 
 
 def make_config(table: Mapping[str, Any]) -> Config:
@@ -84,7 +101,7 @@ def make_config(table: Mapping[str, Any]) -> Config:
     Raises:
         ConfigError: with the first setting that is wrong, its value and the fix.
     """
-    return check_config(table, _Known())
+    return check_config(registered(with_method_names(table)), _Known())
 
 
 class _Known(Registries):
@@ -97,7 +114,7 @@ class _Known(Registries):
         tasks = {
             name: _with_defaults(name, task, algorithm) for name, task in table["tasks"].items()
         }
-        return {**table, "tasks": tasks}
+        return {**_clients_of(tasks), **table, "tasks": tasks}
 
     def check_delays(self, delays: DelayConfig) -> None:
         """As ``clients.delays`` does."""
@@ -121,20 +138,26 @@ class _Known(Registries):
                 f"dataset is for kinds that leave it open, as 'tfds' does; kind {task.kind!r} has "
                 f"{kind.dataset!r}: leave it out"
             )
+        _check_metric(task, kind)
         if kind.defaults.samples_per_client is None:
             _check_given_clients(task)
+        elif kind.num_clients and kind.defaults.dirichlet_alpha is None:
+            _check_equal_clients(task, kind)
         elif task.samples_per_client is None or task.dirichlet_alpha is None:
             raise ValueError(
                 f"kind {task.kind!r} needs numbers for samples_per_client and dirichlet_alpha"
             )
 
     def check_methods(self, labels: Sequence[str], allocation: str) -> None:
-        """As ``algorithms.methods`` does."""
-        check_methods(labels, allocation)
+        """As ``algorithms.labels`` does."""
+        check_labels(labels, allocation)
 
     def check_algorithm(self, config: Config) -> None:
-        """As the algorithm itself does."""
-        get_algorithm(config.algorithm).check(config)
+        """As the algorithm itself does; and that own tasks have the clients that there are."""
+        _check_clients(config)
+        algorithm = get_algorithm(config.algorithm)
+        algorithm.check(config)
+        check_method_settings(config, algorithm.method)
 
 
 def _check_given_clients(task: TaskConfig) -> None:
@@ -149,6 +172,49 @@ def _check_given_clients(task: TaskConfig) -> None:
         raise ValueError(f"batch_size must be a number for kind {task.kind!r}, got 'all'")
 
 
+def _check_equal_clients(task: TaskConfig, kind: Kind) -> None:
+    """Settings that follow from how an own task's data is divided."""
+    size = kind.defaults.samples_per_client
+    if task.samples_per_client != size or task.dirichlet_alpha is not None:
+        raise ValueError(
+            f"samples_per_client={size} follows from the clients of kind {task.kind!r}, and they "
+            f"have no dirichlet_alpha: leave both out"
+        )
+
+
+def _check_metric(task: TaskConfig, kind: Kind) -> None:
+    """What tests measure is the kind's to say."""
+    if task.goal != kind.goal:
+        raise ValueError(
+            f"metric and metric_goal are those of kind {task.kind!r} "
+            f"({kind.goal.metric}, {kind.goal.word!r}): leave them out"
+        )
+
+
+def _num_clients_by_kind(kinds: Iterable[str]) -> dict[str, int]:
+    """Of the kinds whose data has one division, how many clients it is for."""
+    found = {name: get_kind(name).num_clients for name in kinds}
+    return {name: number for name, number in found.items() if number is not None}
+
+
+def _clients_of(tasks: Mapping[str, Any]) -> dict[str, int]:
+    """The default of ``num_clients`` where a task's data says how many there are."""
+    kinds = (task.kind if isinstance(task, TaskConfig) else task["kind"] for task in tasks.values())
+    numbers = list(_num_clients_by_kind(kinds).values())
+    return {"num_clients": numbers[0]} if numbers else {}
+
+
+def _check_clients(config: Config) -> None:
+    """Raise ValueError where tasks are for another number of clients than there are."""
+    kinds = [task.kind for task in config.tasks.values()]
+    for name, number in _num_clients_by_kind(kinds).items():
+        if number != config.num_clients:
+            raise ValueError(
+                f"all tasks share one pool of clients, but the data of kind {name!r} is divided "
+                f"over {number}, and num_clients={config.num_clients}: divide it over as many"
+            )
+
+
 def _with_defaults(name: Any, task: Any, algorithm: Algorithm) -> Any:
     if isinstance(task, TaskConfig):
         return task
@@ -157,15 +223,9 @@ def _with_defaults(name: Any, task: Any, algorithm: Algorithm) -> Any:
     kind_name = task.get("kind", name)
     if not isinstance(kind_name, str):
         raise ValueError(f"tasks.{name}.kind must be a text, got {show(kind_name)}")
-    defaults = _kind_defaults(get_kind(kind_name), task, algorithm)
-    return {"kind": kind_name, **defaults, **task}
-
-
-def _kind_defaults(kind: Kind, given: Mapping[str, Any], algorithm: Algorithm) -> dict[str, Any]:
-    defaults = {key: value for key, value in asdict(kind.defaults).items() if value is not None}
-    synchronous = defaults.pop("synchronous")
-    defaults |= synchronous if algorithm.is_synchronous else algorithm.defaults
-    if "local_steps" in given or "local_epochs" in given:
-        defaults.pop("local_steps", None)
-        defaults.pop("local_epochs", None)
-    return defaults
+    changed = None if algorithm.is_synchronous else algorithm.defaults
+    numbers = {} if algorithm.method is None else algorithm.method.numbers
+    own = {name: number.default for name, number in numbers.items()}
+    given = task.get("method", {})
+    both = {"method": {**own, **given}} if isinstance(given, Mapping) else {}
+    return {"kind": kind_name, **get_kind(kind_name).settings_for(task, changed), **both}

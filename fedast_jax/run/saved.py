@@ -12,6 +12,7 @@ import jax
 from ..config.errors import ResumeError
 from ..config.settings import Config
 from ..config.versions import package_version
+from ..tasks import get_kind
 from .checkpoint import Checkpoints
 from .devices import named
 from .driver import Driver
@@ -29,6 +30,7 @@ class SavedRun(NamedTuple):
     wall_seconds: float  # so far
     machine: dict[str, str]
     traces: dict[str, str]  # check sums of what was recorded
+    data: dict[str, str]  # and of what own tasks train on
     driver: Mapping[str, Any]  # of ``snapshot.snapshot_of``
 
     @classmethod
@@ -42,6 +44,7 @@ class SavedRun(NamedTuple):
             "wall_seconds": wall_seconds,
             "machine": _machine(),
             "traces": _traces([arm.config for arm in driver.arms]),
+            "data": digests([arm.config for arm in driver.arms]),
             "driver": snapshot_of(driver),
         }
 
@@ -62,6 +65,7 @@ class SavedRun(NamedTuple):
         saved = cls(**{**content, "sizing": sizing})
         saved._check(checkpoints, [config.to_dict() for config in saved.named(configs)], keeps)
         saved._check_traces(configs)
+        check_digests(saved.data, configs)
         return saved
 
     def named(self, configs: Sequence[Config]) -> list[Config]:
@@ -100,6 +104,27 @@ def _traces(configs: Sequence[Config]) -> dict[str, str]:
     return {
         path: sha256(Path(path).read_bytes()).hexdigest() for path in sorted(filter(None, paths))
     }
+
+
+def digests(configs: Sequence[Config]) -> dict[str, str]:
+    """Of the own tasks by their kinds: equal for equal data, clients and shapes of models."""
+    kinds = {task.kind: get_kind(task.kind) for one in configs for task in one.tasks.values()}
+    return {name: kind.digest() for name, kind in sorted(kinds.items()) if kind.digest}
+
+
+def check_digests(began_with: Mapping[str, str], configs: Sequence[Config]) -> None:
+    """Raise ResumeError where an own task is not the one that a run began with."""
+    compare_digests(began_with, digests(configs))
+
+
+def compare_digests(began_with: Mapping[str, str], here: Mapping[str, str]) -> None:
+    """Raise ResumeError where digests of own tasks differ, with the kind."""
+    for name, present in here.items():
+        if began_with.get(name) != present:
+            raise ResumeError(
+                f"the data, the clients or the model of the task kind {name!r} are not those that "
+                f"the run began with: register it as it was, or start a new run"
+            )
 
 
 def _machine() -> dict[str, str]:

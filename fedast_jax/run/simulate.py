@@ -27,6 +27,7 @@ from .replicate import Job
 from .resolve import load_config
 from .saved import SavedRun
 from .snapshot import restore_driver
+from .sources import split_options
 from .stopping import interruptible
 
 
@@ -35,9 +36,9 @@ def simulate(config: Source, *, overrides: Iterable[str] = (), **options: Any) -
 
     Args:
         config: what to run: the name of a shipped configuration, the path of a TOML file, a nested
-            table of settings, or a Config.
+            table of settings, a Config, or a dict of tasks by name, each a ``Task`` or a table.
         overrides: a list of ``key=value``, as for ``load_config``.
-        options: of ``RunOptions``, by name.
+        options: of ``RunOptions``, by name; all others are settings: ``time_limit=300, seeds=20``.
     Returns:
         What was measured; ``result.status`` says whether the run was interrupted.
     Raises:
@@ -46,7 +47,8 @@ def simulate(config: Source, *, overrides: Iterable[str] = (), **options: Any) -
         ResumeError: there are checkpoints, and none of them can be used for this run.
         KeyboardInterrupt: Ctrl-C, once a checkpoint is written where there are any.
     """
-    return simulate_together([load_config(config, overrides)], **options)[0]
+    options, settings = split_options(options)
+    return simulate_together([load_config(config, overrides, **settings)], **options)[0]
 
 
 def simulate_together(configs: Sequence[Config], **options: Any) -> list[Result]:

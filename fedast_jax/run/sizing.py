@@ -33,18 +33,27 @@ class PoolNeeds(NamedTuple):
     fixed_bytes: int  # data, workspace and programs, whatever the number of replicates
     clients_bytes: int = 0  # of one replicate: which samples its clients hold
     saved_bytes: int = 0  # of one replicate: its rows' contents while a checkpoint is written
+    previous: int = 0  # update rows of one replicate that hold each client's last update
 
     def rows(self, num_replicates: int) -> tuple[int, int]:
         """Version rows and update rows for so many replicates."""
         return (
             int(self.versions * num_replicates * SPARE) + 2,
-            int(self.updates * num_replicates * SPARE) + self.width,
+            int(self.updates * num_replicates * SPARE)
+            + self.width
+            + self.previous * num_replicates,
         )
 
     def bytes(self, num_replicates: int) -> int:
         """Bytes for so many replicates."""
         each = self.clients_bytes + self.saved_bytes
         return self.row_bytes(num_replicates) + each * num_replicates + self.fixed_bytes
+
+    @property
+    def previous_bytes(self) -> int:
+        """Of one replicate, for each client's last update: the rows, and what is saved of them."""
+        is_saved = self.saved_bytes > 0
+        return self.previous * self.update_bytes * (1 + is_saved)
 
     def row_bytes(self, num_replicates: int) -> int:
         """Bytes of the rows for so many replicates."""
@@ -149,7 +158,8 @@ def too_large(smallest: Sizing, budget: int, configs: Sequence[Config]) -> Confi
 
 def _main_number(sizing: Sizing, configs: Sequence[Config]) -> str:
     """What most of the memory goes with: the number of clients, or of requests in flight."""
-    if sum(need.clients_bytes for need in sizing.needs) > sizing.bytes / 2:
+    by_client = sum(need.clients_bytes + need.previous_bytes for need in sizing.needs)
+    if by_client > sizing.bytes / 2:
         return f"num_clients={max(config.num_clients for config in configs)}"
     tasks = [task for config in configs for task in config.named_tasks]
     largest = max(tasks, key=lambda task: task.settings.num_active)

@@ -15,7 +15,8 @@ from .recorded import Folder, Recorded, RecordedStudy, RecordedVariant
 
 WORLD = ("num_clients", "fidelity", "delays")
 TASK_WORLD = (
-    "kind", "dataset", "copies", "target_accuracy", "samples_per_client", "dirichlet_alpha",
+    "kind", "dataset", "copies", "target_accuracy", "metric", "metric_goal",
+    "target_metric", "samples_per_client", "dirichlet_alpha",
     "test_samples", "step_time",
 )  # fmt: skip
 

@@ -12,10 +12,13 @@ from ..results.figures import (
     draw_method,
     draw_target,
     finish_panel,
-    fit_accuracy,
+    fit_metric,
+    goal_in,
+    metric_label,
     panel_figure,
 )
 from ..results.palette import in_words, method_styles, plain
+from ..results.style import for_screen
 from .sweep_figures import sweep_figure
 from .tables import StudyTables
 
@@ -29,15 +32,16 @@ def study_figures(study: StudyTables) -> dict[str, Figure]:
     return figures if allocations is None else figures | {"allocations": allocations}
 
 
+@for_screen
 def comparison_figure(study: StudyTables) -> Figure:
-    """Test accuracy over simulated time: a panel per task, a colour per algorithm.
+    """Test accuracy, or another metric, over simulated time: a panel per task, a colour per method.
 
     Thin lines are single seeds, a dot where one meets its target; the thick line is their mean
     with one standard deviation around it. A seed that has met its target holds its accuracy, one
     that diverged has its thin line alone.
     """
     tasks = study.tasks
-    figure, panels = panel_figure(len(tasks), "test accuracy (%)")
+    figure, panels = panel_figure(len(tasks), metric_label(study.results))
     styles = method_styles(study.methods)
     for panel, (task, targets) in zip(panels, tasks.items(), strict=True):
         there = [
@@ -46,8 +50,8 @@ def comparison_figure(study: StudyTables) -> Figure:
             if any(shown.name == task for shown in result.config.named_tasks)
         ]
         curves = [draw_method(panel, result, task, style) for result, style in there]
-        draw_target(panel, targets)
-        fit_accuracy(panel, curves, [result for result, _ in there], task)
+        draw_target(panel, targets, goal_in(there[0][0], task))
+        fit_metric(panel, curves, [result for result, _ in there], task)
         finish_panel(panel, task)
     panels[0].set_xlim(left=0)  # of all: they share it
     lines = [

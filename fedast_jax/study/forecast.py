@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from ..config.settings import Config
 from ..engine.devices import find_devices
 from ..results.records import PlanReport
-from ..run.bench import SLOTS, compile_training, work_of
+from ..run.bench import SLOTS, compile_training, update_flops, work_of
 from ..run.plan import plan
 from ..tasks import get_kind
+
+LARGE = 1e11  # FLOP of a request: sixteen of them would take minutes on a CPU
 
 
 @dataclass(frozen=True)
@@ -41,16 +43,17 @@ def _training_seconds(report: PlanReport) -> float:
     seconds = 0.0
     for row in report.rows:
         kind = row["kind"]
-        rates[kind] = rates.get(kind) or _examples_per_second(kind)
+        rates[kind] = rates.get(kind) or examples_per_second(kind)
         seconds += row["arrivals"] * row["examples_per_update"] / rates[kind]
     return seconds
 
 
-def _examples_per_second(kind: str) -> float:
-    """Of one batch with the kind's own settings, the second time round."""
-    num_devices, _ = find_devices()
-    width = SLOTS * num_devices
-    run, _ = compile_training(get_kind(kind), 1, width=width, num_devices=num_devices)
+def examples_per_second(kind_name: str) -> float:
+    """Of one batch with the kind's own settings, the second time round; of a large model, of one
+    request a device."""
+    kind, (num_devices, _) = get_kind(kind_name), find_devices()
+    width = num_devices * (SLOTS if update_flops(kind) < LARGE else 1)
+    run, _ = compile_training(kind, 1, width=width, num_devices=num_devices)
     run()
-    work = work_of(get_kind(kind))
+    work = work_of(kind)
     return width * work.num_steps * work.batch_size / run()

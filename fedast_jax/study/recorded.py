@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import pandas as pd
 
 from ..config.errors import RecordError
+from ..config.goal import ACCURACY, Goal, Word
 from ..config.grid import Point, flat_keys, points
 from ..results.summary import summarise
 from .shown import ShownStudy
@@ -43,6 +44,7 @@ class RecordedTarget(NamedTuple):
     """Of a task's settings what figures show."""
 
     target: float | None
+    goal: Goal = Goal()
 
 
 class RecordedTask(NamedTuple):
@@ -153,16 +155,31 @@ def _recorded(
                 f"the folder has been changed"
             )
     evaluations, changes, lanes = (tables[name] for name in COLUMNS)
+    for task in config.named_tasks:
+        if not {task.settings.goal.column} <= set(evaluations) & set(lanes):
+            raise RecordError(
+                f"{str(path)!r} has no values of {task.settings.goal.metric!r}, by which its "
+                f"configuration judges {task.name!r}: the folder has been changed"
+            )
     return Recorded(config, status, evaluations, lanes, changes)
 
 
 def _copies(name: str, task: Mapping[str, Any]) -> Iterator[RecordedTask]:
-    accuracy, copies = task["target_accuracy"], int(task["copies"])
-    target = RecordedTarget(None if accuracy == "none" else float(accuracy))
+    goal, copies = _goal(task), int(task["copies"])
+    value = task["target_accuracy"] if goal.is_accuracy else task.get("target_metric", "none")
+    target = RecordedTarget(None if value == "none" else float(value), goal)
     if copies == 1:
         yield RecordedTask(name, target)
     else:
         yield from (RecordedTask(f"{name}_{copy + 1}", target) for copy in range(copies))
+
+
+def _goal(task: Mapping[str, Any]) -> Goal:
+    """What a task's tests measure."""
+    word = task.get("metric_goal", "at least")
+    if word not in get_args(Word) or not isinstance(task.get("metric", ""), str):
+        raise ValueError(f"its metric is {task.get('metric')!r}, {word!r}")
+    return Goal(task.get("metric", ACCURACY), word)
 
 
 def _read_configs(folder: Path) -> list[Path]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Console
 
+from ..config.goal import ACCURACY
 from ..results.summary import diverged_lanes
 from .sheets import study_sheet
 from .tables import StudyTables
@@ -53,9 +54,19 @@ def _missing_gains(gains: dict[str, Any]) -> Iterator[str]:
 
 def _best_line(method: str, best: dict[str, Any]) -> str:
     setting = ", ".join(f"{key} = {value}" for key, value in best["setting"].items())
-    scale, what = (1, "time to all targets") if best["criterion"] == "time" else (100, "accuracy")
+    what, show = _criterion(best["criterion"])
     if best["low"] is None:
         reason = best["reason"]
     else:
-        reason = f"95% interval {scale * best['low']:.1f} to {scale * best['high']:.1f}"
-    return f"best of {method}: {setting}: {what} {scale * best['mean']:.1f} ({reason})"
+        reason = f"95% interval {show(best['low'])} to {show(best['high'])}"
+    mean = "unknown" if best["mean"] is None else show(best["mean"])
+    return f"best of {method}: {setting}: {what} {mean} ({reason})"
+
+
+def _criterion(name: str) -> tuple[str, Callable[[float], str]]:
+    """What the best setting is best in, and how its values are shown."""
+    if name == "time":
+        return "time to all targets", "{:.1f}".format
+    if name == ACCURACY:
+        return ACCURACY, lambda share: f"{100 * share:.1f}"
+    return name, "{:.4g}".format

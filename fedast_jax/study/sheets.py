@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..config.goal import Goal
 from ..config.grid import Point, axis_keys, short_name, value_name
 from ..config.sheet import Row, Sheet
 from ..results.result_sheet import NOTHING, mean_std
-from ..results.summary import spread
-from .outcomes import overall
+from ..results.summary import Measured, goal_of, spread, task_metric
+from .outcomes import overall, shared_goal
 from .tables import StudyTables
 
 
@@ -20,7 +21,7 @@ def study_sheet(study: StudyTables) -> Sheet:
         words = ["algorithm\n  task"]
     elif len(study.methods) > 1:
         words.append("algorithm")
-    numbers = ["accuracy\n(%)", "time to\ntarget", "\nmedian", "seeds\nmet"]
+    numbers = [_metric_header(study), "time to\ntarget", "\nmedian", "seeds\nmet"]
     if len(study.methods) > 1:
         numbers.append("gain (%),\n95% interval")
     rows = _setting_rows(study) if study.axes else _method_rows(study)
@@ -32,12 +33,11 @@ def _method_rows(study: StudyTables) -> Iterator[Row]:
     compared = study.compared()
     for method, summary in compared["algorithms"].items():
         whole, gains = summary["overall"], compared["gain_per_task"].get(method, {})
-        accuracy = _percent(spread(overall(study.result(method)).accuracy))
-        numbers = [accuracy, *_times(whole, whole["num_seeds"])]
+        numbers = [_overall_metric(study.result(method)), *_times(whole, whole["num_seeds"])]
         more = [_gain(compared["gain"].get(method))] if len(study.methods) > 1 else []
         yield Row([method, *numbers, *more], is_bold=True)
         for place, (name, task) in enumerate(summary["tasks"].items(), 1):
-            numbers = [_percent(task["accuracy"])]
+            numbers = [_metric(task_metric(task), goal_of(task))]
             numbers += _times(task["time_to_target"], task["num_seeds"])
             more = [_gain(gains.get(name))] if len(study.methods) > 1 else []
             yield Row([f"  {name}", *numbers, *more], ends_section=place == len(summary["tasks"]))
@@ -49,11 +49,10 @@ def _setting_rows(study: StudyTables) -> Iterator[Row]:
     for point in study.points:
         compared = study.compared(point)
         for method, summary in compared["algorithms"].items():
-            accuracy = spread(overall(study.result(method, point)).accuracy)
             whole, chosen = summary["overall"], best[method]
             cells = [
                 *_leading(study, point, method),
-                _percent(accuracy),
+                _overall_metric(study.result(method, point)),
                 *_times(whole, whole["num_seeds"]),
                 *([_gain(compared["gain"].get(method))] if len(study.methods) > 1 else []),
             ]
@@ -95,9 +94,26 @@ def _gain(gain: dict[str, Any] | None) -> str:
     )
 
 
-def _percent(spread: dict[str, float | None]) -> str:
-    shares = {name: None if value is None else 100 * value for name, value in spread.items()}
-    return mean_std(shares, "{:.1f}")
+def _metric_header(study: StudyTables) -> str:
+    """Its name where all tasks are judged by the same."""
+    goals = {shared_goal(result.config) for result in study.results}
+    goal = goals.pop() if len(goals) == 1 else None
+    if goal is None:
+        return "metric"
+    return "accuracy\n(%)" if goal.is_accuracy else goal.metric
+
+
+def _overall_metric(result: Measured) -> str:
+    goal = shared_goal(result.config)
+    return _metric(spread(overall(result).metric), goal) if goal else NOTHING
+
+
+def _metric(values: Mapping[str, float | None], goal: Goal) -> str:
+    scaled = {
+        name: None if value is None else goal.scale * value
+        for name, value in ((name, values[name]) for name in ("mean", "std"))
+    }
+    return mean_std(scaled, "{:.1f}" if goal.is_accuracy else "{:.4g}")
 
 
 def _caption(study: StudyTables) -> str:

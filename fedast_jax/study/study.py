@@ -12,13 +12,16 @@ import pandas as pd
 
 from ..config.errors import ConfigError
 from ..config.grid import Point, parse_axis
-from ..config.shipped import Source, read_table
+from ..config.shipped import Source
 from ..config.toml import set_value
 from ..config.words import show
+from ..methods.record import Method
 from ..results.extras import check_extras
 from ..results.result import Result
 from ..results.run_folder import check_folder
+from ..run.method_settings import with_method_names
 from ..run.simulate import simulate_together
+from ..run.sources import read_source, split_options
 from .shown import ShownStudy
 from .study_folder import save_study
 from .variants import Variant, make_variants, with_devices
@@ -82,7 +85,7 @@ class Study(ShownStudy):
 
 def compare(
     config: Source,
-    algorithms: Sequence[str] = (),
+    algorithms: Sequence[str | Method] = (),
     *,
     overrides: Iterable[str] = (),
     **options: Any,
@@ -92,14 +95,15 @@ def compare(
     Args:
         config: what they have in common, as for ``simulate``. What was given holds for each, what
             was not is each algorithm's own default.
-        algorithms: names, or ``fedast:static`` and ``fedast:dynamic``; the first is measured
-            against each other one. None: those that the configuration names.
+        algorithms: names, methods, or ``fedast:static`` and ``fedast:dynamic``; the first is
+            measured against each other one. None: those that the configuration names.
         overrides: a list of ``key=value``.
-        options: as for ``simulate_together``.
+        options: as for ``simulate``: of the run, and settings.
     Raises:
         ConfigError, DataError: as ``simulate``.
     """
-    table = read_table(config, overrides)
+    options, settings = split_options(options)
+    table = read_source(config, overrides, settings)
     if algorithms:
         labels = _list_of("algorithms", algorithms, '["fedast", "sync_st"]')
         set_value(table, "study.compare", labels)
@@ -127,11 +131,12 @@ def sweep(
         paired: whether every setting gets the same seeds; else all are different. None: as
             configured, the same by default.
         overrides: a list of ``key=value``.
-        options: as for ``simulate_together``.
+        options: as for ``simulate``: of the run, and settings.
     Raises:
         ConfigError, DataError: as ``simulate``.
     """
-    table = read_table(config, overrides)
+    options, settings = split_options(options)
+    table = read_source(config, overrides, settings)
     if grid is not None:
         set_value(table, "study.sweep", _axes(grid))
     for key, value in {"num_seeds": seeds, "study.paired_seeds": paired}.items():
@@ -147,6 +152,7 @@ def run_study(
     **options: Any,
 ) -> Study:
     """Run what a table of settings has in its ``study``, in the way of ``simulate``."""
+    table = with_method_names(table)
     variants = make_variants(table)
     results = simulate([variant.config for variant in variants], **options)
     if not results:  # they are process 0's

@@ -12,11 +12,13 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from ..config.goal import Goal
 from ..config.grid import Point, points, short_name, value_name
 from ..results.figures import add_legend
 from ..results.palette import LineStyle, in_words, method_styles, plain
+from ..results.style import for_screen
 from .gains import LEAST_SEEDS, mean_interval
-from .outcomes import overall
+from .outcomes import overall, shared_goal
 from .tables import StudyTables
 
 
@@ -41,7 +43,7 @@ TIME = Measure(
     "time", "simulated time until all targets", 1.0, "{:.1f}", "sooner", "viridis_r", "not met"
 )
 ACCURACY = Measure(
-    "accuracy", "accuracy at the end (%)", 100.0, "{:.1f}", "higher", "viridis", "diverged"
+    "metric", "accuracy at the end (%)", 100.0, "{:.1f}", "higher", "viridis", "diverged"
 )
 LOG_RATIO = 10.0  # of the largest and the smallest value, from which their axis is logarithmic
 
@@ -58,6 +60,7 @@ class Spread(NamedTuple):
     num_seeds: int
 
 
+@for_screen
 def sweep_figure(study: StudyTables) -> Figure:
     """Results over the settings.
 
@@ -71,9 +74,19 @@ def sweep_figure(study: StudyTables) -> Figure:
 
 
 def _measures(study: StudyTables) -> list[Measure]:
-    """Time where any target was met, and accuracy."""
+    """Time where any target was met, and accuracy, or another metric that all tasks share."""
     has_times = any(overall(result).time.notna().any() for result in study.results)
-    return [TIME, ACCURACY] if has_times else [ACCURACY]
+    goal = shared_goal(study.results[0].config)
+    at_end = [] if goal is None else [_metric_measure(goal)]
+    return [TIME, *at_end] if has_times or not at_end else at_end
+
+
+def _metric_measure(goal: Goal) -> Measure:
+    if goal.is_accuracy:
+        return ACCURACY
+    better, colours = ("lower", "viridis_r") if goal.is_less_better else ("higher", "viridis")
+    label = f"{plain(goal.metric)} at the end"
+    return Measure("metric", label, 1.0, "{:.4g}", better, colours, "diverged")
 
 
 def _spread(study: StudyTables, method: str, point: Point, measure: Measure) -> Spread:
@@ -103,8 +116,6 @@ def _lines(study: StudyTables, measures: list[Measure]) -> Figure:
         panel.set_xticks(places, [plain(value_name(axis, value)) for value in values])
         panel.minorticks_off()
         panel.set(xlabel=plain(short_name(axis)), ylabel=measure.label)
-        panel.spines[["top", "right"]].set_visible(False)
-        panel.grid(alpha=0.3)
     _add_legend(figure, panels, "band: 95% interval")
     return figure
 
@@ -184,6 +195,7 @@ def _draw_heat(
     panel: Axes, means: np.ndarray, limits: tuple[float, float], measure: Measure
 ) -> AxesImage:
     panel.set_facecolor("lightgrey")
+    panel.grid(visible=False)
     low, high = limits
     return panel.imshow(means, cmap=measure.colours, vmin=low, vmax=high, aspect="auto")
 
@@ -230,8 +242,6 @@ def _rows(study: StudyTables, measures: list[Measure]) -> Figure:
             _ring(panel, list(means), list(places), _partial(study, spreads), style)
         panel.set_yticks(range(len(labels)), labels)
         panel.set_xlabel(measure.label)
-        panel.spines[["top", "right"]].set_visible(False)
-        panel.grid(alpha=0.3)
     panels[0].set_ylabel(plain("; ".join(short_name(axis) for axis in study.axes)))
     panels[0].invert_yaxis()
     _add_legend(figure, panels, "bar: 95% interval")

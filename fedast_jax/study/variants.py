@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, NamedTuple
 
-from ..algorithms.methods import Method, parse_method
+from ..algorithms.labels import Label, parse_label
 from ..config.errors import ConfigError
 from ..config.grid import Point, axis_keys, points
 from ..config.settings import Config
@@ -39,11 +39,11 @@ def make_variants(table: Mapping[str, Any]) -> list[Variant]:
         )
     check_keys(base)
     common = {**table, "study": {"paired_seeds": study.paired_seeds}}
-    methods = [parse_method(label) for label in study.compare]
+    labels = [parse_label(label) for label in study.compare]
     return [
-        _variant(common, base, method, number, point)
+        _variant(common, base, label, number, point)
         for number, point in enumerate(points(study.sweep))
-        for method in methods or [Method(base.algorithm, base.algorithm, None)]
+        for label in labels or [Label(base.algorithm, base.algorithm, None)]
     ]
 
 
@@ -56,26 +56,29 @@ def with_devices(table: Mapping[str, Any], num_devices: int | None) -> dict[str,
 
 def check_keys(base: Config) -> None:
     """Raise ConfigError where a sweep would set something in a table that is not there."""
-    known = {"delays", "availability", *(f"tasks.{name}" for name in base.tasks)}
-    for key in [key for axis in base.study.sweep for key in axis_keys(axis)]:
+    tables = [f"tasks.{name}" for name in base.tasks]
+    known = {"delays", "availability", *tables, *(f"{table}.method" for table in tables)}
+    own = [key for settings in base.study.settings.values() for key in settings]
+    for key in own + [key for axis in base.study.sweep for key in axis_keys(axis)]:
         parent = key.rpartition(".")[0]
         if parent and parent not in known:
+            verb = "set" if key in own else "sweep"
             raise ConfigError(
-                f"cannot sweep {key!r}: there is no table {parent!r}, only "
+                f"cannot {verb} {key!r}: there is no table {parent!r}, only "
                 f"{', '.join(sorted(known))}"
             )
 
 
 def _variant(
-    common: Mapping[str, Any], base: Config, method: Method, number: int, point: Point
+    common: Mapping[str, Any], base: Config, label: Label, number: int, point: Point
 ) -> Variant:
-    table = deepcopy(dict(common)) | method.settings
-    for key, value in point.items():
+    table = deepcopy(dict(common)) | label.settings
+    for key, value in {**base.study.settings.get(label.text, {}), **point}.items():
         set_value(table, key, value)
     if not base.study.paired_seeds:
         table["seed"] = base.seed + number * base.num_seeds
     try:
-        return Variant(method.label, point, make_config(table))
+        return Variant(label.text, point, make_config(table))
     except ConfigError as error:
-        place = f"{method.label}: " if base.study.compare else ""
+        place = f"{label.text}: " if base.study.compare else ""
         raise ConfigError(f"{place}{error}") from None

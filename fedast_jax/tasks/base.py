@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 import jax
 
+from ..config.goal import Goal
 from ..config.tables import TaskConfig
 from ..data.image_data import load_images, random_images
 from ..data.shapes import Data, Shape
@@ -17,7 +18,7 @@ Params = Any  # a tree of float arrays: the model
 Batch = Any  # what one step of training or testing sees
 
 
-class Task(NamedTuple):
+class TaskFunctions(NamedTuple):
     """The pure functions that the engine needs of one task."""
 
     init: Callable[[jax.Array], Params]
@@ -27,7 +28,7 @@ class Task(NamedTuple):
     loss: Callable[[Params, Batch], jax.Array]
     """``(params, batch) -> ()``: the mean loss over the batch, without weight decay."""
     score: Callable[[Params, Batch], tuple[jax.Array, jax.Array]]
-    """``(params, batch) -> (correct[B], loss[B])``: per example, correct being 0 or 1."""
+    """``(params, batch) -> (metric[B], loss[B])``: per example; for accuracy 0 or 1."""
 
 
 SYNCHRONOUS = {"server_lr": 1.0, "test_every": 1}  # with a round's many clients, per round
@@ -65,7 +66,7 @@ class Kind:
 
     name: str
     dataset: str | None  # the data set's name; None where the user must give it
-    build: Callable[[Shape], Task]
+    build: Callable[[Shape], TaskFunctions]
     defaults: Defaults
     micro_batch: Mapping[str, int] = field(default_factory=dict)
     """Clients trained side by side, by backend ("cpu", "gpu", "tpu"); absent: the whole batch."""
@@ -74,8 +75,34 @@ class Kind:
     """``(name of the data set, test_samples) -> data``."""
     random_data: Callable[[Shape, int], Data] = random_images
     """``(shape, number of examples) -> training data`` without any meaning, for measurements."""
-    authors_build: Callable[[Shape], Task] | None = None
+    authors_build: Callable[[Shape], TaskFunctions] | None = None
     """Instead of ``build`` where the authors' code is followed and its model differs."""
+
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of an own task, which hold for every algorithm where a configuration is silent."""
+    goal: Goal = field(default_factory=Goal)
+    """What tests measure."""
+    num_clients: int | None = None  # of the one division that its data has; None: any number
+    digest: Callable[[], str] | None = None
+    """Of an own task's data and clients, which no name stands for."""
+    engines: dict[Any, Any] | None = field(default=None, compare=False)
+    """Where its compiled programs are kept from run to run; None: nowhere."""
+
+    def settings_for(
+        self, chosen: Mapping[str, Any], changed: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """A task's settings: the defaults, what the task itself has given, what is chosen.
+
+        Args:
+            chosen: by the configuration.
+            changed: defaults that are other ones with its algorithm; None: with a synchronous one.
+        """
+        defaults = {key: one for key, one in asdict(self.defaults).items() if one is not None}
+        synchronous = defaults.pop("synchronous")
+        defaults |= synchronous if changed is None else changed
+        if not self.goal.is_accuracy:
+            defaults |= {"metric": self.goal.metric, "metric_goal": self.goal.word}
+        return _over(_over(defaults, self.given), chosen)
 
     def load_for(self, settings: TaskConfig) -> TaskData:
         """The data of a task of this kind.
@@ -90,3 +117,12 @@ class Kind:
     def with_authors_model(self) -> Kind:
         """The kind whose ``build`` is that of the authors' code."""
         return replace(self, build=self.authors_build) if self.authors_build else self
+
+
+LOCAL = {"local_steps", "local_epochs"}
+
+
+def _over(settings: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings, and others on top; passes or steps that these name take the place of both."""
+    dropped = LOCAL if LOCAL & set(others) else set()
+    return {key: one for key, one in settings.items() if key not in dropped} | dict(others)

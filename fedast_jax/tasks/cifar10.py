@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 
 from ..data.shapes import Shape
-from .base import Defaults, Kind, Task
+from .base import Defaults, Kind, TaskFunctions
 from .classification import Normalise, classification
 from .nn.layers import Conv, Dense, flatten, max_pool, to_batch_innermost
 
@@ -29,7 +29,7 @@ class CNN(nn.Module):
         return Dense(self.num_classes)(x)
 
 
-def build(shape: Shape) -> Task:
+def build(shape: Shape) -> TaskFunctions:
     """The authors' CNN for images of at least 16x16."""
     return classification(CNN(shape.num_classes), shape, NORMALISE)
 

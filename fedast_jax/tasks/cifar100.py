@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..data.shapes import Shape
-from .base import Defaults, Kind, Task
+from .base import Defaults, Kind, TaskFunctions
 from .classification import Normalise, classification
 from .nn.augment import crop_and_flip
 from .nn.resnet import ResNet18
@@ -11,12 +11,12 @@ from .nn.resnet import ResNet18
 NORMALISE = Normalise(mean=(0.5071, 0.4867, 0.4408), std=(0.2675, 0.2565, 0.2761))
 
 
-def build(shape: Shape) -> Task:
+def build(shape: Shape) -> TaskFunctions:
     """The authors' ResNet-18; training images are shifted and mirrored at random."""
     return classification(ResNet18(shape.num_classes), shape, NORMALISE, crop_and_flip)
 
 
-def authors_build(shape: Shape) -> Task:
+def authors_build(shape: Shape) -> TaskFunctions:
     """Its head as the authors have it: 3x3 pooling of a 4x4 map leaves out a row and a column."""
     model = ResNet18(shape.num_classes, pool_size=3)
     return classification(model, shape, NORMALISE, crop_and_flip)

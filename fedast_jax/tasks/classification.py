@@ -1,4 +1,4 @@
-"""Image classification: what a model needs beside itself to become a ``Task``."""
+"""Image classification: what a model needs beside itself to become a ``TaskFunctions``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..data.shapes import Data, Shape
-from .base import Params, Task
+from .base import Params, TaskFunctions
 from .nn.layers import default_float
 
 
@@ -44,7 +44,7 @@ Augment = Callable[[jax.Array, jax.Array], jax.Array]
 
 def classification(
     model: nn.Module, shape: Shape, normalise: Normalise, augment: Augment | None = None
-) -> Task:
+) -> TaskFunctions:
     """Make a task of a model that maps images ``(batch, height, width, channels)`` to logits.
 
     The data on the device is ``{"images": uint8[n, height, width, channels], "labels": int32[n]}``.
@@ -69,7 +69,7 @@ def classification(
     def loss(params: Params, batch: ImageBatch) -> jax.Array:
         return score(params, batch)[1].mean()
 
-    return Task(init, take, loss, score)
+    return TaskFunctions(init, take, loss, score)
 
 
 def score_logits(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:

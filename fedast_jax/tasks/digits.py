@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 
 from ..data.shapes import Shape
-from .base import Defaults, Kind, Task
+from .base import Defaults, Kind, TaskFunctions
 from .classification import Normalise, classification
 from .mnist import MLP
 from .nn.layers import Conv, Dense, flatten, max_pool, to_batch_innermost
@@ -39,12 +39,12 @@ class SmallCNN(nn.Module):
         return Dense(self.num_classes)(flatten(x))
 
 
-def build_mlp(shape: Shape) -> Task:
+def build_mlp(shape: Shape) -> TaskFunctions:
     """64-64-10 for the digits' shape."""
     return classification(MLP((64, shape.num_classes)), shape, NORMALISE)
 
 
-def build_cnn(shape: Shape) -> Task:
+def build_cnn(shape: Shape) -> TaskFunctions:
     """A convolutional net of about 4,000 parameters for the digits' shape."""
     return classification(SmallCNN(shape.num_classes), shape, NORMALISE)
 

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 
 from ..data.shapes import Shape
-from .base import Defaults, Kind, Task
+from .base import Defaults, Kind, TaskFunctions
 from .classification import Normalise, classification
 from .nn.layers import Conv, Dense, flatten, max_pool, to_batch_innermost
 
@@ -31,12 +31,12 @@ class LeNet5(nn.Module):
         return nn.relu(logits) if self.has_relu_on_logits else logits
 
 
-def build(shape: Shape) -> Task:
+def build(shape: Shape) -> TaskFunctions:
     """LeNet-5 for images of at least 16x16."""
     return classification(LeNet5(shape.num_classes), shape, NORMALISE)
 
 
-def authors_build(shape: Shape) -> Task:
+def authors_build(shape: Shape) -> TaskFunctions:
     """The same with a ReLU on the logits, as in the authors' code."""
     return classification(LeNet5(shape.num_classes, has_relu_on_logits=True), shape, NORMALISE)
 

@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 
 from ..data.shapes import Shape
-from .base import Defaults, Kind, Task
+from .base import Defaults, Kind, TaskFunctions
 from .classification import Normalise, classification
 from .nn.layers import Dense
 
@@ -28,7 +28,7 @@ class MLP(nn.Module):
         return Dense(self.features[-1])(x)
 
 
-def build(shape: Shape) -> Task:
+def build(shape: Shape) -> TaskFunctions:
     """784-200-200-10 for MNIST's shape."""
     return classification(MLP((200, 200, shape.num_classes)), shape, NORMALISE)
 

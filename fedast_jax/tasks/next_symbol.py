@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from ..data.shapes import Data, Shape
-from .base import Params, Task
+from .base import Params, TaskFunctions
 from .classification import score_logits
 
 
@@ -20,7 +20,7 @@ class TextBatch(NamedTuple):
     following: jax.Array  # int32[batch], the symbol after each window
 
 
-def next_symbol(model: nn.Module, shape: Shape) -> Task:
+def next_symbol(model: nn.Module, shape: Shape) -> TaskFunctions:
     """Make a task of a model that maps symbols ``int32[batch, window]`` to logits.
 
     The data on the device is ``{"text": uint8[n], "starts": int32[windows]}``: windows are gathered
@@ -46,4 +46,4 @@ def next_symbol(model: nn.Module, shape: Shape) -> Task:
     def loss(params: Params, batch: TextBatch) -> jax.Array:
         return score(params, batch)[1].mean()
 
-    return Task(init, take, loss, score)
+    return TaskFunctions(init, take, loss, score)

@@ -11,7 +11,7 @@ import jax
 
 from ..data.shapes import Shape
 from ..data.text_data import load_text, random_text
-from .base import Defaults, Kind, Task
+from .base import Defaults, Kind, TaskFunctions
 from .next_symbol import next_symbol
 from .nn.layers import Dense
 from .nn.lstm import SymbolLSTM
@@ -27,7 +27,7 @@ class CharacterLSTM(nn.Module):
         return Dense(self.num_symbols)(SymbolLSTM(self.num_symbols, 8, 100)(symbols))
 
 
-def build(shape: Shape) -> Task:
+def build(shape: Shape) -> TaskFunctions:
     """The authors' LSTM; of the shape only the number of symbols matters."""
     return next_symbol(CharacterLSTM(shape.num_classes), shape)
 

@@ -7,7 +7,7 @@ import jax
 
 from ..data.image_data import load_tfds_images
 from ..data.shapes import Shape
-from .base import Defaults, Kind, Task
+from .base import Defaults, Kind, TaskFunctions
 from .classification import Normalise, classification
 from .mnist import MLP
 from .nn.layers import Conv, Dense, flatten, max_pool, to_batch_innermost
@@ -33,7 +33,7 @@ class AdaptiveCNN(nn.Module):
         return Dense(self.num_classes)(x)
 
 
-def build(shape: Shape) -> Task:
+def build(shape: Shape) -> TaskFunctions:
     """A convolutional net for images of 8x8 and more, otherwise a perceptron."""
     if len(shape.input_shape) == 3 and min(shape.input_shape[:2]) >= SMALLEST_IMAGE:
         return classification(AdaptiveCNN(shape.num_classes), shape, NORMALISE)

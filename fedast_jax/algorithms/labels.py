@@ -10,10 +10,10 @@ from . import get_algorithm
 ALLOCATIONS = ("static", "dynamic")
 
 
-class Method(NamedTuple):
+class Label(NamedTuple):
     """One side of a comparison."""
 
-    label: str  # as the user wrote it
+    text: str  # as the user wrote it
     algorithm: str
     allocation: str | None  # None: as configured
 
@@ -24,7 +24,7 @@ class Method(NamedTuple):
         return {"algorithm": self.algorithm, **allocation}
 
 
-def parse_method(label: str) -> Method:
+def parse_label(label: str) -> Label:
     """``"sync_st"``, ``"fedast:static"`` (option S) or ``"fedast:dynamic"`` (option D).
 
     Raises:
@@ -33,7 +33,7 @@ def parse_method(label: str) -> Method:
     name, colon, allocation = label.partition(":")
     algorithm = get_algorithm(name)
     if not colon:
-        return Method(label, name, None)
+        return Label(label, name, None)
     if algorithm.is_synchronous:
         raise ValueError(
             f"{label!r}: {name!r} is synchronous and has no allocation; write {name!r}"
@@ -41,10 +41,10 @@ def parse_method(label: str) -> Method:
     if allocation not in ALLOCATIONS:
         words = " or ".join(f"{name}:{word}" for word in ALLOCATIONS)
         raise ValueError(f"unknown allocation in {label!r}; write {words}")
-    return Method(label, name, allocation)
+    return Label(label, name, allocation)
 
 
-def check_methods(labels: Sequence[str], allocation: str) -> None:
+def check_labels(labels: Sequence[str], allocation: str) -> None:
     """Raise ValueError where labels are unknown, the same, or only one.
 
     Args:
@@ -52,11 +52,11 @@ def check_methods(labels: Sequence[str], allocation: str) -> None:
         allocation: of those that name none.
     """
     label_of: dict[tuple[str, str | None], str] = {}
-    for method in map(parse_method, labels):
-        is_synchronous = get_algorithm(method.algorithm).is_synchronous
-        key = method.algorithm, None if is_synchronous else method.allocation or allocation
+    for label in map(parse_label, labels):
+        is_synchronous = get_algorithm(label.algorithm).is_synchronous
+        key = label.algorithm, None if is_synchronous else label.allocation or allocation
         if key in label_of:
-            raise ValueError(f"{label_of[key]!r} and {method.label!r} are the same; leave one out")
-        label_of[key] = method.label
+            raise ValueError(f"{label_of[key]!r} and {label.text!r} are the same; leave one out")
+        label_of[key] = label.text
     if len(label_of) == 1:
         raise ValueError(f"a comparison needs at least two algorithms, got only {labels[0]!r}")
