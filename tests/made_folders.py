@@ -103,11 +103,11 @@ def _tests(seed: int, task: str, random: np.random.Generator, count: int) -> pd.
 
 def _lane(seed: int, task: str, tests: pd.DataFrame) -> dict[str, Any]:
     mine = tests[(tests.replicate == seed) & (tests.task == task)]
-    met = mine[mine.accuracy >= TARGET]
+    met = mine.loc[mine.accuracy >= TARGET, "time"].tolist()
     return {
-        "replicate": seed, "seed": seed, "task": task, "rounds": int(mine["round"].iloc[-1]),
+        "replicate": seed, "seed": seed, "task": task, "rounds": int(mine.loc[:, "round"].max()),
         "accuracy": float(mine.accuracy.iloc[-1]), "loss": float(mine.loss.iloc[-1]),
-        "target_time": float(met.time.iloc[0]) if len(met) else np.nan, "mean_staleness": 3.0,
+        "target_time": met[0] if len(met) else np.nan, "mean_staleness": 3.0,
         "diverged": False, "diverged_at": np.nan, "end_reason": "finished", "end_time": 100.0,
     }  # fmt: skip
 

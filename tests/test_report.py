@@ -200,7 +200,7 @@ def test_thinned_curves_say_so_and_keep_what_counts(folders):
         assert len(row["t"]) <= 8
         assert max(row["a"]) == pytest.approx(100 * mine.accuracy.max(), abs=1e-3)
         assert min(row["a"]) == pytest.approx(100 * mine.accuracy.min(), abs=1e-3)
-        first = mine[mine.accuracy >= TARGET].time.iloc[0]
+        first = mine.loc[mine.accuracy >= TARGET, "time"].iloc[0]
         met = [
             time for time, value in zip(row["t"], row["a"], strict=True) if value >= 100 * TARGET
         ]

@@ -195,8 +195,8 @@ def test_a_window_holds_what_reaches_into_it(made, tmp_path):
     read.check()
     table = read_requests(read_folder(made), 0, 0)[0]
     table = table[table.client.isin([1, 3, 4, 5])]
-    expected = table[(table.arrived_at >= 20) & (table.dispatched_at < 40)]
-    assert {number for _, number in read.requests()} == set(expected.request)
+    expected = table.loc[(table.arrived_at >= 20) & (table.dispatched_at < 40), "request"]
+    assert {number for _, number in read.requests()} == set(expected)
     moments = [one["ts"] for kind in "iC" for one in read.by_kind[kind]]
     assert min(moments) >= 20e9
     assert max(moments) < 40e9
