@@ -157,7 +157,7 @@ def one_round(method: fx.Method, size: int, most: int, columns: int, seed: int) 
     sources = np.full((1, columns), rows[0], np.int32)
     rates, true = np.full((1, columns), 0.3, np.float32), np.ones((1, columns), bool)
     ticks = Rounds(sources, targets, rates, true, true, counts, used, each, more)
-    close = jax.jit(lambda *given: apply_rounds(method.rule, server, *given, ticks, 1))
+    close = jax.jit(lambda pool, table: apply_rounds(method.rule, server, pool, table, ticks, 1))
     return np.asarray(close(pool, table))[rows[0]].tobytes()
 
 
@@ -180,9 +180,9 @@ def test_sums_are_in_order_and_leave_padding_out(numbers, padding):
     total = np.float32(0)
     for number in numbers:
         total = np.float32(total + np.float32(number))
-    assert float(fx.sum_in_order(rows, len(numbers))) == total
+    assert float(fx.sum_in_order(jnp.asarray(rows), len(numbers))) == total
     mean = np.float32(total / np.float32(len(numbers)))
-    assert float(fx.mean_in_order(rows, len(numbers))) == mean
+    assert float(fx.mean_in_order(jnp.asarray(rows), len(numbers))) == mean
 
 
 # Own methods.

@@ -150,8 +150,9 @@ class AvailabilityConfig(Table):
 def absolute(table: Mapping[str, Any]) -> dict[str, Any]:
     """With the path of its trace, if there is one, from the root."""
     path = table.get("trace")
-    is_path = isinstance(path, str) and path
-    return {**table, **({"trace": str(Path(path).absolute())} if is_path else {})}
+    if not isinstance(path, str) or not path:
+        return dict(table)
+    return {**table, "trace": str(Path(path).absolute())}
 
 
 class MachineConfig(Table):

@@ -93,9 +93,9 @@ def _trial(rule: Rule, model: jax.ShapeDtypeStruct) -> tuple[str, tuple[Any, ...
     each: Any = jax.ShapeDtypeStruct((MOST_LISTED,), model.dtype)
     rows: Any = jax.ShapeDtypeStruct((MOST_LISTED, *model.shape), model.dtype)
     count: Any = jax.ShapeDtypeStruct((), jnp.int32)
-    numbers = dict.fromkeys(rule.names, number)
+    numbers: dict[str, Any] = dict.fromkeys(rule.names, number)
     parts = {"weights": each, "previous": rows, "start": rows}
-    needed = {name: parts[name] for name in rule.needs}
+    needed: dict[str, Any] = {name: parts[name] for name in rule.needs}
     return "apply", (
         Arrived(
             rows, each, count, number, number, number, number, hyperparameters=numbers, **needed

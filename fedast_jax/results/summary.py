@@ -162,7 +162,7 @@ def diverged_replicates(run: Measured) -> set[int]:
 
 def _task_summary(lanes: pd.DataFrame, name: str, settings: TaskSettings) -> dict[str, Any]:
     target, goal = settings.target, settings.goal
-    kept = lanes[(lanes.task == name) & ~lanes.diverged.astype(bool)]
+    kept = lanes.loc[(lanes.task == name) & ~lanes.diverged.astype(bool), :]
     times = _known(kept.target_time)
     return {
         "rounds": spread(kept.rounds),
@@ -183,7 +183,7 @@ def _own_metric(kept: pd.DataFrame, settings: TaskSettings) -> dict[str, Any]:
     """What a summary has of a task that is not judged by its accuracy."""
     goal = settings.goal
     named = {"name": goal.metric, "goal": goal.word}
-    return {"metric": named | spread(kept[goal.column]), "target_metric": settings.target}
+    return {"metric": named | spread(kept.loc[:, goal.column]), "target_metric": settings.target}
 
 
 def _known(column: pd.Series) -> np.ndarray:

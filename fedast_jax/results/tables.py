@@ -49,7 +49,7 @@ def evaluation_table(
     columns = ["replicate", "seed", "task", "round", "time", "arrivals", *measured]
     integers = {name: "int64" for name in ("replicate", "seed", "round", "arrivals")}
     floats = {name: "float64" for name in ("time", *measured)}
-    return _stacked(tables, columns)[columns].astype({**integers, **floats, "task": "str"})
+    return _stacked(tables, columns).loc[:, columns].astype({**integers, **floats, "task": "str"})
 
 
 def _measured(record: ReplicateRecord) -> dict[str, np.ndarray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import flax.linen as nn
 import jax
@@ -12,6 +12,8 @@ import jax
 from ..config.errors import ConfigError
 from ..config.words import few, show
 from .base import Params
+
+Constructor = Callable[..., Any]
 
 WAYS = (
     "a Flax module, a function of rngs that makes an nnx module (lambda rngs: Net(rngs=rngs)), a "
@@ -45,9 +47,9 @@ def as_model(model: Any, example: jax.ShapeDtypeStruct) -> Model:
         return Model(*model)
     names = _arguments(model)
     if "rngs" in names:
-        return _nnx(model)
+        return _nnx(cast(Constructor, model))
     if "key" in names:
-        return _equinox(model)
+        return _equinox(cast(Constructor, model))
     raise ConfigError(f"model must be {WAYS}; got {show(model)}")
 
 
@@ -76,11 +78,11 @@ def _linen(model: nn.Module, example: jax.ShapeDtypeStruct) -> Model:
     return Model(lambda key: variables(key).get("params", {}), apply)
 
 
-def _nnx(make: Callable[..., Any]) -> Model:
+def _nnx(make: Constructor) -> Model:
     """Its parameters as a dict of dicts; all that is no ``nnx.Param`` would be state."""
     from flax import nnx
 
-    def parts(key: jax.Array) -> tuple[Any, Any, Any]:
+    def parts(key: jax.Array) -> Any:
         return nnx.split(make(rngs=nnx.Rngs(key)), nnx.Param, ...)
 
     def module() -> Any:
@@ -100,7 +102,7 @@ def _nnx(make: Callable[..., Any]) -> Model:
     return Model(lambda key: nnx.to_pure_dict(parts(key)[1]), apply)
 
 
-def _equinox(make: Callable[..., Any]) -> Model:
+def _equinox(make: Constructor) -> Model:
     """Its floating-point arrays are the parameters; it sees one example, here mapped over all."""
     try:
         import equinox as eqx
