@@ -15,7 +15,20 @@ from rich.console import Console
 from ..config.errors import ConfigError, UserError
 from ..results.extras import EXTRAS
 from .lazy_group import lazy_group
-from .look import report, trace
+from .look import report, show, trace
+from .options import (
+    ConfigPath,
+    Coordinator,
+    Devices,
+    Extras,
+    Imports,
+    Json,
+    NumProcesses,
+    Out,
+    Overrides,
+    ProcessId,
+    Seeds,
+)
 
 # What a command needs beyond this it imports itself: --help and version come at once.
 if TYPE_CHECKING:
@@ -33,50 +46,6 @@ app.add_typer(
     name="data",
     help="Data sets: which there are, what is in them, how to get them.",
 )
-
-
-def _import(modules: list[str] | None) -> list[str]:
-    """Let modules register what they have."""
-    from ..config.plugins import import_modules
-
-    import_modules(modules or [])
-    return list(modules or [])
-
-
-app.command()(report)
-app.command()(trace)
-
-ConfigPath = Annotated[
-    str, typer.Argument(metavar="CONFIG", help="A TOML file, or the name of a shipped one.")
-]
-Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting.")
-]
-Seeds = Annotated[  # a text: the configuration says what a wrong one must be
-    str | None, typer.Option(metavar="NUMBER", help="Number of seeds (replicates).")
-]
-Devices = Annotated[
-    str | None, typer.Option(metavar="NUMBER", help="Devices that share every batch.")
-]
-Out = Annotated[Path | None, typer.Option(help="Folder for the results.")]
-Coordinator = Annotated[
-    str | None,
-    typer.Option(metavar="HOST:PORT", help="Of a run in several processes: where process 0 is."),
-]
-NumProcesses = Annotated[int | None, typer.Option(help="How many processes.")]
-ProcessId = Annotated[int | None, typer.Option(help="Which of them this is, from 0.")]
-Extras = Annotated[str, typer.Option("--save", help=f"More tables, of {','.join(EXTRAS)}.")]
-Imports = Annotated[  # done while the options are read, so before the configuration is
-    list[str] | None,
-    typer.Option(
-        "--import",
-        metavar="MODULE",
-        help="Import a module that registers own tasks, methods or delays first.",
-        callback=_import,
-        is_eager=True,
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 def main() -> None:
@@ -222,17 +191,9 @@ def sweep(
         raise ClusterError("--ray and --coordinator are two ways to run; leave one out")
 
 
-@app.command()
-def show(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of runs.")],
-    out: Annotated[Path | None, typer.Option(help="Folder for the figures.")] = None,
-) -> None:
-    """Print the table and draw the figures of finished runs again; several side by side."""
-    from .show import show as show_folders
-
-    console = Console()
-    for path in show_folders(folders, out, console):
-        console.print(str(path), highlight=False, soft_wrap=True, markup=False)
+app.command()(show)
+app.command()(report)
+app.command()(trace)
 
 
 @app.command()
@@ -262,10 +223,7 @@ def figure(
 
 @app.command()
 def plan(
-    config: ConfigPath,
-    overrides: Overrides = None,
-    imports: Imports = None,
-    as_json: Json = False,
+    config: ConfigPath, overrides: Overrides = None, imports: Imports = None, as_json: Json = False
 ) -> None:
     """Lay a run out without training: batches, how full they are, rows, memory."""
     from ..results.console import show_plan

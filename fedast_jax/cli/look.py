@@ -1,4 +1,4 @@
-"""``fedast report`` and ``fedast trace``: a look inside runs that have ended."""
+"""``fedast show``, ``report`` and ``trace``: a look inside runs that have ended."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
 
@@ -58,3 +59,15 @@ def trace(
         print(path)
     if written.note:
         warn(written.note)
+
+
+def show(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of runs.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for the figures.")] = None,
+) -> None:
+    """Print the table and draw the figures of finished runs again; several side by side."""
+    from .show import show as show_folders
+
+    console = Console()
+    for path in show_folders(folders, out, console):
+        console.print(str(path), highlight=False, soft_wrap=True, markup=False)

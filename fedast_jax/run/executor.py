@@ -14,17 +14,16 @@ import numpy as np
 from ..algorithms.allocation import NUM_UPDATES
 from ..config.goal import Goal
 from ..data.task_data import Splits
-from ..engine.aggregate import write_rows
 from ..engine.engine import Engine, PoolArrays, Program
 from ..engine.spec import EngineSpec
 from ..planning.pack import pack
 from ..planning.pool import Lane, LanePool, PoolPlan, Test
 from ..results.records import Seconds
+from .rows import Contents, UsedRows, put_rows, read_rows
 
 ROWS_AT_ONCE = 64  # versions handed to one call of the tests on a CPU, so that it soon ends
 MOST_ROWS_AT_ONCE = 1024  # elsewhere: nearly always all of a segment
 MOST_ENGINES = 8  # of an own task: the eldest is forgotten
-ROWS_MOVED = 8  # rows that are copied from or to the device at once
 
 
 class Score(NamedTuple):
@@ -32,21 +31,6 @@ class Score(NamedTuple):
 
     metric: float  # the accuracy, where the task has no other
     loss: float
-
-
-class UsedRows(NamedTuple):
-    """Rows of a pool that hold something."""
-
-    versions: list[int]
-    updates: list[int]
-
-
-class Contents(NamedTuple):
-    """What they hold: an entry along the first axis for each row."""
-
-    versions: np.ndarray
-    updates: np.ndarray
-    losses: np.ndarray  # of the updates
 
 
 class Interrupted(Exception):
@@ -250,12 +234,12 @@ class Device:
     def read(self, pool: LanePool, rows: UsedRows) -> Contents:
         """What rows hold, for a checkpoint."""
         arrays = self._load(pool).arrays
-        return Contents(*map(_read_rows, arrays, _rows_of_each(rows)))
+        return Contents(*map(read_rows, arrays, _rows_of_each(rows)))
 
     def write(self, pool: LanePool, rows: UsedRows, contents: Contents) -> None:
         """Let rows hold what ``read`` found."""
         loaded = self._load(pool)
-        loaded.arrays = PoolArrays(*map(_write_rows, loaded.arrays, _rows_of_each(rows), contents))
+        loaded.arrays = PoolArrays(*map(put_rows, loaded.arrays, _rows_of_each(rows), contents))
 
     def _test(self, pool: LanePool, rows: list[int]) -> list[Score]:
         loaded = self._load(pool)
@@ -344,30 +328,3 @@ def _key_name(key: Any) -> str:
     """Of a dict, of a list, or of an object with fields."""
     names = (getattr(key, kind, None) for kind in ("key", "idx", "name"))
     return str(next((name for name in names if name is not None), key))
-
-
-_gather = jax.jit(lambda array, rows: array[rows])
-_scatter = jax.jit(write_rows, donate_argnums=0)
-
-
-def _read_rows(array: jax.Array, rows: Sequence[int]) -> np.ndarray:
-    """Rows of an array on the device, a few at a time: the rest stays where it is."""
-    values = np.empty((len(rows), *array.shape[1:]), array.dtype)
-    for start in range(0, len(rows), ROWS_MOVED):
-        part = values[start : start + ROWS_MOVED]
-        padded = np.zeros(ROWS_MOVED, np.int32)
-        padded[: len(part)] = rows[start : start + ROWS_MOVED]
-        part[:] = np.asarray(_gather(array, padded))[: len(part)]
-    return values
-
-
-def _write_rows(array: jax.Array, rows: Sequence[int], values: np.ndarray) -> jax.Array:
-    """Put values into rows."""
-    for start in range(0, len(rows), ROWS_MOVED):
-        part = values[start : start + ROWS_MOVED]
-        places = np.arange(len(array), len(array) + ROWS_MOVED, dtype=np.int32)  # beyond the rows
-        places[: len(part)] = rows[start : start + ROWS_MOVED]
-        padded = np.zeros((ROWS_MOVED, *array.shape[1:]), array.dtype)
-        padded[: len(part)] = part
-        array = _scatter(array, places, padded)
-    return array
