@@ -74,7 +74,7 @@ def register_task(name: str, task: Task | Kind) -> Task | Kind:
     """
     try:
         check_names([name])
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise ConfigError(f"register_task: {error}") from None
     if not isinstance(task, Task | Kind):
         raise ConfigError(f"register_task takes a Task, got {show(task)}")
