@@ -369,7 +369,7 @@ FORGETFUL = optax.GradientTransformation(lambda params: params, lambda change, *
 LOCAL = {
     "no transformation": (3, "local of method 'own' must be an optax transformation, got 3"),
     "another shape": (SUMMED, "must return a change of float32[10], float32[64, 10], got float32"),
-    "another state": (FORGETFUL, "must return a state of float32[10], float32[64, 10], got nothing"),
+    "another state": (FORGETFUL, "must return a state of float32[10], float32[64, 10], got"),
     "no pair": (
         optax.GradientTransformation(lambda params: (), lambda change, *_: change),
         "local of method 'own' must return the change and the state, got dict",
@@ -407,7 +407,7 @@ def test_a_nan_is_found_by_the_next_test():
         ({"buffer_size": True}, "buffer_size is a whole number or None, got True"),
         ({"needs": "previous", "apply": max}, "needs are a set of names: needs={'previous'}"),
         ({"hyperparameters": ["beta"]}, "hyperparameters are numbers by name, got ['beta']"),
-        ({"hyperparameters": {3: 1.0}}, "a hyperparameter cannot be called 3"),
+        ({"hyperparameters": {3: 1.0}}, "hyperparameters are numbers by name, got {3: 1.0}"),
         ({"hyperparameters": {"beta": "x"}}, "default of 'beta' must be a number, got 'x'"),
         ({"hyperparameters": {"beta": True}}, "must be a whole number, got True"),
         ({"hyperparameters": {"updates": 1}}, "cannot be called 'updates'"),

@@ -171,10 +171,9 @@ def _check_kinds(method: Method) -> None:
         )
     if isinstance(method.needs, str):
         raise ValueError(f"{place}: needs are a set of names: needs={{{method.needs!r}}}")
-    if not isinstance(method.hyperparameters, Mapping):
-        raise ValueError(
-            f"{place}: hyperparameters are numbers by name, got {method.hyperparameters!r}"
-        )
+    numbers = method.hyperparameters
+    if not isinstance(numbers, Mapping) or not all(isinstance(name, str) for name in numbers):
+        raise ValueError(f"{place}: hyperparameters are numbers by name, got {numbers!r}")
     if size is not None and (isinstance(size, bool) or not isinstance(size, int)):
         raise ValueError(f"{place}: buffer_size is a whole number or None, got {size!r}")
 
@@ -197,7 +196,7 @@ def _check(method: Method) -> None:
 
 def _check_numbers(method: Method, place: str) -> None:
     for name, number in method.numbers.items():
-        if not isinstance(name, str) or not name.isidentifier() or name in Arrived.__dataclass_fields__ or name == "self":
+        if not name.isidentifier() or name in Arrived.__dataclass_fields__ or name == "self":
             raise ValueError(f"{place}: a hyperparameter cannot be called {name!r}; rename it")
         try:
             number.check(number.default)
