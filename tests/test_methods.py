@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -365,13 +366,14 @@ def test_an_accept_that_answers_with_an_array_is_refused():
 
 
 SUMMED = optax.stateless(lambda change, _: jax.tree.map(jnp.sum, change))
-FORGETFUL = optax.GradientTransformation(lambda params: params, lambda change, *_: (change, ()))
+TRANSFORMATION: Any = optax.GradientTransformation
+FORGETFUL = TRANSFORMATION(lambda params: params, lambda change, *_: (change, ()))
 LOCAL = {
     "no transformation": (3, "local of method 'own' must be an optax transformation, got 3"),
     "another shape": (SUMMED, "must return a change of float32[10], float32[64, 10], got float32"),
     "another state": (FORGETFUL, "must return a state of float32[10], float32[64, 10], got"),
     "no pair": (
-        optax.GradientTransformation(lambda params: (), lambda change, *_: change),
+        TRANSFORMATION(lambda params: (), lambda change, *_: change),
         "local of method 'own' must return the change and the state, got dict",
     ),
     "an error": (optax.lbfgs(), "local of method 'own' failed: "),

@@ -195,7 +195,7 @@ def test_a_task_is_run_by_a_name_that_is_a_text():
     with pytest.raises(fx.ConfigError, match=r'run by name: {"mine": task}, got <Task of 60'):
         fx.simulate(classes())  # type: ignore[arg-type]
     with pytest.raises(fx.ConfigError, match=r"a name has 1 to 64 letters .* got 3"):
-        fx.plan({3: classes()})
+        fx.plan({3: classes()})  # type: ignore[dict-item]
 
 
 @pytest.mark.parametrize("name", BAD)
