@@ -191,6 +191,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+def test_own_tasks_are_planned_with_settings_as_keywords():
+    assert fx.plan({"own": classes()}, **SHORT).events == 40
+
+
 def test_a_task_is_run_by_a_name_that_is_a_text():
     with pytest.raises(fx.ConfigError, match=r'run by name: {"mine": task}, got <Task of 60'):
         fx.simulate(classes())  # type: ignore[arg-type]
