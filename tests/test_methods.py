@@ -395,6 +395,7 @@ def test_a_nan_is_found_by_the_next_test():
     method = fx.Method("own", apply=lambda model, state, arrived: (model * jnp.nan, state))
     result = fx.simulate({**config_of(test_every=1).given(), "algorithm": method})
     assert set(result.lanes.end_reason) == {"diverged"}
+    assert "softmax untested; 1 of 1 diverged; finished" in repr(result)
 
 
 @pytest.mark.parametrize(
