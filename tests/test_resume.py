@@ -23,7 +23,7 @@ from test_cli import run
 
 import fedast_jax as fx
 from fedast_jax.cli import work_folder
-from fedast_jax.run import checkpoint
+from fedast_jax.run import checkpoint, saved
 
 CONFIG = """
 num_clients = 20
@@ -197,6 +197,16 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(monkeypatch, folder, c
     assert run(monkeypatch, "resume", folder) == 0
     assert f"checkpoint {second.name} is damaged" in capsys.readouterr().err
     assert json.loads((folder / "manifest.json").read_text())["status"] == "finished"
+
+
+def test_the_devices_of_a_run_are_asked_for_before_anything_asks_jax(monkeypatch, folder):
+    """Later they cannot be had, and a run that has taken every core could not go on."""
+    asked, machine = [], saved._machine
+    monkeypatch.setattr(saved, "divide_cpu", asked.append)
+    monkeypatch.setattr(saved, "_machine", lambda: asked.append("what computes") or machine())
+    run(monkeypatch, "resume", folder)
+    number = fx.load_result(folder).config.machine.num_devices
+    assert asked[:2] == [number, "what computes"]
 
 
 def test_only_damaged_checkpoints(monkeypatch, folder, capsys):

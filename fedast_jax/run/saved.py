@@ -12,6 +12,7 @@ import jax
 from ..config.errors import ResumeError
 from ..config.settings import Config
 from ..config.versions import package_version
+from ..engine.devices import divide_cpu
 from ..tasks import get_kind
 from .checkpoint import Checkpoints
 from .devices import named
@@ -63,6 +64,7 @@ class SavedRun(NamedTuple):
         num_resident, window, needs = content["sizing"]
         sizing = Sizing(num_resident, window, tuple(PoolNeeds(*row) for row in needs))
         saved = cls(**{**content, "sizing": sizing})
+        divide_cpu(saved.num_devices)  # before anything asks JAX what it computes on
         saved._check(checkpoints, [config.to_dict() for config in saved.named(configs)], keeps)
         saved._check_traces(configs)
         check_digests(saved.data, configs)
@@ -70,7 +72,12 @@ class SavedRun(NamedTuple):
 
     def named(self, configs: Sequence[Config]) -> list[Config]:
         """With the number of devices that the run began with, where they leave it open."""
-        return [named(config, self.configs[0]["machine"]["num_devices"]) for config in configs]
+        return [named(config, self.num_devices) for config in configs]
+
+    @property
+    def num_devices(self) -> int:
+        """Those that the run began with."""
+        return self.configs[0]["machine"]["num_devices"]
 
     def _check(
         self, checkpoints: Checkpoints, configs: list[dict[str, Any]], keeps: dict[str, bool]
