@@ -40,11 +40,21 @@ def _own_registry(monkeypatch):
 def test_the_page_on_extending_runs_as_it_is_written():
     blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S)
     names: dict = {}
-    for block in blocks:
-        exec(compile(block, str(PAGE), "exec"), names)
+    with pytest.warns(UserWarning) as warned:
+        for block in blocks:
+            exec(compile(block, str(PAGE), "exec"), names)
+    messages = [str(one.message) for one in warned]
+    assert messages == [
+        f"the method {name!r} replaces another of that name" for name in ("ca2fl", "ringmaster")
+    ]
     assert len(blocks[1][blocks[1].index("task =") :].splitlines()) <= 15
-    reached = names["result"].summary()["tasks"]["prices"]["time_to_target"]["num_reached"]
-    assert reached == 1
+    walk = next(block for block in blocks if "ca2fl" in block)
+    assert len(walk.split("study =")[0].strip().splitlines()) <= 25
+    prices = names["priced"].summary()["tasks"]["prices"]
+    assert prices["time_to_target"]["num_reached"] == 1
+    labels = {variant.method for variant in names["study"].variants}
+    assert labels == {"fedast", "ca2fl", "ringmaster"}
+    assert get_algorithm("ca2fl").method is names["ca2fl"]
 
 
 @pytest.mark.parametrize("what", templates())

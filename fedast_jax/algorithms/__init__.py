@@ -80,24 +80,25 @@ def by_method(method: Method) -> Algorithm:
     )
 
 
+_NOT_METHODS = frozenset(ALGORITHMS)  # names that nobody else can have
 ALGORITHMS |= {method.name: by_method(method) for method in BUILT_IN}
-OWN_NAMES = frozenset(ALGORITHMS)  # that nobody else can have
+OWN_NAMES = frozenset(ALGORITHMS)
 
 
 def register_method(method: Method) -> Method:
     """Make a method known by its name: ``algorithm = "its name"``, also in comparisons.
 
-    One of the same name takes the other's place, with a warning that says so.
+    One of the same name, this package's included, gives it its place, with a warning that says so.
 
     Returns:
         The method.
     Raises:
         TypeError: it is no ``Method``.
-        ValueError: the name is this package's own.
+        ValueError: the name is that of an algorithm which is no method, such as "fedast".
     """
     if not isinstance(method, Method):
         raise TypeError(f"a method must be a fedast_jax.Method, got {type(method).__name__}")
-    if method.name in OWN_NAMES:
+    if method.name in _NOT_METHODS:
         raise ValueError(f"{method.name!r} is an algorithm of this package; choose another name")
     known = ALGORITHMS.get(method.name)
     if known is not None and known.method is method:
