@@ -13,7 +13,7 @@ from conftest import assert_identical
 
 from fedast_jax.config.errors import ResumeError
 from fedast_jax.run import checkpoint
-from fedast_jax.run.checkpoint import COST_SHARE, Checkpoints, Keeper
+from fedast_jax.run.checkpoint import COST_SHARE, FORMAT, Checkpoints, Keeper
 
 CONTENT = {"heap": [(0.1, 3), (float("inf"), 4)], "rows": np.arange(300.0).reshape(3, 100)}
 
@@ -114,7 +114,7 @@ def test_another_format_is_refused(store, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "FORMAT", 99)
         store.write(CONTENT)
-    with pytest.raises(ResumeError, match=r"has format 99, this version reads 2; resume with"):
+    with pytest.raises(ResumeError, match=f"99, this version reads {FORMAT}; resume with"):
         again(store).newest()
 
 

@@ -599,7 +599,6 @@ def test_server_optimizers(name):
     check_for_real(scenario)
 
 
-@pytest.mark.usefixtures("shared_engines")
 @pytest.mark.parametrize("algorithm", METHODS)
 def test_methods_with_tasks_of_two_kinds(algorithm):
     """A task ends on the way, and its requests go to the other: R_m, b and gamma_c change."""
@@ -613,7 +612,6 @@ def test_methods_with_tasks_of_two_kinds(algorithm):
     assert ("dropped" in statuses) == (algorithm in ("rennala",))
 
 
-@pytest.mark.usefixtures("shared_engines")
 @pytest.mark.parametrize(
     "settings_of_all",
     [

@@ -213,7 +213,7 @@ def test_only_damaged_checkpoints(monkeypatch, folder, capsys):
 
 def test_another_format_is_refused(monkeypatch, folder, capsys):
     monkeypatch.setattr(checkpoint, "FORMAT", 99)
-    assert "has format 2, this version reads 99" in refused(monkeypatch, capsys, folder)
+    assert "has format 3, this version reads 99" in refused(monkeypatch, capsys, folder)
 
 
 def test_a_changed_configuration_is_refused(monkeypatch, folder, capsys):

@@ -80,7 +80,7 @@ def change(key: str, value: Any) -> Callable[[dict], None]:
 EDITS = {
     "no command": (lambda content: content.pop("command"), "it must have command, options"),
     "a key too many": (change("more", 1), "and nothing else"),
-    "unknown command": (change("command", "rm"), "one of run, study, ray, got 'rm'"),
+    "unknown command": (change("command", "rm"), "one of run, study, ray, figure, got 'rm'"),
     "command of another type": (change("command", ["run"]), "got ['run']"),
     "no configuration": (change("configs", []), "configs must be a list of at least one, got []"),
     "configs of another type": (change("configs", {}), "configs must be a list"),

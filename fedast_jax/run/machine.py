@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import platform
 import sys
+from functools import cache
 from typing import Any
 
 import jax
 
 from ..config.versions import package_versions
+from ..results.output import warn
 
 
 def machine_facts() -> dict[str, Any]:
@@ -34,3 +36,13 @@ def peak_bytes() -> int | None:
         return None
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+@cache
+def say_where_it_gains_nothing(precision: str) -> None:
+    """One sentence, once, where products are of float32 whatever is asked for."""
+    if jax.default_backend() == "cpu" and precision in ("bfloat16", "tensorfloat32"):
+        warn(
+            f"machine.precision = {precision!r} gains nothing here: on a CPU all products are of "
+            f"float32, to the very same bits"
+        )

@@ -19,7 +19,7 @@ from .checkpoint import Keeper
 from .devices import named, settle
 from .driver import Driver
 from .executor import Device, Interrupted
-from .machine import machine_facts
+from .machine import machine_facts, say_where_it_gains_nothing
 from .options import RunOptions
 from .prepare import Prepared, prepare_run
 from .progress import progress_of
@@ -87,6 +87,7 @@ def run_jobs(
     configs = saved.named(configs) if saved else settle(configs)
     start = time.perf_counter() - (saved.wall_seconds if saved else 0.0)
     with precision(configs), interruptible(options.is_stopped) as stopping:
+        say_where_it_gains_nothing(configs[0].machine.precision)
         prepared = prepare_run(configs, saved, jobs)
         driver = prepared.driver(Device(stopping.is_wanted), **options.keeps)
         if saved:
