@@ -383,7 +383,7 @@ def write(path: Path, columns: str, rows: list[tuple]) -> str:
 
 
 @given(data=st.data())
-@settings(max_examples=settings().max_examples // 2)
+@settings(max_examples=settings().max_examples // 4)
 def test_histories_equal_the_oracle_with_measured_clients(measured, data):
     """A trace of when clients are on, whole and interrupted work, and durations of devices."""
     algorithms = ["fedast", "fedast", "ca2fl", "sync_st"]

@@ -37,12 +37,18 @@ def _own_registry(monkeypatch):
         sys.modules.pop(name, None)
 
 
+def run_in_turn(blocks: list[str]) -> dict:
+    """What is named after all have run."""
+    names: dict = {}
+    for block in blocks:
+        exec(compile(block, str(PAGE), "exec"), names)
+    return names
+
+
 def test_the_page_on_extending_runs_as_it_is_written():
     blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S)
-    names: dict = {}
-    with pytest.warns(UserWarning) as warned:
-        for block in blocks:
-            exec(compile(block, str(PAGE), "exec"), names)
+    with pytest.warns(UserWarning, match="replaces another") as warned:
+        names = run_in_turn(blocks)
     messages = [str(one.message) for one in warned]
     assert messages == [
         f"the method {name!r} replaces another of that name" for name in ("ca2fl", "ringmaster")
