@@ -28,11 +28,12 @@ PAGE = Path(__file__).parent.parent / "docs" / "extending.md"
 def _own_registry(monkeypatch):
     monkeypatch.setattr(registry, "TASKS", dict(registry.TASKS))
     monkeypatch.setattr(sys, "path", list(sys.path))
-    known = [(names, dict(names)) for names in (ALGORITHMS, LAWS)]
+    algorithms, laws = dict(ALGORITHMS), dict(LAWS)
     yield
-    for names, before in known:
-        names.clear()
-        names.update(before)
+    ALGORITHMS.clear()
+    ALGORITHMS.update(algorithms)
+    LAWS.clear()
+    LAWS.update(laws)
     for name in ("begun", "test_begun", "broken"):
         sys.modules.pop(name, None)
 
