@@ -186,6 +186,19 @@ def test_traces_that_cannot_be_used(tmp_path, rows, says):
         ({"availability": {"law": "on_off", "mean_on": 1.0}}, "mean_off is missing"),
         ({"availability": ON_OFF | {"mean_on": 0.0}}, "mean_on must be at least"),
         ({"availability": DIURNAL | {"share_on": 1.5}}, "share_on must be at most 1"),
+        ({"availability": DIURNAL | {"share_on": 1e-300}}, "share_on must be at least 1e-06"),
+        (
+            {"availability": {"law": "diurnal", "share_on": 0.01, "period": 1e-5}},
+            "must be on for at least 1e-06 at a time, but share_on=0.01 of period=1e-05 is less",
+        ),
+        (
+            {"availability": {"law": "on_off", "mean_on": 1.0, "mean_off": 1001.0}},
+            "neither of mean_on=1 and mean_off=1001 may be more than 1,000 times the other",
+        ),
+        (
+            {"availability": {"law": "on_off", "mean_on": 1e9, "mean_off": 1.0}},
+            "neither of mean_on=1e+09 and mean_off=1 may be",
+        ),
         ({"availability": {"loss": 1.0}}, "loss must be at most 0.999"),
         ({"availability": {"period": 3.0}}, "period has no meaning for law 'always'"),
         ({"delays": {"law": "lognormal", "sigm": 1.0}}, "'delays.sigm'; did you mean 'sigma'?"),

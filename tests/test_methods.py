@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -357,10 +358,46 @@ def test_planner_functions_that_fail_are_refused():
     )
 
 
+def test_a_weight_beyond_float32_is_refused():
+    assert "must be a finite number, got 1e+300" in run_own(weight=lambda staleness: 1e300)
+
+
+def test_an_accept_that_answers_with_an_array_is_refused():
+    words = run_own(accept=lambda staleness: np.array([True, False]))
+    assert "must be true or false, got array([ True, False]) for staleness" in words
+
+
+SUMMED = optax.stateless(lambda change, _: jax.tree.map(jnp.sum, change))
+TRANSFORMATION: Any = optax.GradientTransformation
+FORGETFUL = TRANSFORMATION(lambda params: params, lambda change, *_: (change, ()))
+LOCAL = {
+    "no transformation": (3, "local of method 'own' must be an optax transformation, got 3"),
+    "another shape": (SUMMED, "must return a change of float32[10], float32[64, 10], got float32"),
+    "another state": (FORGETFUL, "must return a state of float32[10], float32[64, 10], got"),
+    "no pair": (
+        TRANSFORMATION(lambda params: (), lambda change, *_: change),
+        "local of method 'own' must return the change and the state, got dict",
+    ),
+    "an error": (optax.lbfgs(), "local of method 'own' failed: "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", LOCAL)
+def test_a_rule_of_the_client_that_cannot_be_is_refused(what):
+    local, words = LOCAL[what]
+    assert words in run_own(local=local)
+
+
+def test_what_is_no_optax_transformation_is_refused():
+    with pytest.raises(ValueError, match="takes an optax transformation, got 3"):
+        fx.from_optax(3)
+
+
 def test_a_nan_is_found_by_the_next_test():
     method = fx.Method("own", apply=lambda model, state, arrived: (model * jnp.nan, state))
     result = fx.simulate({**config_of(test_every=1).given(), "algorithm": method})
     assert set(result.lanes.end_reason) == {"diverged"}
+    assert "softmax untested; 1 of 1 diverged; finished" in repr(result)
 
 
 @pytest.mark.parametrize(
@@ -370,6 +407,14 @@ def test_a_nan_is_found_by_the_next_test():
         ({"needs": {"start"}}, "needs=['start'] are for apply, which it has not"),
         ({"step": max, "apply": max}, "has both step and apply"),
         ({"buffer_size": 0}, "buffer_size is at least 1 or None, got 0"),
+        ({"buffer_size": "1"}, "buffer_size is a whole number or None, got '1'"),
+        ({"buffer_size": 1.5}, "buffer_size is a whole number or None, got 1.5"),
+        ({"buffer_size": True}, "buffer_size is a whole number or None, got True"),
+        ({"needs": "previous", "apply": max}, "needs are a set of names: needs={'previous'}"),
+        ({"hyperparameters": ["beta"]}, "hyperparameters are numbers by name, got ['beta']"),
+        ({"hyperparameters": {3: 1.0}}, "hyperparameters are numbers by name, got {3: 1.0}"),
+        ({"hyperparameters": {"beta": "x"}}, "default of 'beta' must be a number, got 'x'"),
+        ({"hyperparameters": {"beta": True}}, "must be a whole number, got True"),
         ({"hyperparameters": {"updates": 1}}, "cannot be called 'updates'"),
         (
             {"hyperparameters": {"beta": fx.Hyperparameter(2.0, 0, 1)}},

@@ -155,6 +155,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "NaN": ({"train": (np.full((60, WIDTH), np.nan), LABELS[:60])}, "train x must be finite"),
     "text": ({"train": (np.full((60, WIDTH), "a"), LABELS[:60])}, "must be numbers"),
     "lengths": ({"train": (X[:60], LABELS[:59])}, r"shape \[60, 4\] and a y of shape \[59\]"),
+    "ragged": ({"train": ([[1.0], [1.0, 2.0]], [0, 1])}, "train x must be .* different lengths"),
     "widths": ({"test": (X[60:, :3], LABELS[60:])}, "of train is 4 and one of test 3"),
     "types": ({"test": (X[60:].astype(int), LABELS[60:])}, "one type, got float32 and int32"),
     "empty": ({"test": (X[:0], LABELS[:0])}, "test is empty"),
@@ -188,6 +189,17 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "from clients": ({"dirichlet_alpha": 0.5}, "comes from clients: give it there"),
     "micro_batch": ({"micro_batch": 0}, "micro_batch must be a whole number from 1 on"),
 }
+
+
+def test_own_tasks_are_planned_with_settings_as_keywords():
+    assert fx.plan({"own": classes()}, **SHORT).events == 40
+
+
+def test_a_task_is_run_by_a_name_that_is_a_text():
+    with pytest.raises(fx.ConfigError, match=r'run by name: {"mine": task}, got <Task of 60'):
+        fx.simulate(classes())  # type: ignore[arg-type]
+    with pytest.raises(fx.ConfigError, match=r"a name has 1 to 64 letters .* got 3"):
+        fx.plan({3: classes()})  # type: ignore[dict-item]
 
 
 @pytest.mark.parametrize("name", BAD)

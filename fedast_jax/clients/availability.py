@@ -10,8 +10,10 @@ from typing import Protocol
 
 import numpy as np
 
+from ..config.bounds import MOST_UNLIKE, SHORTEST
 from ..config.closest import did_you_mean
 from ..config.tables import AvailabilityConfig
+from ..config.words import number
 from .diurnal import Diurnal
 from .names import Names
 from .on_off import OnOff
@@ -118,3 +120,20 @@ def check_availability(settings: AvailabilityConfig) -> None:
     for name in dict.fromkeys(name for names in NEEDS.values() for name in names):
         if name not in NEEDS[law] and getattr(settings, name) is not None:
             raise ValueError(f"{name} has no meaning for law {law!r}: leave it out")
+    _check_times(settings)
+
+
+def _check_times(settings: AvailabilityConfig) -> None:
+    """Raise ValueError where a client would hardly ever come, or hardly ever go."""
+    on, off = settings.mean_on, settings.mean_off
+    if on is not None and off is not None and max(on, off) > MOST_UNLIKE * min(on, off):
+        raise ValueError(
+            f"neither of mean_on={number(on)} and mean_off={number(off)} may be more than "
+            f"{MOST_UNLIKE:,} times the other"
+        )
+    share, period = settings.share_on, settings.period
+    if share is not None and period is not None and share * period < SHORTEST:
+        raise ValueError(
+            f"clients must be on for at least {SHORTEST:g} at a time, but share_on="
+            f"{number(share)} of period={number(period)} is less"
+        )

@@ -27,6 +27,8 @@ MOST_CLASSES = 1000  # of devices, by speed
 LARGEST = 1e30  # of a rate: float32 ends at 3e38
 LONGEST = 1e15  # of a time, simulated or not
 SHORTEST = 1e-6  # of a time that comes again and again
+LEAST_ON = 1e-6  # of a day, that a client is on
+MOST_UNLIKE = 1000  # times that clients are on for longer than off, or off than on
 MOST_LOSS = 0.999  # of requests on their way: with 1 nothing would ever arrive
 
 Clients = Annotated[int, Field(ge=1, le=MOST_CLIENTS)]
@@ -47,6 +49,7 @@ Value = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 Time = Annotated[float, Field(gt=0, le=LONGEST, allow_inf_nan=False)]
 Wait = Annotated[float, Field(ge=0, le=LONGEST, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, le=1)]
+ShareOn = Annotated[float, Field(ge=LEAST_ON, le=1)]
 Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 Chance = Annotated[float, Field(ge=0, le=MOST_LOSS)]
 Span = Annotated[float, Field(ge=SHORTEST, le=LONGEST)]

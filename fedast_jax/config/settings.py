@@ -216,7 +216,7 @@ class Config(Table):
 def check_names(names: Iterable[str]) -> None:
     """Raise ValueError where one is none."""
     for name in names:
-        if not NAME.fullmatch(name):
+        if not isinstance(name, str) or not NAME.fullmatch(name):
             raise ValueError(
                 f"a name has 1 to 64 letters (a to z, A to Z), digits, '_', '-' and '.', and does "
                 f"not begin with '.', got {show(name)}"

@@ -24,6 +24,7 @@ from .bounds import (
     Requests,
     Samples,
     Share,
+    ShareOn,
     Span,
     Tasks,
     Time,
@@ -129,7 +130,7 @@ class AvailabilityConfig(Table):
     law: str = "always"
     mean_on: Span | None = None  # law "on_off": of exponential times
     mean_off: Span | None = None
-    share_on: Share | None = None  # law "diurnal": of every period
+    share_on: ShareOn | None = None  # law "diurnal": of every period
     period: Span | None = None  # laws "diurnal" and "trace"
     trace: str | None = None  # law "trace": file of intervals, an absolute path
     when_off: WhenOff = "wait"

@@ -39,9 +39,7 @@ def check_arrays(pair: Any, split: str) -> Arrays:
     """
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         raise DataError(f"{split} must be a pair (x, y) of arrays, got {show(type(pair).__name__)}")
-    x, y = (
-        keep(np.asarray(array), f"{split} {name}") for array, name in zip(pair, "xy", strict=True)
-    )
+    x, y = (_array(one, f"{split} {name}") for one, name in zip(pair, "xy", strict=True))
     if x.ndim < 1 or y.ndim < 1 or len(x) != len(y):
         raise DataError(
             f"{split} has an x of shape {list(x.shape)} and a y of shape {list(y.shape)}: both "
@@ -50,6 +48,16 @@ def check_arrays(pair: Any, split: str) -> Arrays:
     if not x.size or not y.size:
         raise DataError(f"{split} is empty: its x has shape {list(x.shape)}")
     return Arrays(x, y)
+
+
+def _array(values: Any, where: str) -> np.ndarray:
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise DataError(
+            f"the {where} must be an array, but its entries are of different lengths: pad them"
+        ) from None
+    return keep(array, where)
 
 
 def check_alike(train: Arrays, test: Arrays) -> None:

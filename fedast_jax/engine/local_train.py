@@ -121,7 +121,7 @@ def local_train(
         if local is None:
             return (jax.tree.map(lambda x, g: x - (lr * g + decay * x), x, gradient), kept), loss
         gradient = jax.tree.map(lambda x, g: g + weight_decay * x, x, gradient)
-        change, kept = local.update(gradient, kept, x, **_start(local, params))
+        change, kept = local.update(gradient, kept, x, **given_start(local, params))
         return (jax.tree.map(lambda x, g: x - lr * g, x, change), kept), loss
 
     kept = () if local is None else local.init(params)
@@ -135,7 +135,7 @@ def _pulled_back(gradient: Params, x: Params, start: Params, mu: jax.Array) -> P
     return jax.tree.map(lambda g, x, x_0: g + mu * (x - x_0), gradient, x, start)
 
 
-def _start(local: Any, start: Params) -> dict[str, Params]:
+def given_start(local: Any, start: Params) -> dict[str, Params]:
     """The model that a client began from, for a rule whose ``update`` takes it."""
     parameters = inspect.signature(local.update).parameters.values()
     takes = any(one.name == "start" or one.kind == one.VAR_KEYWORD for one in parameters)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +14,8 @@ from jax import lax
 from ..config.errors import ConfigError
 from ..methods.record import Arrived, Method, Rule, State
 from ..methods.sums import rows_in_use
+from ..tasks.base import Params
+from .local_train import given_start
 
 Array = jax.Array
 MOST_LISTED = 2  # rows of updates of the trial that finds mistakes
@@ -83,6 +86,38 @@ def check_method(method: Method, num_params: int, dtype: np.dtype) -> None:
                 f"{name} of method {method.name!r} must return a {part} of {_words(wanted)}, got "
                 f"{_words(got)}"
             )
+
+
+def check_local(method: Method, params: Params) -> None:
+    """Try a method's rule of the client on shapes alone.
+
+    Args:
+        method: which.
+        params: shapes and types of a model's leaves.
+    Raises:
+        ConfigError: it is no transformation, fails, or returns something else than a gradient.
+    """
+    local, place = method.local, f"local of method {method.name!r}"
+    if local is None:
+        return
+    if not all(callable(getattr(local, part, None)) for part in ("init", "update")):
+        raise ConfigError(f"{place} must be an optax transformation, got {local!r}")
+    kept = _try(method, "local", local.init, params)
+    found = _try(method, "local", partial(_changed, local), params, kept)
+    if not isinstance(found, tuple) or len(found) != 2:
+        raise ConfigError(
+            f"{place} must return the change and the state, got {type(found).__name__}"
+        )
+    for part, wanted, got in zip(("change", "state"), (params, kept), found, strict=True):
+        if _shapes(wanted) != _shapes(got):
+            raise ConfigError(
+                f"{place} must return a {part} of {_words(wanted)}, got {_words(got)}"
+            )
+
+
+def _changed(local: Any, params: Params, kept: State) -> Any:
+    """What becomes of a gradient of the model's own shapes."""
+    return local.update(params, kept, params, **given_start(local, params))
 
 
 def _trial(rule: Rule, model: jax.ShapeDtypeStruct) -> tuple[str, tuple[Any, ...]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any
 
+from ..config.bounds import LARGEST
 from ..config.errors import ConfigError
 from ..config.tables import TaskConfig
 from .record import Method
@@ -74,7 +75,7 @@ def _weight(
         number = float(weight)
     except (TypeError, ValueError):
         number = math.nan
-    if not math.isfinite(number):
+    if not abs(number) <= LARGEST:
         raise ConfigError(
             f"weight of method {method.name!r} must be a finite number, got {weight!r} for "
             f"staleness {staleness}"
@@ -85,7 +86,14 @@ def _weight(
 def _accept(method: Method, given: Mapping[str, Any], staleness: int, num_active: int) -> bool:
     assert method.accept is not None
     known = {**given, "num_active": num_active}
-    return bool(_call(method, "accept", method.accept, known, staleness))
+    accepted = _call(method, "accept", method.accept, known, staleness)
+    try:
+        return bool(accepted)
+    except Exception as error:
+        raise ConfigError(
+            f"accept of method {method.name!r} must be true or false, got {accepted!r} for "
+            f"staleness {staleness}"
+        ) from error
 
 
 def _call(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -37,6 +38,8 @@ class Hyperparameter:
     def check(self, value: float) -> None:
         """Raise ValueError where a value is not allowed."""
         kind = "a whole number" if self.is_whole else "a number"
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise ValueError(f"must be {kind}, got {value!r}")
         is_kind = not self.is_whole or float(value).is_integer()
         if not (is_kind and self.least <= value <= self.most):
             raise ValueError(f"must be {kind} from {self.least:g} to {self.most:g}, got {value:g}")
@@ -123,12 +126,13 @@ class Method:
     Its ``update`` is also given ``start=``, the model that the client began from, if it takes it.
     """
     buffer_size: int | None = None
-    """b: 1: every update is a round; None: as configured."""
+    """b: 1: every update is a round; None: as configured. Other numbers are its default."""
     hyperparameters: Mapping[str, Hyperparameter | float] = field(default_factory=dict)
     source: str = ""
     """Where it was published."""
 
     def __post_init__(self) -> None:
+        _check_kinds(self)
         numbers = {
             name: number if isinstance(number, Hyperparameter) else Hyperparameter(number)
             for name, number in self.hyperparameters.items()
@@ -157,13 +161,25 @@ class Method:
         return self.apply is None and self.step is None
 
 
-def _check(method: Method) -> None:
-    place = f"method {method.name!r}"
+def _check_kinds(method: Method) -> None:
+    """Raise ValueError where a field is of a kind that nothing can be made of."""
+    place, size = f"method {method.name!r}", method.buffer_size
     if not isinstance(method.name, str) or not NAME.fullmatch(method.name):
         raise ValueError(
             f"a method's name is a letter and up to 63 more letters, digits, '_' and '-', got "
             f"{method.name!r}"
         )
+    if isinstance(method.needs, str):
+        raise ValueError(f"{place}: needs are a set of names: needs={{{method.needs!r}}}")
+    numbers = method.hyperparameters
+    if not isinstance(numbers, Mapping) or not all(isinstance(name, str) for name in numbers):
+        raise ValueError(f"{place}: hyperparameters are numbers by name, got {numbers!r}")
+    if size is not None and (isinstance(size, bool) or not isinstance(size, int)):
+        raise ValueError(f"{place}: buffer_size is a whole number or None, got {size!r}")
+
+
+def _check(method: Method) -> None:
+    place = f"method {method.name!r}"
     for need in method.needs:
         if need not in KNOWN_NEEDS:
             raise ValueError(
@@ -184,5 +200,5 @@ def _check_numbers(method: Method, place: str) -> None:
             raise ValueError(f"{place}: a hyperparameter cannot be called {name!r}; rename it")
         try:
             number.check(number.default)
-        except (TypeError, ValueError) as error:
+        except ValueError as error:
             raise ValueError(f"{place}: the default of {name!r} {error}") from None

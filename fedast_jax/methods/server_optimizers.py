@@ -87,7 +87,12 @@ def from_optax(transformation: Any, name: str = "optax", **more: Any) -> Method:
         transformation: anything with ``init(params)`` and ``update(gradient, state, params)``.
         name: of the method.
         more: further fields of ``Method``: ``accept``, ``weight``, ``buffer_size``.
+
+    Raises:
+        ValueError: it is no such transformation, or ``Method`` refuses a field.
     """
+    if not all(callable(getattr(transformation, part, None)) for part in ("init", "update")):
+        raise ValueError(f"from_optax takes an optax transformation, got {transformation!r}")
 
     def step(model: Array, state: State, update: Array, server_lr: Array) -> tuple[Array, State]:
         change, state = transformation.update(update, state, model)

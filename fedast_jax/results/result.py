@@ -113,7 +113,10 @@ class Result:
             ValueError: the run did not keep its requests.
         """
         if self._requests is None:
-            raise ValueError("the requests were not kept; simulate with keep_requests=True")
+            raise ValueError(
+                "the requests were not kept; simulate with keep_requests=True, and save with "
+                'extras=["requests"]'
+            )
         return self._requests
 
     def allocations(self) -> pd.DataFrame:
@@ -131,7 +134,10 @@ class Result:
             ValueError: the run did not keep its models.
         """
         if self._models is None:
-            raise ValueError("the models were not kept; simulate with keep_models=True")
+            raise ValueError(
+                "the models were not kept; simulate with keep_models=True, and save with "
+                'extras=["models"]'
+            )
         return self._models
 
     def manifest(self) -> dict[str, Any]:

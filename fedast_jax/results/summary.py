@@ -128,8 +128,10 @@ def summarise(run: Measured) -> dict[str, Any]:
 
 
 def last_means(summary: Mapping[str, Any]) -> str:
-    """Each task's mean accuracy, or other metric, of at most ``FEW`` tasks."""
-    return few(f"{name} {_last_mean(task)}" for name, task in summary["tasks"].items())
+    """Each task's mean accuracy, or other metric, of at most ``FEW`` tasks; how many diverged."""
+    means = few(f"{name} {_last_mean(task)}" for name, task in summary["tasks"].items())
+    diverged = summary["num_diverged"]
+    return f"{means}; {diverged} of {summary['num_seeds']} diverged" if diverged else means
 
 
 def _last_mean(task: Mapping[str, Any]) -> str:

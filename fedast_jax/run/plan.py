@@ -22,17 +22,18 @@ from .simulate import precision
 from .sizing import PoolNeeds
 
 
-def plan(*sources: Source, overrides: Iterable[str] = ()) -> PlanReport:
+def plan(*sources: Source, overrides: Iterable[str] = (), **settings: Any) -> PlanReport:
     """Plan a whole run without training: targets are never met, so it is the longest possible.
 
     Args:
         sources: what runs together, each as for ``simulate``.
         overrides: a list of ``key=value``, for each of them.
+        settings: more of them by key, for each: ``time_limit=300``.
     Raises:
         ConfigError, DataError: as ``simulate_together``.
     """
     overrides = check_overrides(overrides)
-    configs = [load_config(source, overrides) for source in sources]
+    configs = [load_config(source, overrides, **settings) for source in sources]
     if not configs:
         raise ConfigError("nothing to plan: give at least one configuration")
     configs = settle(configs)

@@ -16,7 +16,7 @@ from ..data.shapes import Shape
 from ..data.task_data import TaskData
 from ..engine.engine import Engine
 from ..engine.flops import step_flops
-from ..engine.server import check_method
+from ..engine.server import check_local, check_method
 from ..engine.spec import EngineSpec
 from ..methods.record import Rule
 from ..planning.pool import LanePool
@@ -171,7 +171,9 @@ def make_pools(loaded: Sequence[Loaded], width: int) -> tuple[list[LanePool], li
             key = spec.key, id(task_data)
             if key not in pools:
                 pools[key] = LanePool(spec, task_data)
-                check_method(task.method, Engine(spec).num_params, spec.dtype)
+                engine = Engine(spec)
+                check_method(task.method, engine.num_params, spec.dtype)
+                check_local(task.method, engine.template)
             pool_of.append(list(pools).index(key))
         arms.append(Arm(resolved.config, resolved.algorithm, pool_of, resolved.rules))
     return list(pools.values()), arms

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
+from ..config.errors import ConfigError
 from ..config.grid import flat_keys
 from ..config.settings import Config
 from ..config.shipped import Source, check_overrides, read_table
@@ -53,6 +54,8 @@ def split_options(keywords: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str
 
 def _with_kinds(source: Source) -> Source:
     """A source without own tasks: their names stand for them."""
+    if isinstance(source, Task):
+        raise ConfigError(f'tasks are run by name: {{"mine": task}}, got {source!r} alone')
     if isinstance(source, Mapping) and any(isinstance(one, Task) for one in source.values()):
         source = {"tasks": source}
     return registered(source) if isinstance(source, Mapping) else source

@@ -74,7 +74,7 @@ def register_task(name: str, task: Task | Kind) -> Task | Kind:
     """
     try:
         check_names([name])
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise ConfigError(f"register_task: {error}") from None
     if not isinstance(task, Task | Kind):
         raise ConfigError(f"register_task takes a Task, got {show(task)}")
@@ -82,7 +82,11 @@ def register_task(name: str, task: Task | Kind) -> Task | Kind:
         raise ConfigError(f"{name!r} is a task of this package: call your own by another name")
     kind = task.kind(name) if isinstance(task, Task) else replace(task, name=name)
     if name in TASKS and not _are_equal(TASKS[name], kind):
-        log.warning("the task %r takes the place of an earlier one of this name", name)
+        log.warning(
+            "the task %r takes the place of an earlier one of this name, also in configurations "
+            "and results that were made with that one",
+            name,
+        )
     TASKS[name] = kind
     return task
 
