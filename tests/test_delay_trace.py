@@ -161,9 +161,9 @@ def make(delays: dict, num_clients: int = 60) -> Config:
         ),
         ({"law": "trace", "trace": "a.csv", "trace_scale": 0.0}, "delays.trace_scale"),
         ({"law": "trace", "trace": 3}, "delays.trace"),
-        ({"trace": "a.csv"}, "trace has a meaning for law 'trace' only, got law 'shifted_exp"),
-        ({"trace_scale": 2.0}, "trace_scale has a meaning for law 'trace' only"),
-        ({"classes": ["a"]}, "classes has a meaning for law 'trace' only"),
+        ({"trace": "a.csv"}, "trace has a meaning for laws 'trace' and 'devices' only, got law"),
+        ({"trace_scale": 2.0}, "trace_scale has a meaning for laws 'trace' and 'devices' only"),
+        ({"classes": ["a"]}, "classes has a meaning for law 'trace' only, got law 'shifted_exp"),
         ({"law": "tracee"}, "did you mean 'trace'?"),
     ],
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -343,6 +343,62 @@ def test_option_d_where_clients_come_and_go(scenario):
 @given(scenarios(algorithm=["fedast", "sync_st", "sync_ucb_st"], num_updates=(1, 80), **SOME_LOST))
 @settings(max_examples=settings().max_examples // 2)
 def test_histories_equal_the_oracle_where_requests_are_lost(scenario):
+    check_symbols(scenario, step_updates=_step_updates(scenario))
+
+
+@given(data=st.data())
+@settings(max_examples=settings().max_examples // 2)
+def test_methods_where_clients_come_and_go(data):
+    """Clients' last updates, ages and drops, with losses and dispatches that wait."""
+    scenario = data.draw(scenarios(algorithm=METHODS, num_updates=(1, 60), **COME_AND_GO))
+    check_symbols(with_numbers(data, scenario))
+
+
+class Measured(NamedTuple):
+    """Files of clients that were measured one by one."""
+
+    devices: str
+    hours: str  # when they are on
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """By the number of clients."""
+    folder, found = tmp_path_factory.mktemp("measured"), {}
+    for number in (1, 2, 3, 4, 5, 20, 100):
+        speeds = [(one, 0.001 * (1 + one % 7), 4000 + 1000 * (one % 5)) for one in range(number)]
+        spans = [(one, one % 4 * 2.0, one % 4 * 2.0 + 3.0) for one in range(number)]
+        spans += [(one, 11.5, 12.0) for one in range(0, number, 3)]  # some go on at 0
+        found[number] = Measured(
+            write(folder / f"devices{number}.csv", "seconds_per_sample,bytes_per_second", speeds),
+            write(folder / f"hours{number}.csv", "start,end", spans),
+        )
+    return found
+
+
+def write(path: Path, columns: str, rows: list[tuple]) -> str:
+    lines = [f"client,{columns}", *(",".join(map(str, row)) for row in rows)]
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+@given(data=st.data())
+@settings(max_examples=settings().max_examples // 4)
+def test_histories_equal_the_oracle_with_measured_clients(measured, data):
+    """A trace of when clients are on, whole and interrupted work, and durations of devices."""
+    algorithms = ["fedast", "fedast", "ca2fl", "sync_st"]
+    scenario = data.draw(scenarios(algorithm=algorithms, num_updates=(1, 60)))
+    files, table = measured[scenario.config.num_clients], scenario.config.to_dict()
+    table["delays"] = {"law": "devices", "trace": files.devices, "trace_scale": 0.5}
+    if data.draw(st.booleans()):
+        table["availability"] = {
+            "law": "trace",
+            "trace": files.hours,
+            "period": 12.0,
+            "when_off": data.draw(st.sampled_from(["wait", "lose"])),
+            "loss": data.draw(st.sampled_from([0.0, 0.2])),
+        }
+    scenario = scenario._replace(config=make_config(table))
     check_symbols(scenario, step_updates=_step_updates(scenario))
 
 

@@ -13,8 +13,10 @@ from test_cli import run
 
 import fedast_jax as fx
 from fedast_jax import tasks as registry
+from fedast_jax.algorithms import ALGORITHMS, get_algorithm
 from fedast_jax.cli.job import Job
 from fedast_jax.cli.new import templates, write_new_files
+from fedast_jax.clients.laws import LAWS
 from fedast_jax.config import plugins
 from fedast_jax.config.errors import OutputError
 from fedast_jax.config.plugins import import_modules, load_entry_points
@@ -26,19 +28,40 @@ PAGE = Path(__file__).parent.parent / "docs" / "extending.md"
 def _own_registry(monkeypatch):
     monkeypatch.setattr(registry, "TASKS", dict(registry.TASKS))
     monkeypatch.setattr(sys, "path", list(sys.path))
+    algorithms, laws = dict(ALGORITHMS), dict(LAWS)
     yield
+    ALGORITHMS.clear()
+    ALGORITHMS.update(algorithms)
+    LAWS.clear()
+    LAWS.update(laws)
     for name in ("begun", "test_begun", "broken"):
         sys.modules.pop(name, None)
 
 
-def test_the_page_on_extending_runs_as_it_is_written():
-    blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S)
+def run_in_turn(blocks: list[str]) -> dict:
+    """What is named after all have run."""
     names: dict = {}
     for block in blocks:
         exec(compile(block, str(PAGE), "exec"), names)
+    return names
+
+
+def test_the_page_on_extending_runs_as_it_is_written():
+    blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S)
+    with pytest.warns(UserWarning, match="replaces another") as warned:
+        names = run_in_turn(blocks)
+    messages = [str(one.message) for one in warned]
+    assert messages == [
+        f"the method {name!r} replaces another of that name" for name in ("ca2fl", "ringmaster")
+    ]
     assert len(blocks[1][blocks[1].index("task =") :].splitlines()) <= 15
-    reached = names["result"].summary()["tasks"]["prices"]["time_to_target"]["num_reached"]
-    assert reached == 1
+    walk = next(block for block in blocks if "ca2fl" in block)
+    assert len(walk.split("study =")[0].strip().splitlines()) <= 25
+    prices = names["priced"].summary()["tasks"]["prices"]
+    assert prices["time_to_target"]["num_reached"] == 1
+    labels = {variant.method for variant in names["study"].variants}
+    assert labels == {"fedast", "ca2fl", "ringmaster"}
+    assert get_algorithm("ca2fl").method is names["ca2fl"]
 
 
 @pytest.mark.parametrize("what", templates())
@@ -60,6 +83,9 @@ def test_nothing_is_begun_under_odd_names(tmp_path):
             write_new_files("task", name, tmp_path)
     with pytest.raises(fx.ConfigError, match="nothing to begin for 'tsak'; did you mean 'task'"):
         write_new_files("tsak", "x", tmp_path)
+    for what, name in (("task", "mnist"), ("method", "fedast"), ("delay", "constant")):
+        with pytest.raises(fx.ConfigError, match=f"'{name}' is a name of this package's own"):
+            write_new_files(what, name, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -108,16 +134,45 @@ def test_a_file_beside_does_not_take_the_place_of_a_module(tmp_path, monkeypatch
     import_modules(["json"])
 
 
-def test_entry_points_are_loaded_when_a_name_is_not_known(monkeypatch, caplog):
-    points = [
-        SimpleNamespace(name="bad", value="bad:x", attr="x", load=lambda: 1 / 0),
-        SimpleNamespace(name="mine", value="m:t", attr="t", load=lambda: registry.TASKS["digits"]),
-    ]
+def offer(monkeypatch, *points: tuple[str, object]) -> None:
+    """Installed packages with these entry points, by name."""
+    found = [SimpleNamespace(name=name, value="m:x", attr="x", load=load) for name, load in points]
     monkeypatch.setattr(plugins, "_loaded", set())
-    monkeypatch.setattr(plugins, "entry_points", lambda group: points)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: found)
+
+
+def test_entry_points_are_loaded_when_a_name_is_not_known(monkeypatch, caplog):
+    offer(monkeypatch, ("bad", lambda: 1 / 0), ("mine", lambda: registry.TASKS["digits"]))
     assert registry.get_kind("digits").name == "digits"
     assert not plugins._loaded
     assert registry.get_kind("mine").dataset == "digits"
-    assert caplog.messages == ["cannot load 'bad' (bad:x): ZeroDivisionError: division by zero"]
+    assert caplog.messages == ["cannot load 'bad' (m:x): ZeroDivisionError: division by zero"]
     load_entry_points("tasks")
     assert len(caplog.messages) == 1
+
+
+def test_methods_of_installed_packages_are_found_by_their_names(monkeypatch, caplog):
+    method = fx.Method("of_its_own", accept=lambda staleness: staleness < 3, buffer_size=1)
+    offer(monkeypatch, ("bad", lambda: fx.Method), ("of_others", lambda: method))
+    table = {"max_updates": 20, "num_clients": 20, "tasks": {"digits": {"num_active": 8}}}
+    assert fx.make_config(table).tasks["digits"].buffer_size > 1
+    assert not plugins._loaded
+    config = fx.make_config({**table, "algorithm": "of_others"})
+    assert config.tasks["digits"].buffer_size == 1  # its defaults are completed, too
+    found = get_algorithm("of_others").method
+    assert found is not None
+    assert (found.name, found.accept) == ("of_others", method.accept)
+    assert "bad" in caplog.messages[0]
+    assert "of_its_own" not in ALGORITHMS
+
+
+def test_laws_of_installed_packages_are_found_by_their_names(monkeypatch, caplog):
+    offer(monkeypatch, ("bad", lambda: "no law"), ("twice", lambda: lambda u: 6.0 * u))
+    table = {"max_updates": 20, "tasks": {"digits": {"num_active": 8}}}
+    fx.make_config({**table, "delays": {"law": "constant"}})
+    with pytest.raises(fx.ConfigError, match="needs trace"):
+        fx.make_config({**table, "delays": {"law": "devices"}})
+    assert not plugins._loaded
+    assert fx.make_config({**table, "delays": {"law": "twice"}}).delays.law == "twice"
+    assert LAWS["twice"].quantile(0.5) == 3.0
+    assert "bad" in caplog.messages[0]

@@ -227,7 +227,9 @@ def test_registering_again_replaces_with_a_note():
     with pytest.warns(UserWarning, match="'own' replaces another"):
         second = fx.register_method(own_ca2fl())
     assert ALGORITHMS["own"].method is second
-    for name in ("fedast", "ca2fl", "sync_st"):
+    with pytest.warns(UserWarning, match="'ca2fl' replaces another"):  # also this package's own
+        fx.register_method(own_ca2fl("ca2fl"))
+    for name in ("fedast", "sync_st"):
         with pytest.raises(ValueError, match="choose another name"):
             fx.register_method(own_ca2fl(name))
     with pytest.raises(TypeError, match="Method, got str"):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..config.closest import did_you_mean
+from ..config.plugins import load_entry_points
 from ..config.settings import Config
 from ..methods.built_in import BUILT_IN
 from ..methods.record import Method
@@ -79,24 +80,25 @@ def by_method(method: Method) -> Algorithm:
     )
 
 
+_NOT_METHODS = frozenset(ALGORITHMS)  # names that nobody else can have
 ALGORITHMS |= {method.name: by_method(method) for method in BUILT_IN}
-_OWN = frozenset(ALGORITHMS)  # names that nobody else can have
+OWN_NAMES = frozenset(ALGORITHMS)
 
 
 def register_method(method: Method) -> Method:
     """Make a method known by its name: ``algorithm = "its name"``, also in comparisons.
 
-    One of the same name takes the other's place, with a warning that says so.
+    One of the same name, this package's included, gives it its place, with a warning that says so.
 
     Returns:
         The method.
     Raises:
         TypeError: it is no ``Method``.
-        ValueError: the name is this package's own.
+        ValueError: the name is that of an algorithm which is no method, such as "fedast".
     """
     if not isinstance(method, Method):
         raise TypeError(f"a method must be a fedast_jax.Method, got {type(method).__name__}")
-    if method.name in _OWN:
+    if method.name in _NOT_METHODS:
         raise ValueError(f"{method.name!r} is an algorithm of this package; choose another name")
     known = ALGORITHMS.get(method.name)
     if known is not None and known.method is method:
@@ -107,15 +109,28 @@ def register_method(method: Method) -> Method:
     return method
 
 
+def find_algorithm(name: str) -> Algorithm | None:
+    """The algorithm of this name, installed packages' methods included; None: there is none."""
+    if name not in ALGORITHMS:
+        load_entry_points("methods", _register_as)
+    return ALGORITHMS.get(name)
+
+
+def _register_as(name: str, method: Method) -> None:
+    is_named = not isinstance(method, Method) or method.name == name
+    register_method(method if is_named else replace(method, name=name))
+
+
 def get_algorithm(name: str) -> Algorithm:
     """The algorithm of this name.
 
     Raises:
         ValueError: if there is none; the message names the nearest one.
     """
-    if name not in ALGORITHMS:
+    found = find_algorithm(name)
+    if found is None:
         raise ValueError(
             f"unknown algorithm {name!r}; {did_you_mean(name, ALGORITHMS)}; an own method is known "
             f"once its module is imported (--import MODULE)"
         )
-    return ALGORITHMS[name]
+    return found

@@ -13,7 +13,7 @@ from .async_state import AsyncState, TaskPlan
 from .log import Requests
 from .queues import Queues
 
-WINDOW = 256  # dispatches for which clients are prepared together
+WINDOW = 512  # dispatches for which clients are prepared together
 
 
 class QueuesWithAbsences(Queues):
@@ -33,10 +33,11 @@ class QueuesWithAbsences(Queues):
     ) -> None:
         """Nothing is drawn yet; the arguments are those of ``make_queues``."""
         super().__init__(dispatches, [task.duration_scale for task in tasks], most_active)
-        self._presence, self._on_until = presence, presence.law.on_until
+        self._presence, self._pick = presence, presence.law.pick
         self._loads = [task.load for task in tasks]
         self._transfers = dispatches.transfers
-        self._columns: list[tuple[list[int], list[float]]] = []  # clients asked in turn, times
+        self._names: list[list[int]] = []  # clients asked in turn
+        self._times: list[list[float]] = []  # theirs, in units of the law
         self._named, self._u = np.zeros((1, CHUNK), np.int64), np.zeros(CHUNK)
         self._are_lost = [False] * CHUNK
         self._window = -1
@@ -47,13 +48,18 @@ class QueuesWithAbsences(Queues):
         if not 0 <= place < CHUNK:
             place = self._turn_to_chunk(state.num_attempts)
         if place // WINDOW != self._window:
-            self._prepare(place)
+            self._prepare(place, state.time)
         now, last = state.time, state.last_request
-        client, step, off = self._pick(state.num_attempts, place, now)
-        if client < 0:
-            state.unsent.append(task)
-            state.in_flight[task] += 1
-            return
+        turn, until = self._pick(self._names, place, now)
+        if turn >= 0:
+            client, step = self._names[turn][place], self._times[turn][place]
+        else:
+            found = self._presence.search(state.num_attempts, now)
+            if found is None:
+                state.unsent.append(task)
+                state.in_flight[task] += 1
+                return
+            client, step = found, self._time_of(found, place)
         state.num_attempts += 1
         duration = self._scales[task] * step
         if self._transfers is not None:
@@ -63,7 +69,7 @@ class QueuesWithAbsences(Queues):
         elif self._most_active is not None and len(last) >= self._most_active:
             state.owed[task] += 1
             return
-        elif now + duration <= off:
+        elif now + duration <= until:
             work = now, now + duration, False
         else:
             work = self._presence.work(client, now, duration)
@@ -80,18 +86,9 @@ class QueuesWithAbsences(Queues):
         self._window = -1  # others have been prepared
         return self._presence.first_on(time)
 
-    def _pick(self, attempt: int, place: int, now: float) -> tuple[int, float, float]:
-        """A client that is on, its time in units of the law, and when it goes off; or -1."""
-        for clients, steps in self._columns:
-            client = clients[place]
-            off = self._on_until(client, now)
-            if off > now:
-                return client, steps[place], off
-        found = self._presence.search(attempt, now)
-        if found is None:
-            return -1, 0.0, now
-        step = self.dispatches.times(np.array([found]), self._u[place : place + 1])
-        return found, float(step[0]), self._on_until(found, now)
+    def _time_of(self, client: int, place: int) -> float:
+        """What another client takes for a dispatch, in units of the law."""
+        return float(self.dispatches.times(np.array([client]), self._u[place : place + 1])[0])
 
     def _turn_to_chunk(self, attempt: int) -> int:
         """Draw the stretch of dispatches that holds this one; return its place there."""
@@ -100,19 +97,17 @@ class QueuesWithAbsences(Queues):
         self._named = first[None]
         if not self._presence.is_always:
             self._named = np.concatenate([self._named, self.dispatches.others(index)])
-        self._columns = [
-            (clients.tolist(), self.dispatches.times(clients, self._u).tolist())
-            for clients in self._named
-        ]
+        self._names = self._named.tolist()
+        self._times = [self.dispatches.times(names, self._u).tolist() for names in self._named]
         self._are_lost = self._presence.are_lost(index, CHUNK).tolist()
         self._start, self._window = attempt - place, -1
         return place
 
-    def _prepare(self, place: int) -> None:
+    def _prepare(self, place: int, time: float) -> None:
         """Let the clients of the next dispatches be drawn together."""
         self._window = place // WINDOW
         start = self._window * WINDOW
-        self._presence.law.expect(self._named[:, start : start + WINDOW].ravel())
+        self._presence.law.expect(self._named[:, start : start + WINDOW], time)
 
 
 def make_queues(

@@ -185,7 +185,7 @@ class SyncTimeline(EventLog[SyncState]):
         u = np.clip(random.random(len(chosen)), 2.0**-54, None)
         durations = self._durations(chosen, task_of, u).tolist()
         presence = self._clients.presence or self._always
-        presence.law.expect(chosen)
+        presence.law.expect(chosen[None], state.time)
         are_lost = presence.are_lost(state.num_rounds, len(chosen)).tolist()
         free_at, doomed = dict(state.free_at), set[int]()
         for task, client, duration, is_lost in zip(

@@ -267,7 +267,7 @@ def bench(
 
 @app.command()
 def new(
-    what: Annotated[str, typer.Argument(metavar="WHAT", help="What to begin: task ...")],
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="task, method or delay.")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, and that of the file.")],
 ) -> None:
     """Write a file that registers something of your own, and a test of it."""

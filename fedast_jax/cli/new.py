@@ -9,6 +9,8 @@ import keyword
 import re
 from pathlib import Path
 
+from .. import algorithms, tasks
+from ..clients import laws
 from ..config.closest import did_you_mean
 from ..config.errors import ConfigError, OutputError
 from ..config.words import show
@@ -17,6 +19,12 @@ from .own import write_new
 TEMPLATES = Path(__file__).parent / "templates"
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 PLACE = "NAME"  # what a template has where its name belongs
+TAKEN = {
+    "task": tasks.BUILT_IN,
+    "method": algorithms.OWN_NAMES,
+    "delay": {*laws.BUILT_IN, *laws.RESERVED},
+}
+"""Names of this package's own."""
 
 
 def templates() -> dict[str, str]:
@@ -29,7 +37,8 @@ def write_new_files(what: str, name: str, folder: Path) -> list[Path]:
     """Write ``NAME.py`` and ``test_NAME.py`` into a folder.
 
     Raises:
-        ConfigError: there is no such template, or the name could not be one of a module.
+        ConfigError: there is no such template, or the name could not be one of a module, or
+            is one of this package's own.
         OutputError: one of the files is there.
     """
     known = templates()
@@ -42,6 +51,8 @@ def write_new_files(what: str, name: str, folder: Path) -> list[Path]:
             f"a name has 1 to 40 small letters, digits and '_', begins with a letter, and is no "
             f"word of Python, got {show(name)}"
         )
+    if name in TAKEN[what]:
+        raise ConfigError(f"{name!r} is a name of this package's own; choose another one")
     test = (TEMPLATES / f"test_{what}.txt").read_text("utf-8")
     files = {folder / f"{name}.py": known[what], folder / f"test_{name}.py": test}
     for path in files:

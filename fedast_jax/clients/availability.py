@@ -15,6 +15,7 @@ from ..config.closest import did_you_mean
 from ..config.tables import AvailabilityConfig
 from ..config.words import number
 from .diurnal import Diurnal
+from .names import Names
 from .on_off import OnOff
 from .on_trace import OnTrace, read_on_trace
 
@@ -40,16 +41,25 @@ class OnLaw(Protocol):
         """From ``time`` or from when it next comes on, until it goes off; ``start < end``."""
         ...
 
-    def on_until(self, client: int, time: float) -> float:
-        """When a client that is on at ``time`` goes off; ``-inf`` of one that is off."""
+    def pick(self, names: Names, place: int, time: float) -> tuple[int, float]:
+        """Whose turn it is: who is the first that is on, and until when at the least it stays on.
+
+        Returns:
+            The turn of ``names[turn][place]``, and a time above ``time``; or -1 and ``time``.
+        """
         ...
 
     def are_on(self, clients: np.ndarray, time: float) -> np.ndarray:
         """Which of ``int64[n]`` clients are on, ``bool[n]``; as ``stretch`` says."""
         ...
 
-    def expect(self, clients: np.ndarray) -> None:
-        """These will be asked for next; nothing but speed follows from it."""
+    def expect(self, named: np.ndarray, time: float) -> None:
+        """Clients who will be asked for next; nothing but speed follows from it.
+
+        Args:
+            named: ``int64[turns, dispatches]``; one matters where those of earlier turns are off.
+            time: of the first dispatch.
+        """
         ...
 
 
@@ -63,17 +73,17 @@ class Always:
         del client
         return time, float("inf")
 
-    def on_until(self, client: int, time: float) -> float:
-        """Never."""
-        del client, time
-        return float("inf")
+    def pick(self, names: Names, place: int, time: float) -> tuple[int, float]:
+        """The first, for ever."""
+        del names, place, time
+        return 0, float("inf")
 
     def are_on(self, clients: np.ndarray, time: float) -> np.ndarray:
         """All."""
         del time
         return np.ones(len(clients), bool)
 
-    def expect(self, clients: np.ndarray) -> None:
+    def expect(self, named: np.ndarray, time: float) -> None:
         """Nothing is to be prepared."""
 
 

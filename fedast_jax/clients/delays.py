@@ -10,33 +10,40 @@ import numpy as np
 from ..config.closest import did_you_mean
 from ..config.tables import DEVICES, RECORDED, TRACE, DelayConfig, TaskConfig
 from .devices import ClientDevices, model_bytes, read_devices
-from .laws import LAWS, check_law
+from .laws import LAWS, check_law, find_law
 from .streams import Stream as Stream
 from .streams import generator as generator
 from .trace import ClientTrace, read_trace
 
 CHUNK = 2048  # dispatches drawn at once; part of the random stream's definition
 OTHERS = 7  # clients that a dispatch names beside its first; part of it, too
+KEYS_OF_RECORDED = {
+    "trace": "laws 'trace' and 'devices'",
+    "trace_scale": "laws 'trace' and 'devices'",
+    "classes": "law 'trace'",
+}
 
 
 def check_delays(delays: DelayConfig) -> None:
     """Raise ValueError where the law or a parameter is unknown, or the classes do not add up."""
-    names = [*LAWS, *RECORDED]
-    if delays.law not in names:
-        raise ValueError(f"unknown delay law {delays.law!r}; {did_you_mean(delays.law, names)}")
     if delays.law in RECORDED:
         _check_recorded(delays)
         return
-    for name in ("trace", "trace_scale", "classes"):
+    law = find_law(delays.law)
+    if law is None:
+        names = [*LAWS, *RECORDED]
+        raise ValueError(f"unknown delay law {delays.law!r}; {did_you_mean(delays.law, names)}")
+    for name, laws in KEYS_OF_RECORDED.items():
         if getattr(delays, name) != type(delays).model_fields[name].default:
-            raise ValueError(f"{name} has a meaning for law 'trace' only, got law {delays.law!r}")
-    check_law(delays.law, LAWS[delays.law], delays.parameters)
+            raise ValueError(f"{name} has a meaning for {laws} only, got law {delays.law!r}")
+    check_law(delays.law, law, delays.parameters)
     _check_shares("speeds", delays.speeds, delays.shares)
 
 
 def known_keys(law: str) -> list[str]:
     """What ``[delays]`` may hold beside its own settings: the law's parameters."""
-    return list(LAWS[law].parameters) if law in LAWS else []
+    found = None if law in RECORDED else find_law(law)
+    return list(found.parameters) if found else []
 
 
 def _check_recorded(delays: DelayConfig) -> None:

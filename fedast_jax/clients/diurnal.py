@@ -6,6 +6,7 @@ from math import floor, inf, nextafter
 
 import numpy as np
 
+from .names import Names
 from .streams import Stream, generator
 
 
@@ -31,10 +32,13 @@ class Diurnal:
             start = time
         return start, end if end > start else nextafter(start, inf)
 
-    def on_until(self, client: int, time: float) -> float:
+    def pick(self, names: Names, place: int, time: float) -> tuple[int, float]:
         """As in ``OnLaw``."""
-        start, end = self.stretch(client, time)
-        return end if start <= time else -inf
+        for turn, clients in enumerate(names):
+            start, end = self.stretch(clients[place], time)
+            if start <= time:
+                return turn, end
+        return -1, time
 
     def are_on(self, clients: np.ndarray, time: float) -> np.ndarray:
         """As in ``OnLaw``."""
@@ -45,5 +49,5 @@ class Diurnal:
             found |= (starts <= time) & (time < starts + self._length)
         return found
 
-    def expect(self, clients: np.ndarray) -> None:
+    def expect(self, named: np.ndarray, time: float) -> None:
         """Nothing is to be prepared."""

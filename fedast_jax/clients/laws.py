@@ -14,6 +14,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from ..config.closest import did_you_mean
+from ..config.plugins import load_entry_points
 from ..config.settings import NAME
 from ..config.words import number, show
 
@@ -97,6 +98,7 @@ LAWS: dict[str, DelayLaw] = {
 }
 """Quantile functions in units of beta: a uniform number in (0, 1) to the time of one local step."""
 
+BUILT_IN = frozenset(LAWS)
 RESERVED = ("trace", "devices", "law", "speeds", "shares", "trace_scale", "classes")
 TRIED = (np.arange(64) + 0.5) / 64  # quantiles at which a law of one's own is tried
 
@@ -135,6 +137,13 @@ def register_delay(
     if name in LAWS:
         print(f"delay law {name!r} is there already; it is replaced", file=sys.stderr)
     LAWS[name] = entry
+
+
+def find_law(name: str) -> DelayLaw | None:
+    """The law of this name, installed packages' included; None: there is none."""
+    if name not in LAWS:
+        load_entry_points("delays", lambda found, law: register_delay(found, law))
+    return LAWS.get(name)
 
 
 def check_law(name: str, law: DelayLaw, given: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from ..data.errors import DataError
 from .columns import client_numbers, numbers, read_table, shown, stamp
+from .names import Names
 
 COLUMNS = ("client", "start", "end")
 WHAT = "trace of clients"
@@ -55,16 +56,19 @@ class OnTrace:
             start = time
         return start, end if end > start else nextafter(start, inf)
 
-    def on_until(self, client: int, time: float) -> float:
+    def pick(self, names: Names, place: int, time: float) -> tuple[int, float]:
         """As in ``OnLaw``."""
-        start, end = self.stretch(client, time)
-        return end if start <= time else -inf
+        for turn, clients in enumerate(names):
+            start, end = self.stretch(clients[place], time)
+            if start <= time:
+                return turn, end
+        return -1, time
 
     def are_on(self, clients: np.ndarray, time: float) -> np.ndarray:
         """As in ``OnLaw``."""
         return np.array([self.stretch(client, time)[0] <= time for client in clients.tolist()])
 
-    def expect(self, clients: np.ndarray) -> None:
+    def expect(self, named: np.ndarray, time: float) -> None:
         """Nothing is to be prepared."""
 
 

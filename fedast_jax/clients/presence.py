@@ -107,7 +107,7 @@ class Presence:
     def first_on(self, time: float) -> float:
         """When the first client is on, from ``time`` on."""
         everybody = np.arange(self.num_clients)
-        self.law.expect(everybody)
+        self.law.expect(everybody[None], time)
         return min(self.law.stretch(client, time)[0] for client in everybody.tolist())
 
     def are_lost(self, index: int, count: int) -> np.ndarray:

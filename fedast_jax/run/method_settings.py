@@ -67,7 +67,7 @@ def with_method_names(table: Mapping[str, Any]) -> Mapping[str, Any]:
     """A table of settings, with names in the place of methods, which are registered.
 
     Raises:
-        ConfigError: a method has a name of this package.
+        ConfigError: a method has the name of an algorithm that is no method.
     """
     if not isinstance(table, Mapping):
         return table
@@ -84,7 +84,7 @@ def name_of(algorithm: Any) -> Any:
     """A method's name, once it is registered; anything else as it is.
 
     Raises:
-        ConfigError: it has a name of this package.
+        ConfigError: it has the name of an algorithm that is no method.
     """
     if not isinstance(algorithm, Method):
         return algorithm

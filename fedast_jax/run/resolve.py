@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from ..algorithms import ALGORITHMS, Algorithm, get_algorithm
+from ..algorithms import ALGORITHMS, Algorithm, find_algorithm, get_algorithm
 from ..algorithms.allocation import Rules
 from ..algorithms.authors import rules_of
 from ..algorithms.labels import check_labels
@@ -110,7 +110,8 @@ class _Known(Registries):
     def complete(self, table: Mapping[str, Any]) -> Mapping[str, Any]:
         """With the defaults of every task's kind."""
         name = table.get("algorithm", "fedast")
-        algorithm = ALGORITHMS.get(name if isinstance(name, str) else "", ALGORITHMS["fedast"])
+        found = find_algorithm(name) if isinstance(name, str) else None
+        algorithm = found or ALGORITHMS["fedast"]
         tasks = {
             name: _with_defaults(name, task, algorithm) for name, task in table["tasks"].items()
         }
