@@ -31,8 +31,8 @@ from itertools import compress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fedast_jax.config.cores import usable_cores
 from fedast_jax.config.versions import package_version
-from fedast_jax.engine.cores import usable_cores
 
 KINDS = ("mnist", "fashion_mnist", "cifar10", "shakespeare")
 SLOTS = {"mnist": 16, "fashion_mnist": 8, "cifar10": 1, "shakespeare": 2}  # of a device in one turn

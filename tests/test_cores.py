@@ -6,6 +6,7 @@ from itertools import count
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 
 import fedast_jax as fx
@@ -13,11 +14,13 @@ from fedast_jax.cli.job import Job
 from fedast_jax.cluster.address import Address
 from fedast_jax.cluster.processes import Place
 from fedast_jax.cluster.ray_tasks import RayTasks
+from fedast_jax.config import cores
 from fedast_jax.config.errors import ResumeError
-from fedast_jax.engine import cores, devices
+from fedast_jax.engine import devices
 from fedast_jax.run.checkpoint import Checkpoints
 from fedast_jax.run.devices import settle, suitable
 from fedast_jax.run.resolve import make_config
+from fedast_jax.tasks import own
 
 DIGITS = {"digits": {"num_active": 6, "buffer_size": 2, "samples_per_client": 20}}
 TABLE = {"num_clients": 30, "max_updates": 60, "tasks": DIGITS}
@@ -142,3 +145,28 @@ def test_processes_of_one_machine_share_its_cores(monkeypatch, host, number):
 )
 def test_a_block_on_ray_has_a_device_for_each_of_its_cpus(cpus, gpus, number):
     assert RayTasks(None, cpus, gpus).find_devices() == number
+
+
+@pytest.mark.parametrize(("told", "asked"), [(False, [5]), (True, [])])
+def test_cores_are_offered_unless_a_number_was_told(monkeypatch, told, asked):
+    given = []
+    monkeypatch.setattr(cores, "usable_cores", lambda: 5)
+    monkeypatch.setattr(cores, "is_told", lambda: told)
+    monkeypatch.setattr(cores, "divide_cpu", given.append)
+    cores.offer_cores()
+    assert given == asked
+
+
+def test_an_own_task_offers_the_cores_before_it_tries_its_model(monkeypatch):
+    """Else JAX would begin with one device, and the runs that follow would have no other."""
+    order = []
+    monkeypatch.setattr(own, "offer_cores", lambda: order.append("cores"))
+
+    def init(key):
+        order.append("model")
+        return {"kernel": jax.numpy.zeros((3, 2))}
+
+    x, y = np.ones((8, 3), np.float32), np.arange(8) % 2
+    model = init, lambda params, x: x @ params["kernel"]
+    fx.Task.from_arrays(train=(x, y), test=(x, y), model=model, clients=fx.iid(4))
+    assert order[:2] == ["cores", "model"]

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
-
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from .cores import usable_cores
+from ..config.cores import divide_cpu, is_told, usable_cores
 
 AXIS = "slot"
-FLAG = "xla_force_host_platform_device_count"  # of XLA_FLAGS: how a user may have divided the CPU
-
-
-def divide_cpu(num_devices: int) -> None:
-    """Let JAX see so many devices in a CPU, if it has not begun to compute yet."""
-    if num_devices > 1:
-        with suppress(RuntimeError):
-            jax.config.update("jax_num_cpu_devices", num_devices)
 
 
 def find_devices() -> tuple[int, int]:
@@ -35,12 +24,6 @@ def find_devices() -> tuple[int, int]:
         return 1, 1
     num_present = min(num_cores, jax.local_device_count())
     return num_present, num_cores if is_free else num_present
-
-
-def is_told() -> bool:
-    """Whether somebody has said how many devices a CPU is to be."""
-    number = jax.config.jax_num_cpu_devices  # pyright: ignore[reportAttributeAccessIssue]
-    return number >= 0 or FLAG in os.getenv("XLA_FLAGS", "")
 
 
 def provide(num_devices: int) -> None:

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple, Self
 
 import jax
 
+from ..config.cores import divide_cpu
 from ..config.errors import ResumeError
 from ..config.settings import Config
 from ..config.versions import package_version
-from ..engine.devices import divide_cpu
 from ..tasks import get_kind
 from .checkpoint import Checkpoints
 from .devices import named

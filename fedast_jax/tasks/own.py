@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from ..config.closest import did_you_mean
+from ..config.cores import offer_cores
 from ..config.errors import ConfigError
 from ..config.goal import Goal
 from ..config.tables import TaskConfig
@@ -104,6 +105,7 @@ class Task:
             ConfigError: the model, the loss, the metric or a setting cannot be used.
             DataError: the arrays or the clients cannot be.
         """
+        offer_cores()  # what follows tries the model, with JAX
         arrays = check_arrays(train, "train"), check_arrays(test, "test")
         check_alike(*arrays)
         division = clients if isinstance(clients, Division) else given(clients)

@@ -1,13 +1,17 @@
-"""How many cores of this machine the process may use."""
+"""How many cores of this machine the process may use, and a CPU divided into devices by them."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+
+import jax
 
 ROOT = Path("/sys/fs/cgroup")
 OWN = Path("/proc/self/cgroup")
+FLAG = "xla_force_host_platform_device_count"  # of XLA_FLAGS: how a user may have divided the CPU
 
 
 def usable_cores() -> int:
@@ -59,3 +63,22 @@ def _words(path: Path, separator: str | None = None) -> list[str]:
         return [word for word in path.read_text().split(separator) if word]
     except OSError:
         return []
+
+
+def divide_cpu(num_devices: int) -> None:
+    """Let JAX see so many devices in a CPU, if it has not begun to compute yet."""
+    if num_devices > 1:
+        with suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", num_devices)
+
+
+def is_told() -> bool:
+    """Whether somebody has said how many devices a CPU is to be."""
+    number = jax.config.jax_num_cpu_devices  # pyright: ignore[reportAttributeAccessIssue]
+    return number >= 0 or FLAG in os.getenv("XLA_FLAGS", "")
+
+
+def offer_cores() -> None:
+    """Let JAX, which is about to begin, see a device for each core, unless it was told a number."""
+    if not is_told():
+        divide_cpu(usable_cores())
