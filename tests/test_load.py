@@ -77,6 +77,15 @@ def test_a_run_is_no_study(tmp_path, result):
         fx.load_study(result.save(tmp_path / "out"))
 
 
+@pytest.fixture
+def ctrl_c():
+    """As in a terminal: what is started in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_is_raised_once_the_state_is_safe(tmp_path):
     """And the run goes on from there to the same results."""
     config = fx.make_config({**TABLE, "max_updates": 120, "tasks": {"tanh": {}}})
