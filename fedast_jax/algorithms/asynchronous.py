@@ -174,10 +174,11 @@ class Timeline(EventLog[AsyncState]):
     def _take_update(self, task: int, request: int) -> None:
         """Buffer an arrival's update, or drop it where the task's method does not accept it."""
         rounds, accepts = self.rounds[task], self._accepts[task]
-        staleness = len(rounds) - self.requests.base_round[request]
-        if accepts is not None and not accepts(staleness, self._state.num_active[task]):
-            rounds.dropped.append(request)
-            return
+        if accepts is not None:
+            staleness = len(rounds) - self.requests.base_round[request]
+            if not accepts(staleness, self._state.num_active[task]):
+                rounds.dropped.append(request)
+                return
         self._state.num_buffered[task] += 1
         rounds.arrived.append(request)
 
