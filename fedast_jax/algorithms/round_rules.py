@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from ..clients.delays import Law, Stream, generator
+from ..clients.delays import Law, Stream, draw_times, generator, transfers
 from ..clients.presence import Presence
 from .log import Requests
 
@@ -54,6 +54,23 @@ class Clients:
         """So many of them, nobody twice, in random order."""
         chosen = random.choice(self.num_here, count, replace=False)
         return chosen if self.here is None else self.here[chosen]
+
+    def durations(
+        self, chosen: np.ndarray, tasks: Sequence[SyncTask], task_of: np.ndarray, u: np.ndarray
+    ) -> np.ndarray:
+        """What the requests of a round take, ``float64[n]``.
+
+        Args:
+            chosen, task_of: client and task of each, ``int64[n]``.
+            tasks: all of them.
+            u: ``float64[n]``, uniform in (0, 1).
+        """
+        times = draw_times(self.law, chosen, self.speeds[chosen], u)
+        times = times * np.array([task.duration_scale for task in tasks])[task_of]
+        per_byte = transfers(self.law)
+        if per_byte is None:
+            return times
+        return times + np.array([task.load for task in tasks])[task_of] * per_byte[chosen]
 
 
 class Round(NamedTuple):

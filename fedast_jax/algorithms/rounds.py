@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..clients.delays import Stream, draw_times, generator, transfers
+from ..clients.delays import Stream, generator
 from ..clients.presence import always, check_losses
 from .log import EventLog, Limits, Mark, Measure, State
+from .round_end import end_of_round
 from .round_rules import Clients, Round, SyncRules, SyncTask, Work
 
 
@@ -59,7 +60,7 @@ class SyncTimeline(EventLog[SyncState]):
         )
         self._seed, self._tasks, self._limits = seed, tasks, limits
         self._clients, self._keep_first, self._rules = clients, keep_first, rules
-        self._always = always(clients.num_clients)
+        self._presence = clients.presence or always(clients.num_clients)
         self._state.memory = rules.init(len(tasks), clients.num_clients)
         self._share_clients_out()
 
@@ -121,12 +122,14 @@ class SyncTimeline(EventLog[SyncState]):
     def _play_round(self) -> None:
         first, round_ = len(self.requests), self._round()
         kept_of = dict(enumerate(self._state.buffer_size))
-        if self._clients.presence is not None and not self._clients.presence.is_always:
+        if not self._presence.is_always:
             if not self._wait_for_somebody():
                 return
             round_, kept_of = self._among_those_here(round_)
         doomed = self._dispatch_round(round_)
-        events = self._events(first, kept_of, doomed)
+        events, self._state.free_at = end_of_round(
+            self.requests, first, kept_of, doomed, self._state.free_at
+        )
         for request in events:
             if not self._receive(request, is_lost=request in doomed):
                 return
@@ -153,11 +156,9 @@ class SyncTimeline(EventLog[SyncState]):
 
     def _wait_for_somebody(self) -> bool:
         """Go on to when a client is on; False where the replicate ends before that."""
-        state, limit, presence = self._state, self._limits.time_limit, self._clients.presence
-        assert presence is not None
-        now = state.time
-        if not len(presence.present(now)):
-            now = presence.first_on(now)
+        state, limit, now = self._state, self._limits.time_limit, self._state.time
+        if not len(self._presence.present(now)):
+            now = self._presence.first_on(now)
         if limit is not None and now > limit:
             state.time, state.end_reason = limit, "time_limit"
             return False
@@ -183,8 +184,8 @@ class SyncTimeline(EventLog[SyncState]):
         random = generator(self._seed, Stream.DISPATCH, state.num_rounds)
         chosen = self._rules.choose(state.memory, round_, random)
         u = np.clip(random.random(len(chosen)), 2.0**-54, None)
-        durations = self._durations(chosen, task_of, u).tolist()
-        presence = self._clients.presence or self._always
+        durations = self._clients.durations(chosen, self._tasks, task_of, u).tolist()
+        presence = self._presence
         presence.law.expect(chosen[None], state.time)
         are_lost = presence.are_lost(state.num_rounds, len(chosen)).tolist()
         free_at, doomed = dict(state.free_at), set[int]()
@@ -199,57 +200,13 @@ class SyncTimeline(EventLog[SyncState]):
                 doomed.add(request)
         return doomed
 
-    def _durations(self, clients: np.ndarray, task_of: np.ndarray, u: np.ndarray) -> np.ndarray:
-        """What the requests take, ``float64[n]``."""
-        times = draw_times(self._clients.law, clients, self._clients.speeds[clients], u)
-        durations = times * np.array([task.duration_scale for task in self._tasks])[task_of]
-        per_byte = transfers(self._clients.law)
-        if per_byte is None:
-            return durations
-        return (
-            durations + np.array([task.load for task in self._tasks])[task_of] * per_byte[clients]
-        )
-
     def _among_those_here(self, round_: Round) -> tuple[Round, dict[int, int]]:
         """The round with the clients that are on now, and how many arrivals each task keeps."""
-        presence = self._clients.presence
-        assert presence is not None
-        round_ = round_.among(presence.present(self._state.time))
+        round_ = round_.among(self._presence.present(self._state.time))
         shares, kept_of = [0] * len(self._tasks), {}
         for task, (share, kept) in zip(round_.tasks, self._rules.shares(round_), strict=True):
             shares[task], kept_of[task] = share, kept
         return round_._replace(shares=shares), kept_of
-
-    def _events(self, first: int, kept_of: dict[int, int], doomed: set[int]) -> list[int]:
-        """The round's requests that count, in the order of their ends; notes who stays busy.
-
-        Args:
-            first: the round's first request.
-            kept_of: how many arrivals each task keeps.
-            doomed: requests that are lost; those count that are by the end of the round.
-        """
-        state, arrives_at, task_of = self._state, self.requests.arrives_at, self.requests.task
-        order = sorted(
-            range(first, len(self.requests)), key=lambda request: (arrives_at[request], request)
-        )
-        left, events, closing = dict(kept_of), [], {}
-        for place, request in enumerate(order):
-            task = task_of[request]
-            if left[task]:
-                left[task] -= request not in doomed
-                closing[task] = place  # of all so far, the last that the task waits for
-                events.append(request)
-            elif request in doomed:
-                events.append(request)
-        last = max(closing.values())
-        end = arrives_at[order[last]]
-        state.free_at = {client: time for client, time in state.free_at.items() if time > end} | {
-            self.requests.client[request]: arrives_at[request]
-            for request in order
-            if arrives_at[request] > end
-        }
-        until = set(order[: last + 1])
-        return [request for request in events if request in until]
 
     def _receive(self, request: int, *, is_lost: bool) -> bool:
         """Count one arrival or loss; False where the replicate ends before the round does."""

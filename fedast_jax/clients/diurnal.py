@@ -6,11 +6,11 @@ from math import floor, inf, nextafter
 
 import numpy as np
 
-from .names import Names
+from .hours import Hours
 from .streams import Stream, generator
 
 
-class Diurnal:
+class Diurnal(Hours):
     """On for ``share`` of every period, from a phase drawn uniformly for each client."""
 
     def __init__(self, seed: int, num_clients: int, share: float, period: float) -> None:
@@ -32,14 +32,6 @@ class Diurnal:
             start = time
         return start, end if end > start else nextafter(start, inf)
 
-    def pick(self, names: Names, place: int, time: float) -> tuple[int, float]:
-        """As in ``OnLaw``."""
-        for turn, clients in enumerate(names):
-            start, end = self.stretch(clients[place], time)
-            if start <= time:
-                return turn, end
-        return -1, time
-
     def are_on(self, clients: np.ndarray, time: float) -> np.ndarray:
         """As in ``OnLaw``."""
         phases, found = self._phases[clients], np.zeros(len(clients), bool)
@@ -48,6 +40,3 @@ class Diurnal:
             starts = phases + near * self._period
             found |= (starts <= time) & (time < starts + self._length)
         return found
-
-    def expect(self, named: np.ndarray, time: float) -> None:
-        """Nothing is to be prepared."""

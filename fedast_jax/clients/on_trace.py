@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from ..data.errors import DataError
 from .columns import client_numbers, numbers, read_table, shown, stamp
-from .names import Names
+from .hours import Hours
 
 COLUMNS = ("client", "start", "end")
 WHAT = "trace of clients"
@@ -29,7 +29,7 @@ class Intervals(NamedTuple):
     end: np.ndarray  # float64[intervals]; inf of a client that is always on
 
 
-class OnTrace:
+class OnTrace(Hours):
     """On as the trace says, which begins anew with every period."""
 
     def __init__(self, intervals: Intervals, period: float) -> None:
@@ -56,20 +56,9 @@ class OnTrace:
             start = time
         return start, end if end > start else nextafter(start, inf)
 
-    def pick(self, names: Names, place: int, time: float) -> tuple[int, float]:
-        """As in ``OnLaw``."""
-        for turn, clients in enumerate(names):
-            start, end = self.stretch(clients[place], time)
-            if start <= time:
-                return turn, end
-        return -1, time
-
     def are_on(self, clients: np.ndarray, time: float) -> np.ndarray:
         """As in ``OnLaw``."""
         return np.array([self.stretch(client, time)[0] <= time for client in clients.tolist()])
-
-    def expect(self, named: np.ndarray, time: float) -> None:
-        """Nothing is to be prepared."""
 
 
 def read_on_trace(path: str, period: float, num_clients: int) -> Intervals:
