@@ -24,7 +24,7 @@ import time
 from collections.abc import Sequence
 
 import fedast_jax as fx
-from fedast_jax.planning.pool import LanePool
+from fedast_jax.engine.planning.pool import LanePool
 from fedast_jax.run.executor import PlanOnly
 from fedast_jax.run.prepare import prepare_run
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fedast_jax.methods.built_in import BUILT_IN
+from fedast_jax.algorithms.methods.built_in import BUILT_IN
 
 PAGE = Path(__file__).with_name("methods.md")
 BEGIN, END = "<!-- hyperparameters -->", "<!-- end -->"

@@ -5,17 +5,13 @@ The folders are layers; a module imports only from layers above its own in this 
     config      what was asked for: settings, bounds, TOML, how a mistake is explained
     data        sources, readers, partitions; what lives on the device
     tasks       one file a task: model, loss, metric, defaults; nn: the layers
-    methods     what the server makes of arrivals: pure functions, in-order sums, built-in methods
     clients     who is asked, how long it takes, who holds which samples
-    algorithms  event orders: the log, Algorithm 2, synchronous rounds, allocation, the registry
-    engine      local training, the scan over batches, the server's rules, devices
-    planning    event logs to lanes, lanes to batches of fixed width, rows, index arrays
+    algorithms  event orders: log, Algorithm 2, rounds, allocation; methods: what arrivals become
+    engine      local training, the scan, the server, devices; planning: events to fixed batches
     results     records of replicates, tables, pictures, what the terminal shows
-    run         one configuration resolved, sized, driven; checkpoints; the bench
-    study       comparisons and sweeps, and what they leave
-    paper       the paper's figures: settings, pictures, whether its claims hold; its theorems
+    run         one configuration resolved, sized, driven; checkpoints; cluster: several machines
+    study       comparisons and sweeps, and what they leave; paper: its figures and claims
     views       pages, traces and pictures of finished runs
-    cluster     a run divided over processes or Ray
     cli         the command line
 
 The names below are imported when they are first used: importing the package costs next to nothing.
@@ -28,6 +24,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .algorithms import register_method as register_method
+    from .algorithms.methods.record import Arrived as Arrived
+    from .algorithms.methods.record import Hyperparameter as Hyperparameter
+    from .algorithms.methods.record import Method as Method
+    from .algorithms.methods.server_optimizers import from_optax as from_optax
+    from .algorithms.methods.sums import mean_in_order as mean_in_order
+    from .algorithms.methods.sums import sum_in_order as sum_in_order
     from .clients.laws import register_delay as register_delay
     from .config.errors import ConfigError as ConfigError
     from .config.errors import ResumeError as ResumeError
@@ -37,12 +39,6 @@ if TYPE_CHECKING:
     from .data.divide import iid as iid
     from .data.divide import shards as shards
     from .data.errors import DataError as DataError
-    from .methods.record import Arrived as Arrived
-    from .methods.record import Hyperparameter as Hyperparameter
-    from .methods.record import Method as Method
-    from .methods.server_optimizers import from_optax as from_optax
-    from .methods.sums import mean_in_order as mean_in_order
-    from .methods.sums import sum_in_order as sum_in_order
     from .results.records import PlanReport as PlanReport
     from .results.result import Result as Result
     from .run.checkpoint import Checkpoints as Checkpoints
@@ -61,13 +57,13 @@ if TYPE_CHECKING:
     from .tasks import register_task as register_task
 
 _HOMES = {
-    "Arrived": "methods.record",
+    "Arrived": "algorithms.methods.record",
     "Checkpoints": "run.checkpoint",
     "Config": "config.settings",
     "ConfigError": "config.errors",
     "DataError": "data.errors",
-    "Hyperparameter": "methods.record",
-    "Method": "methods.record",
+    "Hyperparameter": "algorithms.methods.record",
+    "Method": "algorithms.methods.record",
     "Metric": "tasks.judging",
     "PlanReport": "results.records",
     "Result": "results.result",
@@ -76,14 +72,14 @@ _HOMES = {
     "Task": "tasks.own",
     "by_label": "data.divide",
     "compare": "study.study",
-    "from_optax": "methods.server_optimizers",
+    "from_optax": "algorithms.methods.server_optimizers",
     "dirichlet": "data.divide",
     "iid": "data.divide",
     "load_config": "run.resolve",
     "load_result": "study.load",
     "load_study": "study.load",
     "make_config": "run.resolve",
-    "mean_in_order": "methods.sums",
+    "mean_in_order": "algorithms.methods.sums",
     "plan": "run.plan",
     "register_method": "algorithms",
     "register_task": "tasks",
@@ -91,7 +87,7 @@ _HOMES = {
     "register_delay": "clients.laws",
     "simulate": "run.simulate",
     "simulate_together": "run.simulate",
-    "sum_in_order": "methods.sums",
+    "sum_in_order": "algorithms.methods.sums",
     "sweep": "study.study",
 }
 __all__ = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]

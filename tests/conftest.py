@@ -26,9 +26,9 @@ from fedast_jax.config.settings import Config
 from fedast_jax.data.pooled_data import PooledData
 from fedast_jax.engine import devices
 from fedast_jax.engine.engine import Engine
+from fedast_jax.engine.planning.pool import Lane, LanePool, PoolPlan, Test
+from fedast_jax.engine.planning.schedule import Schedule
 from fedast_jax.engine.spec import EngineSpec
-from fedast_jax.planning.pool import Lane, LanePool, PoolPlan, Test
-from fedast_jax.planning.schedule import Schedule
 from fedast_jax.results.records import Seconds
 from fedast_jax.results.tables import evaluation_table, request_table
 from fedast_jax.run.driver import Driver

@@ -14,8 +14,8 @@ import time
 import psutil
 
 from fedast_jax import cli
-from fedast_jax.cluster import ray_tasks
 from fedast_jax.run.checkpoint import Checkpoints
+from fedast_jax.run.cluster import ray_tasks
 
 who = sys.argv[1]
 sys.argv = ["fedast", *sys.argv[2:]]

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fedast_jax.algorithms.methods.server_optimizers import SERVER_OPTIMIZERS as OPTIMIZERS
 from fedast_jax.engine.aggregate import SUMMED, close_rounds
+from fedast_jax.engine.planning.pack import LaneColumns, Shapes, pack
+from fedast_jax.engine.planning.schedule import Schedule
 from fedast_jax.engine.server import make_server
-from fedast_jax.methods.server_optimizers import SERVER_OPTIMIZERS as OPTIMIZERS
-from fedast_jax.planning.pack import LaneColumns, Shapes, pack
-from fedast_jax.planning.schedule import Schedule
 
 SIZES = [[1, 2, 3], [11], [4, 5], [1], [3, 3, 3, 3, 3]]  # of each lane's rounds, in one step
 NUM_PARAMS, LR = 6, 0.5

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 import fedast_jax as fx
 from fedast_jax.algorithms import ALGORITHMS
+from fedast_jax.algorithms.methods.server_optimizers import SERVER_OPTIMIZERS as OPTIMIZERS
 from fedast_jax.clients.delays import LAWS
 from fedast_jax.config.errors import ConfigError
 from fedast_jax.config.settings import NAME, PRECISIONS, Config, DelayConfig, MachineConfig
 from fedast_jax.config.shipped import read_table
-from fedast_jax.methods.server_optimizers import SERVER_OPTIMIZERS as OPTIMIZERS
 from fedast_jax.run.resolve import load_config, make_config
 from fedast_jax.study.variants import make_variants
 from fedast_jax.tasks import TASKS

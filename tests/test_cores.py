@@ -11,13 +11,13 @@ import pytest
 
 import fedast_jax as fx
 from fedast_jax.cli.job import Job
-from fedast_jax.cluster.address import Address
-from fedast_jax.cluster.processes import Place
-from fedast_jax.cluster.ray_tasks import RayTasks
 from fedast_jax.config import cores
 from fedast_jax.config.errors import ResumeError
 from fedast_jax.engine import devices
 from fedast_jax.run.checkpoint import Checkpoints
+from fedast_jax.run.cluster.address import Address
+from fedast_jax.run.cluster.processes import Place
+from fedast_jax.run.cluster.ray_tasks import RayTasks
 from fedast_jax.run.devices import settle, suitable
 from fedast_jax.run.resolve import make_config
 from fedast_jax.tasks import own
@@ -136,7 +136,7 @@ def test_a_run_goes_on_with_the_devices_it_began_with(monkeypatch, tmp_path: Pat
     ("host", "number"), [("127.0.0.1", 2), ("localhost", 2), ("::1", 2), ("10.0.0.7", 5)]
 )
 def test_processes_of_one_machine_share_its_cores(monkeypatch, host, number):
-    monkeypatch.setattr("fedast_jax.cluster.processes.find_devices", lambda: (5, 5))
+    monkeypatch.setattr("fedast_jax.run.cluster.processes.find_devices", lambda: (5, 5))
     assert Place(Address(host, 6000), 2, 0).find_devices() == number
 
 

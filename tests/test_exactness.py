@@ -22,8 +22,8 @@ from oracle import OneReplicate, SymbolicLearner, simulate_one_by_one
 
 from fedast_jax.algorithms import get_algorithm
 from fedast_jax.algorithms.log import EventLog
+from fedast_jax.algorithms.methods.bound import Bound
 from fedast_jax.config.settings import Config
-from fedast_jax.methods.bound import Bound
 from fedast_jax.run.resolve import make_config, resolve
 
 TOLERANCE = 1e-9

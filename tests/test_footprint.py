@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import fedast_jax as fx
+from fedast_jax.engine.planning.pack import Shapes
 from fedast_jax.engine.workspace import order_bytes
-from fedast_jax.planning.pack import Shapes
 from fedast_jax.run import footprint, prepare, probe, sizing
 from fedast_jax.run.resolve import resolve
 

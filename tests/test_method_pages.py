@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fedast_jax.methods.built_in import BUILT_IN
+from fedast_jax.algorithms.methods.built_in import BUILT_IN
 from fedast_jax.study.variants import make_variants
 
 ROOT = Path(__file__).parents[1]

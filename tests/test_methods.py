@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 import fedast_jax as fx
 from fedast_jax.algorithms import ALGORITHMS
+from fedast_jax.algorithms.methods.bound import Bound
+from fedast_jax.algorithms.methods.built_in import BUILT_IN
+from fedast_jax.algorithms.methods.record import Arrived
 from fedast_jax.engine.aggregate import More, Rounds
 from fedast_jax.engine.apply import apply_rounds
 from fedast_jax.engine.local_train import local_train
 from fedast_jax.engine.server import make_server
-from fedast_jax.methods.bound import Bound
-from fedast_jax.methods.built_in import BUILT_IN
-from fedast_jax.methods.record import Arrived
 from fedast_jax.run.prepare import prepare_run
 
 METHODS = {method.name: method for method in BUILT_IN}

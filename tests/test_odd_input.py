@@ -9,10 +9,10 @@ import pytest
 
 from fedast_jax.cli import commands as cli
 from fedast_jax.clients.trace import read_trace
-from fedast_jax.cluster.errors import ClusterError
-from fedast_jax.cluster.ray_tasks import RayTasks
 from fedast_jax.data.errors import DataError
 from fedast_jax.data.text_sources import read_leaf
+from fedast_jax.run.cluster.errors import ClusterError
+from fedast_jax.run.cluster.ray_tasks import RayTasks
 
 SMALL = "num_clients = 20\nmax_updates = 4\n[tasks.softmax]\n"
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from paper_tables import compare, level, made_up, seeds, zigzag
 
-from fedast_jax.paper.judge import FAILS, HOLDS, OPEN, judge
-from fedast_jax.paper.measures import end_level, last_time, mean_time, paired_times, task_time
-from fedast_jax.paper.registry import FIGURES
+from fedast_jax.study.paper.judge import FAILS, HOLDS, OPEN, judge
+from fedast_jax.study.paper.measures import end_level, last_time, mean_time, paired_times, task_time
+from fedast_jax.study.paper.registry import FIGURES
 from fedast_jax.study.recorded import RecordedStudy
 
 NAN = math.nan

@@ -12,9 +12,9 @@ from test_cli import run
 
 from fedast_jax.cli import figure as command
 from fedast_jax.cli.job import Job
-from fedast_jax.paper import rates
-from fedast_jax.paper.experiments import EXPERIMENTS, Experiment
-from fedast_jax.paper.judge import FAILS, HOLDS, OPEN
+from fedast_jax.study.paper import rates
+from fedast_jax.study.paper.experiments import EXPERIMENTS, Experiment
+from fedast_jax.study.paper.judge import FAILS, HOLDS, OPEN
 from fedast_jax.study.variants import make_variants
 
 TINY = {

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedast_jax.paper import judge as judging
-from fedast_jax.paper.judge import FAILS, HOLDS, OPEN, Claim, judge
 from fedast_jax.study.gains import LEAST_SEEDS
+from fedast_jax.study.paper import judge as judging
+from fedast_jax.study.paper.judge import FAILS, HOLDS, OPEN, Claim, judge
 
 
 def verdict(*numbers: float, low: float = 0.0, high: float = math.inf):

@@ -6,10 +6,10 @@ import pytest
 
 from fedast_jax.config.errors import ConfigError
 from fedast_jax.config.shipped import read_table
-from fedast_jax.paper.experiments import EXPERIMENTS, Experiment
-from fedast_jax.paper.quadratic import use_quadratic
-from fedast_jax.paper.registry import FIGURES, get_figure
-from fedast_jax.paper.scales import SCALES
+from fedast_jax.study.paper.experiments import EXPERIMENTS, Experiment
+from fedast_jax.study.paper.quadratic import use_quadratic
+from fedast_jax.study.paper.registry import FIGURES, get_figure
+from fedast_jax.study.paper.scales import SCALES
 from fedast_jax.study.variants import make_variants
 
 PAPERS = [one for one in EXPERIMENTS if one.make is None]

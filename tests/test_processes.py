@@ -14,12 +14,12 @@ from test_cli import run
 from test_resume import CHECKPOINTS, assert_same_data, partial, python
 
 import fedast_jax as fx
-from fedast_jax.cluster import address as addresses
-from fedast_jax.cluster import roll_call
-from fedast_jax.cluster.address import Address
-from fedast_jax.cluster.errors import ClusterError
-from fedast_jax.cluster.processes import Place
-from fedast_jax.cluster.roll_call import Card, call_roll
+from fedast_jax.run.cluster import address as addresses
+from fedast_jax.run.cluster import roll_call
+from fedast_jax.run.cluster.address import Address
+from fedast_jax.run.cluster.errors import ClusterError
+from fedast_jax.run.cluster.processes import Place
+from fedast_jax.run.cluster.roll_call import Card, call_roll
 
 CONFIG = """
 num_clients = 20

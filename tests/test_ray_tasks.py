@@ -15,11 +15,11 @@ from test_cli import run
 from test_resume import partial, python
 
 import fedast_jax as fx
-from fedast_jax.cluster import ray_cluster
-from fedast_jax.cluster.blocks import make_blocks
-from fedast_jax.cluster.errors import ClusterError
-from fedast_jax.cluster.ray_tasks import Progress, RayTasks, make_task
 from fedast_jax.results.records import NOTHING
+from fedast_jax.run.cluster import ray_cluster
+from fedast_jax.run.cluster.blocks import make_blocks
+from fedast_jax.run.cluster.errors import ClusterError
+from fedast_jax.run.cluster.ray_tasks import Progress, RayTasks, make_task
 from fedast_jax.run.replicate import jobs_of
 
 CONFIG = """
@@ -132,7 +132,7 @@ def test_a_block_fills_batches():
 
 def test_a_worker_of_another_version_is_named(monkeypatch):
     """The function that is sent needs nothing of the package to say so."""
-    from fedast_jax.cluster.ray_tasks import check_versions
+    from fedast_jax.run.cluster.ray_tasks import check_versions
 
     found = make_task({"fedast-jax": "9.9", "jax": "9.8"})([], [], {})
     assert "share" not in found

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracle import Oracle, SymbolicLearner, simulate_one_by_one
 
-from fedast_jax.planning.schedule import (
+from fedast_jax.engine.planning.schedule import (
     FreeRows,
     LaneRows,
     LaneWork,

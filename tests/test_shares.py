@@ -9,8 +9,8 @@ import pytest
 from conftest import assert_identical
 
 import fedast_jax as fx
-from fedast_jax.cluster.shares import from_bytes, merge, run_share, to_bytes
 from fedast_jax.results.records import RunRecord
+from fedast_jax.run.cluster.shares import from_bytes, merge, run_share, to_bytes
 from fedast_jax.run.options import RunOptions
 from fedast_jax.run.replicate import jobs_of
 

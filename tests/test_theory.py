@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedast_jax.data.errors import DataError
-from fedast_jax.paper import theorem_runs as runs
-from fedast_jax.paper.quadratic import CURVATURE, KIND, QuadraticData, build, quadratic
-from fedast_jax.paper.theory import (
+from fedast_jax.study.paper import theorem_runs as runs
+from fedast_jax.study.paper.quadratic import CURVATURE, KIND, QuadraticData, build, quadratic
+from fedast_jax.study.paper.theory import (
     Problem,
     Setting,
     Skew,

@@ -10,10 +10,10 @@ from typing import Any
 from ..config.closest import did_you_mean
 from ..config.plugins import load_entry_points
 from ..config.settings import Config
-from ..methods.built_in import BUILT_IN
-from ..methods.record import Method
 from . import centralized, fedast, sequential, sync, sync_bayes, sync_ucb
 from .log import EventLog
+from .methods.built_in import BUILT_IN
+from .methods.record import Method
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from ..clients.delays import Dispatches, client_delays, request_time
 from ..clients.presence import make_presence
 from ..config.settings import Config
 from ..config.tables import TaskConfig
-from ..methods.bound import Bound
-from ..methods.record import Method
 from .allocation import PERIOD
 from .async_state import TaskPlan
 from .asynchronous import Timeline
 from .authors import check_granules, rules_of
 from .log import Limits
+from .methods.bound import Bound
+from .methods.record import Method
 
 
 def make_timeline(config: Config, seed: int) -> Timeline:

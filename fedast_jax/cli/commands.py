@@ -32,7 +32,7 @@ from .options import (
 
 # What a command needs beyond this it imports itself: --help and version come at once.
 if TYPE_CHECKING:
-    from ..cluster.processes import Place
+    from ..run.cluster.processes import Place
     from .job import Job
 
 app = typer.Typer(
@@ -180,13 +180,13 @@ def sweep(
     if ray is None:
         _begin(job, out, place)
     elif place is None:
-        from ..cluster.ray_tasks import RayTasks
+        from ..run.cluster.ray_tasks import RayTasks
 
         tasks = RayTasks.parse(ray, ray_cpus, ray_gpus)
         options = {"save": wanted, "tasks": tasks._asdict()}
         _begin(job._replace(command="ray", options=options), out, None)
     else:
-        from ..cluster.errors import ClusterError
+        from ..run.cluster.errors import ClusterError
 
         raise ClusterError("--ray and --coordinator are two ways to run; leave one out")
 
@@ -307,7 +307,7 @@ def _place(
     """Which of several processes this is; None where there is only one."""
     if coordinator is None and num_processes is None and process_id is None:
         return None
-    from ..cluster.processes import Place
+    from ..run.cluster.processes import Place
 
     return Place.parse(coordinator, num_processes, process_id)
 

@@ -10,12 +10,12 @@ from rich.console import Console
 from ..config.errors import ConfigError
 from ..config.grid import parse_value
 from ..config.sheet import Row, Sheet
-from ..paper.experiments import EXPERIMENTS
-from ..paper.folder import check_same, check_scale
-from ..paper.page import PAGE, write_page
-from ..paper.quadratic import use_quadratic
-from ..paper.rates import predicted
-from ..paper.registry import FIGURES, get_figure
+from ..study.paper.experiments import EXPERIMENTS
+from ..study.paper.folder import check_same, check_scale
+from ..study.paper.page import PAGE, write_page
+from ..study.paper.quadratic import use_quadratic
+from ..study.paper.rates import predicted
+from ..study.paper.registry import FIGURES, get_figure
 from ..study.variants import make_variants
 from .finish import begin
 from .job import Job

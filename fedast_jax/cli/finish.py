@@ -11,13 +11,13 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from ..cluster.processes import Place
-from ..cluster.ray_tasks import RayTasks
 from ..results.console import show_costs, show_result
 from ..results.output import attempt, has_lost_output, lasting_output
 from ..results.progress import Reporter
 from ..results.result import Result
 from ..results.run_folder import default_folder, save
+from ..run.cluster.processes import Place
+from ..run.cluster.ray_tasks import RayTasks
 from ..run.simulate import simulate_together
 from ..run.stopping import Stop, stop_on_signals
 from ..study.report import show_tables

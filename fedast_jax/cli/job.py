@@ -134,9 +134,9 @@ def _check_tasks(tasks: Any) -> None:
 
 def _check_figure(name: Any, scale: Any) -> None:
     """Raise ValueError where there is no such figure; its kinds are known from then on."""
-    from ..paper.folder import check_scale
-    from ..paper.quadratic import use_quadratic
-    from ..paper.registry import get_figure
+    from ..study.paper.folder import check_scale
+    from ..study.paper.quadratic import use_quadratic
+    from ..study.paper.registry import get_figure
 
     if not (isinstance(name, str) and isinstance(scale, str)):
         raise ValueError(f"figure and scale must be texts, got {_show([name, scale])}")

@@ -9,9 +9,9 @@ from typing import Any
 from rich.console import Console
 
 from ..config.sheet import Row, Sheet
-from ..paper.folder import VERDICTS, read_figure, write_figures
-from ..paper.registry import get_figure
-from ..paper.words import numbers
+from ..study.paper.folder import VERDICTS, read_figure, write_figures
+from ..study.paper.registry import get_figure
+from ..study.paper.words import numbers
 
 
 def draw_figure(options: Mapping[str, Any], folder: Path, console: Console) -> None:

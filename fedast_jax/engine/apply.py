@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Float, Integer
 
-from ..methods.record import Arrived, Rule
+from ..algorithms.methods.record import Arrived, Rule
 from .aggregate import Array, Rounds, write_rows
 from .server import Server
 

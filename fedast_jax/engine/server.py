@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from ..algorithms.methods.record import Arrived, Method, Rule, State
+from ..algorithms.methods.sums import rows_in_use
 from ..config.errors import ConfigError
-from ..methods.record import Arrived, Method, Rule, State
-from ..methods.sums import rows_in_use
 from ..tasks.base import Params
 from .local_train import given_start
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from ..algorithms.methods.record import Rule
 from ..config.work import LocalWork
-from ..methods.record import Rule
 from ..tasks import Kind, Shape
 from .aggregate import SUMMED
 from .scores import ScoreShape

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..algorithms.methods.server_optimizers import SERVER_OPTIMIZERS
 from ..config.work import LocalWork
 from ..data.shapes import Data
 from ..data.sources import DATASETS
@@ -20,10 +21,9 @@ from ..data.text import SYMBOLS, WINDOW
 from ..engine.devices import find_devices
 from ..engine.engine import Engine, PoolArrays
 from ..engine.flops import gemm_peak, step_flops
+from ..engine.planning.pack import LaneColumns, Program, Shapes, pack
+from ..engine.planning.schedule import Schedule
 from ..engine.spec import EngineSpec
-from ..methods.server_optimizers import SERVER_OPTIMIZERS
-from ..planning.pack import LaneColumns, Program, Shapes, pack
-from ..planning.schedule import Schedule
 from ..tasks import Kind, Shape, get_kind
 
 SLOTS = 16  # requests of one batch on one device

@@ -8,8 +8,8 @@ from itertools import groupby
 from typing import NamedTuple
 
 from ..algorithms.log import Mark
-from ..planning.pool import Lane, LanePool, PoolPlan
-from ..planning.schedule import FreeRows, LaneRows, OutOfRows
+from ..engine.planning.pool import Lane, LanePool, PoolPlan
+from ..engine.planning.schedule import FreeRows, LaneRows, OutOfRows
 from ..results.records import Counts, ReplicateRecord
 from .executor import Executor, Interrupted
 from .record import record_of

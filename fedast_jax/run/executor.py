@@ -15,9 +15,9 @@ from ..algorithms.allocation import NUM_UPDATES
 from ..config.goal import Goal
 from ..data.task_data import Splits
 from ..engine.engine import Engine, PoolArrays, Program
+from ..engine.planning.pack import pack
+from ..engine.planning.pool import Lane, LanePool, PoolPlan, Test
 from ..engine.spec import EngineSpec
-from ..planning.pack import pack
-from ..planning.pool import Lane, LanePool, PoolPlan, Test
 from ..results.records import Seconds
 from .rows import Contents, UsedRows, put_rows, read_rows
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..algorithms import ALGORITHMS, register_method
+from ..algorithms.methods.record import Hyperparameter, Method
 from ..config.closest import did_you_mean
 from ..config.errors import ConfigError
 from ..config.settings import Config
 from ..config.tables import TaskConfig
-from ..methods.record import Hyperparameter, Method
 
 
 def check_method_settings(config: Config, method: Method | None) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from ..config.errors import ConfigError
 from ..config.shipped import Source, check_overrides
 from ..engine.engine import Engine
-from ..planning.pool import LanePool
+from ..engine.planning.pool import LanePool
 from ..results.records import PlanReport
 from .devices import settle
 from .driver import Driver

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import jax
 
+from ..algorithms.methods.record import Rule
 from ..config.errors import ConfigError
 from ..config.settings import Config
 from ..data.pooled_data import PooledData
@@ -16,10 +17,9 @@ from ..data.shapes import Shape
 from ..data.task_data import TaskData
 from ..engine.engine import Engine
 from ..engine.flops import step_flops
+from ..engine.planning.pool import LanePool
 from ..engine.server import check_local, check_method
 from ..engine.spec import EngineSpec
-from ..methods.record import Rule
-from ..planning.pool import LanePool
 from .driver import Driver
 from .executor import Executor
 from .footprint import check_footprint

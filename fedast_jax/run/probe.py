@@ -11,9 +11,9 @@ import numpy as np
 
 from ..data.task_data import TaskData
 from ..engine.engine import Engine
+from ..engine.planning.pool import LanePool
+from ..engine.planning.schedule import mean_wave_width
 from ..engine.workspace import COMPILER_BYTES, program_bytes, workspace_bytes
-from ..planning.pool import LanePool
-from ..planning.schedule import mean_wave_width
 from ..results.records import LaneRecord
 from .driver import Driver
 from .executor import PlanOnly

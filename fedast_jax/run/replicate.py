@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, Self
 from ..algorithms import Algorithm
 from ..algorithms.allocation import Rules
 from ..algorithms.log import EventLog, Mark
+from ..algorithms.methods.bound import Bound
 from ..config.settings import Config
-from ..methods.bound import Bound
-from ..planning.pool import Lane, LanePool, Test
+from ..engine.planning.pool import Lane, LanePool, Test
 from .executor import Score
 from .resolve import method_of
 

@@ -10,6 +10,8 @@ from ..algorithms import ALGORITHMS, Algorithm, find_algorithm, get_algorithm
 from ..algorithms.allocation import Rules
 from ..algorithms.authors import rules_of
 from ..algorithms.labels import check_labels
+from ..algorithms.methods.record import Method
+from ..algorithms.methods.server_optimizers import SERVER_OPTIMIZERS
 from ..clients.availability import check_availability
 from ..clients.delays import check_delays, known_keys
 from ..config.settings import Config, check_config
@@ -17,8 +19,6 @@ from ..config.shipped import Source
 from ..config.tables import AvailabilityConfig, DelayConfig, Registries, TaskConfig
 from ..config.words import show
 from ..config.work import LocalWork
-from ..methods.record import Method
-from ..methods.server_optimizers import SERVER_OPTIMIZERS
 from ..tasks import Kind, get_kind
 from .method_settings import check_method_settings, with_method_names
 from .sources import is_plain, read_source, registered

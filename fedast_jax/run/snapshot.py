@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from ..planning.pool import LanePool
-from ..planning.schedule import FreeRows, LaneRows
+from ..engine.planning.pool import LanePool
+from ..engine.planning.schedule import FreeRows, LaneRows
 from ..results.records import Counts, ReplicateRecord, Seconds
 from .driver import Driver
 from .executor import Contents, UsedRows

@@ -10,12 +10,12 @@ from typing import Any
 
 import pandas as pd
 
+from ..algorithms.methods.record import Method
 from ..config.errors import ConfigError
 from ..config.grid import Point, parse_axis
 from ..config.shipped import Source
 from ..config.toml import set_value
 from ..config.words import show
-from ..methods.record import Method
 from ..results.extras import check_extras
 from ..results.result import Result
 from ..results.run_folder import check_folder
