@@ -22,14 +22,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fedast_jax.clients.availability import make_law
-from fedast_jax.clients.delays import CHUNK, LAWS, Dispatches, Stream, client_delays, generator
-from fedast_jax.config.settings import Config, Fidelity, TaskConfig
-from fedast_jax.config.work import LocalWork
-from fedast_jax.data.task_data import Clients, TaskData
-from fedast_jax.engine.engine import INITIAL_MODEL, request_key
-from fedast_jax.engine.local_train import AUGMENT, batch_samples
-from fedast_jax.tasks import TaskFunctions, get_kind
+from ..clients.availability import make_law
+from ..clients.batches import AUGMENT, INITIAL_MODEL, batch_samples, request_key
+from ..clients.delays import CHUNK, LAWS, Dispatches, Stream, client_delays, generator
+from ..config.settings import Config, Fidelity, TaskConfig
+from ..config.work import LocalWork
+from ..data.task_data import Clients, TaskData
+from ..tasks import TaskFunctions, get_kind
 
 Model = Any
 Update = Any
