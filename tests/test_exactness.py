@@ -168,7 +168,8 @@ def note(oracles: list[OneReplicate]) -> None:
 
 
 def _num_dropped(oracle: OneReplicate) -> int:
-    return getattr(oracle, "num_attempts", len(oracle.requests)) - len(oracle.requests)
+    stream = getattr(oracle, "dispatches", None)
+    return 0 if stream is None else stream.num_attempts - len(oracle.requests)
 
 
 def seen_by(config: Config) -> list[str]:

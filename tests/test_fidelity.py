@@ -33,8 +33,8 @@ from fedast_jax.config.errors import ConfigError
 from fedast_jax.config.settings import Config
 from fedast_jax.data import Partition
 from fedast_jax.engine.engine import Engine
-from fedast_jax.oracle import asynchronous as oracle
-from fedast_jax.oracle.asynchronous import shared_out_by_granules
+from fedast_jax.oracle import authors as oracle
+from fedast_jax.oracle.authors import shared_out_by_granules
 from fedast_jax.results.tables import evaluation_table, request_table
 from fedast_jax.run.executor import Device, PlanOnly
 from fedast_jax.run.prepare import load, make_pools
