@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from ..config.settings import Config
+from ..config.tables import AvailabilityConfig
+from .hours import Hours
 from .replicate import OneReplicate
-from .state import Request, TaskState
+from .state import Learner, Request, TaskState
 
 
 class Centralized(OneReplicate):
     """Plain SGD: every task has a machine of speed 1, which needs the mean time for a step."""
+
+    def __init__(self, config: Config, seed: int, learner: Learner) -> None:
+        super().__init__(config, seed, learner)
+        always = config.model_copy(update={"availability": AvailabilityConfig()})
+        self.hours = Hours(always, seed)  # clients come and go, machines do not
 
     def run(self) -> Centralized:
         """One request of each task at a time."""

@@ -1,0 +1,50 @@
+"""A device whose programs are traced and compiled once in a process, whatever runs on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ...engine.engine import Engine
+from ...engine.spec import EngineSpec
+from ...run.executor import Device
+
+
+class Lowered:
+    """A jitted function that poses as its own lowering, so that its programs are kept."""
+
+    def __init__(self, function: Callable) -> None:
+        self.function = function
+
+    def lower(self, *arguments: Any) -> Lowered:
+        """The last of the tests' five arguments is static and no argument of the program."""
+        static = arguments[4:]
+        return Lowered(lambda *given: self.function(*given, *static))
+
+    def compile(self) -> Lowered:
+        """Compiled at the first call with new shapes."""
+        return self
+
+    def memory_analysis(self) -> None:
+        """Nothing is known before that."""
+
+    def __call__(self, *given: Any) -> Any:
+        """Run it."""
+        return self.function(*given)
+
+
+ENGINES: dict[tuple, Engine] = {}
+
+
+def shared_engine(spec: EngineSpec) -> Engine:
+    """One engine for all equal specs, whatever the devices that use it."""
+    key = *spec.key, spec.micro_batch, spec.groups_at_once, spec.ticks, spec.tests(360)
+    if key not in ENGINES:
+        ENGINES[key] = engine = Engine(spec)
+        engine.run, engine.evaluate = Lowered(engine.run), Lowered(engine.evaluate)  # type: ignore
+    return ENGINES[key]
+
+
+def shared_device() -> Device:
+    """A new device with the programs of those before it."""
+    return Device(make_engine=shared_engine)
