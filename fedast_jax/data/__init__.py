@@ -3,7 +3,7 @@
 from .dataset import Dataset as Dataset
 from .errors import DataError as DataError
 from .partition import Partition as Partition
-from .prepare import prepare as prepare
+from .download import prepare as prepare
 from .reports import check_dataset as check_dataset
 from .reports import list_datasets as list_datasets
 from .sources import DATASETS as DATASETS
