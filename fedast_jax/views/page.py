@@ -6,9 +6,10 @@ import base64
 import hashlib
 from collections.abc import Iterable, Iterator
 from html import escape
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
+from ..config import disk
 from ..results.palette import TASKS
 from ..results.result_sheet import result_sheet
 from ..study.report import explanations
@@ -68,7 +69,7 @@ def make_page(shown: Shown, plotly: str) -> str:
 
 
 def _own(name: str) -> str:
-    return (files("fedast_jax.views") / name).read_text("utf-8")
+    return disk.read_text(Path(__file__).with_name(name))
 
 
 def _policy(scripts: list[str]) -> str:
