@@ -194,6 +194,11 @@ class EventLog(ABC, Generic[S]):
         raise NotImplementedError
 
     @property
+    def state(self) -> S:
+        """What continues from the present event; another object after ``rewind``."""
+        return self._state
+
+    @property
     def time(self) -> float:
         """Simulated time of the last event, or of the limit that ended the replicate."""
         return self._state.time
@@ -314,7 +319,8 @@ class EventLog(ABC, Generic[S]):
         self.allocations[:] = [Allocation(*row) for row in snapshot["allocations"]]
         self.lost[:] = snapshot["lost"]
 
-    def _log_allocation(self, sigma_hat: Sequence[float] | None = None) -> None:
+    def log_allocation(self, sigma_hat: Sequence[float] | None = None) -> None:
+        """Note R and b of every task from the present event on."""
         state = self._state
         self.allocations.append(
             Allocation(
@@ -326,7 +332,7 @@ class EventLog(ABC, Generic[S]):
             )
         )
 
-    def _close_round(self, task: int) -> bool:
+    def close_round(self, task: int) -> bool:
         """Close the task's round at the present event; whether it was its last."""
         rounds, state = self.rounds[task], self._state
         rounds.end.append(len(rounds.arrived))

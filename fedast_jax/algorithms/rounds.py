@@ -141,7 +141,7 @@ class SyncTimeline(EventLog[SyncState]):
         state.num_rounds += 1
         state.closed = sorted({task_of[request] for request in kept})
         for task in state.closed:
-            if self._close_round(task):
+            if self.close_round(task):
                 state.stopped[task] = True
                 state.num_active[task] = state.buffer_size[task] = 0
         sent = range(first, len(self.requests))
@@ -238,7 +238,7 @@ class SyncTimeline(EventLog[SyncState]):
             state.num_active[task], state.buffer_size[task] = share, kept
         before = self.allocations[-1][2:4] if self.allocations else None
         if before != (tuple(state.num_active), tuple(state.buffer_size)):
-            self._log_allocation()
+            self.log_allocation()
 
     def _last_kept(self, task: int) -> list[int]:
         """Arrivals of the last round, of a task that goes on."""
