@@ -34,7 +34,7 @@ FAMILIES: list[Table] = [
     {"algorithm": METHODS},
     {"algorithm": SYNCHRONOUS},
     {"algorithm": SYNCHRONOUS},
-    {"algorithm": "sync_bayes_st", "num_updates": (1, 60)},
+    {"algorithm": "sync_bayes_st", "num_updates": (1, 30)},
     {"algorithm": "centralized"},
     AUTHORS,
     {**AUTHORS, "allocation": "static"},
@@ -47,7 +47,7 @@ REAL_FAMILIES: list[Table] = [
 REAL: Table = {
     "targets": ("none", 0.1, 0.15, 0.25, 0.4),
     "widths": (4,),
-    "capacities": ((24, 20), (300, 300)),
+    "capacities": ((300, 300),),  # another one would be compiled anew
     "num_updates": (1, 60),
     "precision": "float64",
 }
@@ -57,13 +57,13 @@ ONE_REAL_IN = 60
 LONG = {"law": "on_off", "mean_on": 9.0, "mean_off": 9.0}
 HOURS: list[Table] = [
     {"law": "on_off", "mean_on": 5.0, "mean_off": 8.0},
-    {"law": "on_off", "mean_on": 0.7, "mean_off": 20.0},
+    {"law": "on_off", "mean_on": 2.0, "mean_off": 20.0},
     {"law": "diurnal", "share_on": 0.3, "period": 12.0},
     {"law": "trace", "trace": "hours", "period": 12.0},
     {"law": "always"},
     {**LONG, "when_off": "lose"},
 ]
-LOSSES = [0.0, 0.0, 0.1, 0.3, 0.6]
+LOSSES = [0.0, 0.0, 0.1, 0.3, 0.5]
 SHORT: list[Table] = [  # so that a request ends while its client is on
     {"law": "constant"},
     {"law": "constant", **EQUAL},

@@ -57,9 +57,7 @@ OWN_LAWS = {"steps": DelayLaw(steps), "nothing": DelayLaw(nothing)}
 
 
 @contextmanager
-def small_numbers(
-    granules: tuple[int, int, int] = GRANULES, chunk: int = CHUNK
-) -> Iterator[None]:
+def small_numbers(granules: tuple[int, int, int] = GRANULES, chunk: int = CHUNK) -> Iterator[None]:
     """Within it engine and oracle have other numbers, and there are two more delay laws.
 
     Args:
