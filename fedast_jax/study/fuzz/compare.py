@@ -17,8 +17,9 @@ from .drive import Ran
 TOLERANCE = 1e-9
 """Of what is trained in float64, relative: rounding is far below, and a wrong update far above."""
 
-REQUEST = "client dispatched_at started_at arrived_at base_round used_round status".split()
-TEST = "replicate seed task round time arrivals accuracy loss".split()
+TIMES = ["dispatched_at", "started_at", "arrived_at"]
+REQUEST = ["client", *TIMES, "base_round", "used_round", "status"]
+TEST = ["replicate", "seed", "task", "round", "time", "arrivals", "accuracy", "loss"]
 
 
 def expect_same(ran: Ran, oracles: Sequence[OneReplicate], tolerance: float = 0.0) -> None:
@@ -58,7 +59,9 @@ def request_columns(oracles: Sequence[OneReplicate]) -> dict[str, list[Any]]:
         "request": [one.number for _, one in rows],
         "task": [oracles[index].tasks[one.task].name for index, one in rows],
     }
-    return columns | {name: [getattr(one, name) for _, one in rows] for name in REQUEST}
+    return columns | {
+        name: [getattr(one, name) for _, one in rows] for name in [*REQUEST, "status"]
+    }
 
 
 def expect_same_allocations(place: str, log: EventLog, theirs: OneReplicate) -> None:
@@ -73,7 +76,7 @@ def expect_same_allocations(place: str, log: EventLog, theirs: OneReplicate) -> 
 
 def expect_same_tests(ran: Ran, oracles: Sequence[OneReplicate], tolerance: float) -> None:
     """The accuracies equal in every bit, the losses within the tolerance."""
-    theirs = test_columns(oracles)
+    theirs = evaluation_columns(oracles)
     for name in TEST[:-1]:
         expect_column(f"evaluations, {name}", ran.evaluations[name].tolist(), theirs[name])
     ours = ran.evaluations["loss"].tolist()
@@ -81,7 +84,7 @@ def expect_same_tests(ran: Ran, oracles: Sequence[OneReplicate], tolerance: floa
     expect(is_same, f"evaluations, loss: {ours}, the oracle has {theirs['loss']}")
 
 
-def test_columns(oracles: Sequence[OneReplicate]) -> dict[str, list[Any]]:
+def evaluation_columns(oracles: Sequence[OneReplicate]) -> dict[str, list[Any]]:
     """The oracle's tests with the columns of ``evaluations.parquet``."""
     rows = [
         (index, oracle.seed, *test)

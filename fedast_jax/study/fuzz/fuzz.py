@@ -114,8 +114,7 @@ def fuzz(
         failure = try_case(case, check, log)
         log.seconds = time.monotonic() - start
         if failure is not None:
-            small = shrink(case, lambda one: fails_alike(one, check, failure))
-            return log, (try_case(small, check) or failure)._replace(drawn=case)
+            return log, made_small(failure, check)
         on_case(log)
     return log, None
 
@@ -140,10 +139,15 @@ def said(error: Exception) -> str:
     return f"{str(error)[:1000]} ({Path(last.filename).name}, {last.name})"
 
 
-def fails_alike(case: Case, check: Callable[[Case], Outcome], failure: Failure) -> bool:
-    """Whether a smaller case fails with the same kind of exception."""
-    found = try_case(case, check)
-    return found is not None and found.kind == failure.kind
+def made_small(failure: Failure, check: Callable[[Case], Outcome] = check_case) -> Failure:
+    """The failure of a case that is as small as it can be made."""
+
+    def fails_alike(case: Case) -> bool:
+        found = try_case(case, check)
+        return found is not None and found.kind == failure.kind
+
+    small = shrink(failure.case, fails_alike)
+    return (try_case(small, check) or failure)._replace(drawn=failure.drawn)
 
 
 def whose() -> str:

@@ -34,15 +34,20 @@ class Lowered:
 
 
 ENGINES: dict[tuple, Engine] = {}
+MOST_ENGINES = 24  # with their programs: the one that was not used for longest is forgotten
 
 
 def shared_engine(spec: EngineSpec) -> Engine:
     """One engine for all equal specs, whatever the devices that use it."""
     key = *spec.key, spec.micro_batch, spec.groups_at_once, spec.ticks, spec.tests(360)
-    if key not in ENGINES:
-        ENGINES[key] = engine = Engine(spec)
+    engine = ENGINES.pop(key, None)
+    if engine is None:
+        engine = Engine(spec)
         engine.run, engine.evaluate = Lowered(engine.run), Lowered(engine.evaluate)  # type: ignore
-    return ENGINES[key]
+    ENGINES[key] = engine
+    if len(ENGINES) > MOST_ENGINES:
+        del ENGINES[next(iter(ENGINES))]
+    return engine
 
 
 def shared_device() -> Device:
