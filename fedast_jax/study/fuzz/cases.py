@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Self
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self
 
 import tomli_w
 
@@ -22,14 +24,15 @@ from .recorded import with_files
 from .scenario import Scenario, draw_scenario
 
 
-class Case(NamedTuple):
+@dataclass(frozen=True)
+class Case:
     """What one seed stands for."""
 
     seed: int
     table: dict[str, Any]  # of the settings; traces by their words
     knobs: Knobs
 
-    @property
+    @cached_property
     def config(self) -> Config:
         """Checked.
 
@@ -44,7 +47,7 @@ class Case(NamedTuple):
         knobs = self.knobs
         return Scenario(self.config, knobs.capacity, knobs.num_resident, knobs.window)
 
-    @property
+    @cached_property
     def learner(self) -> SymbolicLearner:
         """What models of symbols depend on."""
         return SymbolicLearner(self.knobs.diverging or None, seen_by(self.config))
@@ -88,10 +91,18 @@ def draw_case(seed: int) -> Case:
     )
     case = Case(seed, drawn.table, knobs)
     if knobs.is_real:
-        return case
+        return on_devices(case, choose)
     for extra in EXTRAS:
         case = with_extra(case, extra, choose)
     return case
+
+
+def on_devices(case: Case, choose: Seeded) -> Case:
+    """On two devices, one time in three."""
+    if not choose.one_in(3):
+        return case
+    machine = {**case.table["machine"], "num_devices": 2}
+    return replace(case, table={**case.table, "machine": machine})
 
 
 def with_extra(case: Case, extra: Extra, choose: Seeded) -> Case:
@@ -99,7 +110,7 @@ def with_extra(case: Case, extra: Extra, choose: Seeded) -> Case:
     found = extra(choose, case.table)
     if found is None:
         return case
-    changed_case = case._replace(table=found)
+    changed_case = replace(case, table=found)
     return changed_case if is_accepted(changed_case) else case
 
 

@@ -104,7 +104,7 @@ def delays(choose: Seeded, table: Table) -> Table | None:
 
 def hours(choose: Seeded, table: Table) -> Table | None:
     """Clients that come and go, requests that are lost."""
-    if not choose.one_in(3):
+    if not choose.one_in(4):
         return None
     there = {**choose.one_of(HOURS), "loss": choose.one_of(LOSSES)}
     return {**table, "delays": choose.one_of(SHORT), "availability": there}
@@ -147,7 +147,8 @@ def in_every_task(table: Table, more: Table) -> Table:
 
 EXTRAS: tuple[Extra, ...] = (delays, hours, numbers, ages, extremes, limits)
 
-STOPS = [NO_STOPS, (True,), (True, False), (False, False, True), (True, False, False, True)]
+SOME = (False, False, True)
+STOPS = [NO_STOPS, NO_STOPS, (True,), (True, False), SOME, (True, False, False, True)]
 CONDITIONS: dict[str, Callable[[Seeded], Any]] = {
     "stops": lambda choose: choose.one_of(STOPS),
     "interrupt_at": lambda choose: choose.whole(1, 12) if choose.one_in(4) else 0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import subprocess
 import time
 import traceback
@@ -14,10 +15,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...config.bounds import MOST_SEED
-from ...config.errors import UserError
+from ...config.errors import ConfigError, UserError
 from ...config.versions import package_version
 from .cases import Case, draw_case
 from .check import Outcome, check_case
+from .knobs import small_numbers
 from .shrink import shrink
 
 
@@ -96,6 +98,11 @@ def seeds_from(first: int, number: int | None, seconds: float | None) -> Iterato
         yield seed
 
 
+def any_seed() -> int:
+    """One that nobody has chosen."""
+    return secrets.randbelow(MOST_SEED)
+
+
 def fuzz(
     seeds: Iterable[int],
     on_case: Callable[[Log], None] = lambda log: None,
@@ -108,15 +115,39 @@ def fuzz(
         on_case: called after each.
         check: raises where something is wrong.
     """
+    log, failure = try_cases(map(draw_case, seeds), on_case, check)
+    return log, failure and made_small(failure, check)
+
+
+def try_cases(
+    cases: Iterable[Case],
+    on_case: Callable[[Log], None] = lambda log: None,
+    check: Callable[[Case], Outcome] = check_case,
+) -> tuple[Log, Failure | None]:
+    """Check cases up to the first that fails; the arguments are those of ``fuzz``."""
     log, start = Log(), time.monotonic()
-    for seed in seeds:
-        case = draw_case(seed)
+    for case in cases:
         failure = try_case(case, check, log)
         log.seconds = time.monotonic() - start
         if failure is not None:
-            return log, made_small(failure, check)
+            return log, failure
         on_case(log)
     return log, None
+
+
+def read_case(path: Path) -> Case:
+    """A case that was written down.
+
+    Raises:
+        ConfigError: the file does not hold one, or it cannot be run.
+    """
+    try:
+        case = Case.from_toml(path.read_text())
+        with small_numbers():
+            assert case.config
+    except (ConfigError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{str(path)!r}: {error}") from None
+    return case
 
 
 def try_case(

@@ -101,7 +101,8 @@ def draw_scenario(
     if get_algorithm(table.get("algorithm", "fedast")).is_synchronous:
         draw_rounds(choose, table)
     capacity, num_resident = choose.one_of(capacities), choose.whole(1, 3)
-    return Drawn(table, capacity, num_resident, choose.one_of([1, 3, 10, 50]))
+    windows = [1, 3, 10] if min(capacity) < 5 else [1, 3, 10, 50]  # each that is too large is tried
+    return Drawn(table, capacity, num_resident, choose.one_of(windows))
 
 
 def draw_task(

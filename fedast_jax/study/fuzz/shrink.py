@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from .cases import Case
@@ -39,11 +40,11 @@ def shrink(case: Case, fails: Callable[[Case], bool], seconds: float = SECONDS) 
 def smaller_cases(case: Case) -> Iterator[Case]:
     """Every step down, the largest first."""
     if case.knobs != Knobs():
-        yield case._replace(knobs=Knobs(is_real=case.knobs.is_real))
+        yield replace(case, knobs=Knobs(is_real=case.knobs.is_real))
     for table in smaller(case.table):
-        yield case._replace(table=table)
+        yield replace(case, table=table)
     for table in smaller(changed(case.knobs)):
-        yield case._replace(knobs=knobs_of(table))
+        yield replace(case, knobs=knobs_of(table))
 
 
 def smaller(table: Table) -> Iterator[Table]:
