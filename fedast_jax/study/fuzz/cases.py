@@ -74,9 +74,12 @@ class Case:
         """
         try:
             table = tomllib.loads(text)
-            return cls(table["seed"], table["config"], knobs_of(table.get("knobs", {})))
-        except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise ConfigError(f"this is no case of fedast fuzz: {error}") from None
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"this is no TOML: {error}") from None
+        seed, knobs, config = (table.get(name) for name in ("seed", "knobs", "config"))
+        if not isinstance(config, dict) or not isinstance(knobs or {}, dict):
+            raise ConfigError("a case has the tables [config] and, if it likes, [knobs]")
+        return cls(seed if isinstance(seed, int) else 0, config, knobs_of(knobs or {}))
 
 
 def draw_case(seed: int) -> Case:

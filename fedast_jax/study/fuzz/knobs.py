@@ -13,6 +13,8 @@ from ...algorithms import absences, queues
 from ...algorithms import authors as engine_authors
 from ...clients import delays
 from ...clients.laws import LAWS, DelayLaw
+from ...config.errors import ConfigError
+from ...config.words import show
 from ...oracle import authors as oracle_authors
 from ...oracle import dispatches
 
@@ -75,10 +77,31 @@ def small_numbers(granules: tuple[int, int, int] = GRANULES, chunk: int = CHUNK)
 
 
 def knobs_of(table: dict[str, Any]) -> Knobs:
-    """As TOML has them: lists in the place of tuples."""
-    return Knobs(
-        **{key: tuple(one) if isinstance(one, list) else one for key, one in table.items()}
-    )
+    """As TOML has them: lists in the place of tuples.
+
+    Raises:
+        ConfigError: one is unknown, or nothing can be run with it.
+    """
+    given = {key: tuple(one) if isinstance(one, list) else one for key, one in table.items()}
+    usual = Knobs()._asdict()
+    for name, value in given.items():
+        if name not in usual or not _is_usable(value, usual[name], least=name in FROM_1):
+            raise ConfigError(f"knobs.{name}={show(value)} is no knob of a case")
+    return Knobs(**given)
+
+
+FROM_1 = ("capacity", "num_resident", "window", "chunk")
+MOST = 10**6
+
+
+def _is_usable(value: Any, usual: Any, least: int) -> bool:
+    """Whether a value is of the kind of another one, and neither too small nor too large."""
+    if isinstance(usual, tuple):
+        is_long = isinstance(value, tuple) and len(value) >= (
+            1 if usual == NO_STOPS else len(usual)
+        )
+        return is_long and all(_is_usable(one, usual[0], least) for one in value)
+    return type(value) is type(usual) and least <= value <= MOST
 
 
 def changed(knobs: Knobs) -> dict[str, Any]:

@@ -8,7 +8,11 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-PERIOD = 12.0  # of the hours
+from ...config.errors import ConfigError
+from ...config.words import show
+
+WORDS = ("classes", "devices", "hours")
+MOST_CLIENTS = 10_000
 CLASSES = """device_class,duration
 old,3
 old,4
@@ -28,11 +32,18 @@ def with_files(table: dict[str, Any]) -> dict[str, Any]:
     """
     placed = dict(table)
     for part in ("delays", "availability"):
-        name = table.get(part, {}).get("trace")
-        if name is not None:
-            path = str(recorded(name, table.get("num_clients", 1000)))
+        name = table[part].get("trace") if isinstance(table.get(part), dict) else None
+        if name in WORDS:
+            path = str(recorded(name, _number(table.get("num_clients", 1000))))
             placed[part] = {**table[part], "trace": path}
     return placed
+
+
+def _number(num_clients: Any) -> int:
+    """For whom there is a file."""
+    if not isinstance(num_clients, int) or not 0 < num_clients <= MOST_CLIENTS:
+        raise ConfigError(f"a case has 1 to {MOST_CLIENTS:,} clients, got {show(num_clients)}")
+    return num_clients
 
 
 @cache

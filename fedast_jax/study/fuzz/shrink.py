@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from ...config.errors import ConfigError
 from .cases import Case
 from .knobs import Knobs, changed, knobs_of
 
@@ -44,7 +46,8 @@ def smaller_cases(case: Case) -> Iterator[Case]:
     for table in smaller(case.table):
         yield replace(case, table=table)
     for table in smaller(changed(case.knobs)):
-        yield replace(case, knobs=knobs_of(table))
+        with suppress(ConfigError):
+            yield replace(case, knobs=knobs_of(table))
 
 
 def smaller(table: Table) -> Iterator[Table]:
