@@ -106,6 +106,8 @@ class Parted:
         """Let the part end here, or not."""
         if isinstance(driver.executor, SymbolicDevice):
             driver.executor.on_segment(driver)
+        for replicate in driver.resident:
+            assert replicate.latest == {test.task: test.metric for test in replicate.evaluations}
         self.num_segments += 1
         if driver.is_unfinished and self.stops[self.num_segments % len(self.stops)]:
             self.content = there_and_back(snapshot_of(driver))
