@@ -37,6 +37,7 @@ def config(num_seeds: int, top: dict[str, Any], **task: Any):
     return make_config({**common, **top, "machine": {"batch_width": 4}, "tasks": tasks})
 
 
+@pytest.mark.usefixtures("own_engines")
 def test_more_replicates_and_other_numbers_compile_nothing(compilations):
     """All but shapes differs: rates, decay, b, R, N, delays, targets."""
     alone = [config(1, {})]
