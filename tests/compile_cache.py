@@ -3,8 +3,9 @@
 Nothing under test changes: every engine is traced and lowered as ever, and a program that is loaded
 has the bits of the one that was compiled. Each worker of a session has a folder of its own and is
 the only one that writes there, as JAX does not replace its files atomically; before each test the
-workers exchange whole files (``Exchange``). The processes that tests start read alone (but see
-``with_cache``), so that those which are killed leave nothing half written.
+workers exchange whole files (``Exchange``). The processes that tests start have other keys, as they
+see one device, and keep their programs in a folder beside it: a file that one of them leaves half
+written is a miss for the next.
 """
 
 from __future__ import annotations
@@ -19,12 +20,11 @@ import jax.numpy as jnp
 from jax.experimental.compilation_cache import compilation_cache
 
 HITS = "/jax/compilation_cache/cache_hits"
+FOLDER = "JAX_COMPILATION_CACHE_DIR"
 VARIABLES = {
-    "JAX_COMPILATION_CACHE_DIR": "",
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1e9",
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
     "JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES": "none",
 }
-KEEPS = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
 
 
 def open_cache(folder: Path) -> None:
@@ -34,7 +34,7 @@ def open_cache(folder: Path) -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_enable_xla_caches", "none")  # or keys hold the folder
     if is_working():
-        os.environ |= VARIABLES | {"JAX_COMPILATION_CACHE_DIR": str(folder)}
+        os.environ |= VARIABLES | {FOLDER: f"{folder}_of_processes"}
     else:
         jax.config.update("jax_compilation_cache_dir", None)
         compilation_cache.reset_cache()
@@ -87,11 +87,6 @@ class Exchange:
                 os.link(source / name, target / name)
 
 
-def with_cache() -> dict[str, str]:
-    """The environment of a process that keeps programs, too: one alone, and none that is killed."""
-    return {**os.environ, **KEEPS}
-
-
 def without_cache() -> dict[str, str]:
     """The environment of a process that compiles for itself."""
-    return {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    return {name: value for name, value in os.environ.items() if name not in {FOLDER, *VARIABLES}}

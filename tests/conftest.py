@@ -257,12 +257,14 @@ class Lowered:
 
 
 ENGINES: dict[tuple, Engine] = {}
+QUICK = "jax_disable_most_optimizations"
 MOST_ENGINES = 24  # with their programs: the one that was not used for longest is forgotten
 
 
 def shared_engine(spec: EngineSpec) -> Engine:
     """One engine for all equal specs, whatever the devices that use it."""
-    key = *spec.key, spec.micro_batch, spec.groups_at_once, spec.ticks, spec.tests(360)
+    how = spec.micro_batch, spec.groups_at_once, spec.ticks, spec.tests(360), jax.config.read(QUICK)
+    key = *spec.key, *how
     engine = ENGINES.pop(key, None)
     if engine is None:
         engine = Engine(spec)
@@ -628,6 +630,19 @@ def _exchange(tmp_path_factory) -> Exchange:
 def _programs(_exchange):
     """Those of other workers."""
     _exchange()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _optimisation(request):
+    """Where nothing is asked of bits or speed, XLA compiles in half the time, to the same meaning.
+
+    Not where slow tests are asked for, too: that session is as it is for a user throughout.
+    """
+    is_short = "not slow" in request.config.getoption("markexpr")
+    is_quick = is_short and request.node.get_closest_marker("optimised") is None
+    jax.config.update(QUICK, is_quick)
+    yield
+    jax.config.update(QUICK, False)
 
 
 @pytest.fixture(autouse=True)

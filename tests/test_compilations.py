@@ -11,6 +11,8 @@ import pytest
 from fedast_jax.run.resolve import make_config
 from fedast_jax.run.simulate import simulate_together
 
+pytestmark = pytest.mark.optimised
+
 COMPILED = "/jax/core/compile/backend_compile_duration"
 TASK = {"kind": "softmax", "num_active": 6, "buffer_size": 2, "target_accuracy": 0.5}
 

@@ -26,6 +26,8 @@ from fedast_jax.algorithms.methods.bound import Bound
 from fedast_jax.config.settings import Config
 from fedast_jax.run.resolve import make_config, resolve
 
+pytestmark = pytest.mark.optimised
+
 TOLERANCE = 1e-9
 REQUEST_COLUMNS = [
     "replicate",

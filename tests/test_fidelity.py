@@ -43,6 +43,8 @@ from fedast_jax.tasks import Shape, get_kind
 from fedast_jax.tasks.fashion_mnist import LeNet5
 from fedast_jax.tasks.nn.resnet import Block, ResNet18
 
+pytestmark = pytest.mark.optimised
+
 NAN = math.nan
 
 
