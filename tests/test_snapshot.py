@@ -38,6 +38,8 @@ from fedast_jax.run.executor import Executor, Interrupted
 from fedast_jax.run.resolve import make_config
 from fedast_jax.run.snapshot import restore_driver, snapshot_of
 
+pytestmark = pytest.mark.optimised
+
 
 class Killed(Exception):
     """The process has ended."""
