@@ -18,6 +18,7 @@ from compile_cache import with_cache
 
 import fedast_jax as fx
 from fedast_jax.cli import commands as cli
+from fedast_jax.config import disk
 from fedast_jax.results import run_folder
 
 SMALL = """
