@@ -17,6 +17,7 @@ import pytest
 
 import fedast_jax as fx
 from fedast_jax.cli import commands as cli
+from fedast_jax.config import disk
 from fedast_jax.results import run_folder
 
 SMALL = """
