@@ -8,17 +8,23 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import pytest
-from compile_cache import open_cache
+from compile_cache import Exchange, open_cache
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from fedast_jax.engine import devices
+from fedast_jax.run import simulate as simulate_module
+from fedast_jax.run.driver import Driver
+from fedast_jax.run.executor import Device
+from fedast_jax.run.prepare import Prepared
 from fedast_jax.study.fuzz import kinds as kinds  # registers its tasks
+from fedast_jax.study.fuzz.programs import QUICK, shared_engine
 from fedast_jax.study.fuzz.scenario import Scenario, draw_scenario
 
 os.environ["JAX_NUM_CPU_DEVICES"] = "1"  # in processes that tests start: the same on any machine
@@ -77,10 +83,62 @@ def scenarios(draw, **options: Any) -> Scenario:
     return draw_scenario(Drawn(draw), **options).checked()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _programs(tmp_path_factory):
-    """Every program is compiled once in a session."""
-    open_cache(tmp_path_factory.mktemp("programs"))
+@pytest.fixture
+def own_engines(monkeypatch):
+    """Each run traces and compiles for itself, as outside the tests."""
+    monkeypatch.setattr(simulate_module, "Device", Device)
+
+
+simulate_module.Device = partial(Device, make_engine=shared_engine)  # type: ignore
+plain_driver = Prepared.driver
+
+
+def driver_of_few_sizes(self: Prepared, *arguments: Any, **options: Any) -> Driver:
+    """With more rows than are needed: they change no bit, and runs of one kind share programs."""
+    for pool, needs in zip(self.pools, self.sizing.needs, strict=True):
+        rows = needs.rows(self.sizing.num_resident)
+        if max(rows) * needs.version_bytes < LARGE_POOL:
+            pool.grow(*map(some_rows, rows))
+    return plain_driver(self, *arguments, **options)
+
+
+def some_rows(number: int) -> int:
+    """One of few numbers, and not less."""
+    return next(size for size in (4**power for power in range(2, 30)) if size >= number)
+
+
+LARGE_POOL = 2**24  # bytes
+Prepared.driver = driver_of_few_sizes
+
+
+@pytest.fixture(scope="session")
+def _exchange(tmp_path_factory) -> Exchange:
+    """Every program is compiled once in a session, whatever worker needs it next."""
+    base = tmp_path_factory.getbasetemp()
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ  # then its folder lies in the session's
+    own, shared = base / "programs", (base.parent if is_worker else base) / "all_programs"
+    shared.mkdir(exist_ok=True)
+    open_cache(own)
+    return Exchange(own, shared)
+
+
+@pytest.fixture(autouse=True)
+def _programs(_exchange):
+    """Those of other workers."""
+    _exchange()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _optimisation(request):
+    """Where nothing is asked of bits or speed, XLA compiles in half the time, to the same meaning.
+
+    Not where slow tests are asked for, too: that session is as it is for a user throughout.
+    """
+    is_short = "not slow" in request.config.getoption("markexpr")
+    is_quick = is_short and request.node.get_closest_marker("optimised") is None
+    jax.config.update(QUICK, is_quick)
+    yield
+    jax.config.update(QUICK, False)
 
 
 @pytest.fixture(autouse=True)

@@ -32,6 +32,8 @@ from fedast_jax.study.fuzz import drive
 from fedast_jax.study.fuzz.drive import Ran, engine_spec, run_driver
 from fedast_jax.study.fuzz.programs import shared_device
 
+pytestmark = pytest.mark.optimised
+
 FLOAT64 = {"precision": "float64"}
 BASE: dict[str, Any] = {
     "num_clients": 20,

@@ -34,6 +34,8 @@ from fedast_jax.study.fuzz.programs import shared_device
 from fedast_jax.study.fuzz.scenario import Scenario
 from fedast_jax.study.fuzz.symbols import SymbolicDevice
 
+pytestmark = pytest.mark.optimised
+
 
 def check_for_real(
     scenario: Scenario, tolerance: float = TOLERANCE

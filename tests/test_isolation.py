@@ -25,6 +25,8 @@ from fedast_jax.run.resolve import make_config, resolve
 from fedast_jax.study.fuzz.drive import Ran, engine_spec, run_driver
 from fedast_jax.study.fuzz.programs import shared_device, shared_engine
 
+pytestmark = pytest.mark.optimised
+
 WAYS = [{}, {"allocation": "dynamic", "max_updates": 90}, {"algorithm": "sync_st", "keep_first": 3}]
 
 

@@ -29,6 +29,8 @@ from fedast_jax.study.fuzz.programs import shared_device
 from fedast_jax.study.fuzz.scenario import Scenario
 from fedast_jax.study.fuzz.symbols import SymbolicDevice
 
+pytestmark = pytest.mark.optimised
+
 STOPS = st.sampled_from([[True], [True, False], [False, False, True], [True, False, False, True]])
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -125,20 +125,31 @@ class WorkFolder:
         Args:
             write: puts the results into a folder; they replace those of an earlier interruption.
         """
+        with self._written(write) as staging:
+            for entry in disk.entries(staging):
+                _replace(entry, self.path / entry.name)
+        self._step_back()
+
+    def finish(self, write: Callable[[Path], None]) -> None:
+        """End a run: let its results be written, and keep nothing else."""
+        with self._written(write) as staging:
+            if disk.is_there(self.target):
+                raise OutputError(f"{str(self.target)!r} appeared during the run")
+            disk.rename(staging, self.target)
+        _take_away(self.path)
+
+    @contextmanager
+    def _written(self, write: Callable[[Path], None]) -> Iterator[Path]:
+        """Results on the disk, in a folder that is gone with the block, or with the run's own."""
         staging = self.path / "results"
         disk.remove_tree(staging)
         disk.make_folder(staging)
         try:
             write(staging)
-            for entry in disk.entries(staging):
-                _replace(entry, self.path / entry.name)
+            disk.sync_tree(staging)
+            yield staging
         finally:
             disk.remove_tree(staging)
-        self._step_back()
-
-    def remove(self) -> None:
-        """The run has ended; only its results stay."""
-        disk.remove_tree(self.path)
 
     def __enter__(self) -> Self:
         return self
@@ -158,7 +169,7 @@ class WorkFolder:
     def _undo(self) -> None:
         """Leave nothing of what was begun in vain."""
         if self._is_ours:
-            self.remove()
+            _take_away(self.path)
         self._let_go()
         for folder in reversed(self._made):
             with suppress(OSError):  # somebody else has put something there
@@ -219,6 +230,21 @@ def _names(folder: Path) -> list[str]:
     return [entry.name for entry in disk.entries(folder)]
 
 
+def _take_away(path: Path) -> None:
+    """Remove the folder of a run; ``JOB`` goes when nothing is left that only it explains.
+
+    A process that is killed here leaves what can be resumed, or what ``_clear_away`` knows.
+    """
+    folder = path / CHECKPOINTS
+    with suppress(OSError):
+        for entry in [one for one in disk.entries(path) if one.name not in BEGUN]:
+            disk.remove_tree(entry) if disk.is_folder(entry) else disk.remove(entry)
+        for entry in [one for one in disk.entries(folder) if one.name != JOB]:
+            disk.remove(entry)
+        disk.remove(folder / JOB)
+        disk.remove_tree(path)
+
+
 def _remove_unused(path: Path) -> bool:
     """Remove the folder of a run unless a process works in it; whether it is gone."""
     try:
@@ -226,7 +252,7 @@ def _remove_unused(path: Path) -> bool:
     except (OSError, ResumeError):
         return False
     with closing(lock):
-        disk.remove_tree(path)
+        _take_away(path)
     return not disk.is_there(path)
 
 
@@ -286,6 +312,8 @@ def _remove_leftover(path: Path) -> None:
         check_plain(path, CHECKPOINTS)
         if disk.is_file(path / CHECKPOINTS / JOB):
             _remove_unused(path)
+        elif disk.is_there(path):
+            _clear_away(path)
 
 
 def _read_job(target: Path, source: Path) -> Job:

@@ -13,7 +13,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,15 @@ def sync_folder(folder: Path) -> None:
         os.close(number)
 
 
+def sync_tree(folder: Path) -> None:
+    """Wait until all that a folder holds is on the disk."""
+    for path in [path for path in folder.rglob("*") if path.is_file()]:
+        with reading(path) as file:
+            _way("sync", os.fsync, file.fileno())
+    for path in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
+        sync_folder(path)
+
+
 def rename(old: Path, new: Path) -> None:
     """Give a file or folder another name; a file there is replaced."""
     _way("rename", os.replace, old, new)
@@ -131,7 +140,8 @@ def remove_folder(folder: Path) -> None:
 
 def remove_tree(folder: Path) -> None:
     """Remove a folder and all in it as far as that can be done, never through a link."""
-    _way("remove tree", shutil.rmtree, folder, True)
+    with suppress(OSError):
+        _way("remove tree", shutil.rmtree, folder, True)
 
 
 def copy(old: Path, new: Path) -> None:

@@ -92,8 +92,8 @@ class Work(Protocol):
         """Let results be written beside them; the run is interrupted."""
         ...
 
-    def remove(self) -> None:
-        """The run has ended."""
+    def finish(self, write: Callable[[Path], None]) -> None:
+        """Let results be written in place of them; the run has ended."""
         ...
 
 
@@ -153,12 +153,12 @@ def save(
 def place(files: Files, folder: Path, work: Work | None, *, is_interrupted: bool) -> None:
     """As ``save``, for whatever files."""
     try:
-        if work is not None and is_interrupted and work.has_checkpoints:
+        if work is None:
+            _write_folder(files, folder)
+        elif is_interrupted and work.has_checkpoints:
             work.keep(lambda staging: _write_all(files, staging))
-            return
-        _write_folder(files, folder)
-        if work is not None:
-            work.remove()
+        else:
+            work.finish(lambda staging: _write_all(files, staging))
     except OSError as error:
         reason, rescued = reason_of(error), _rescue(files, folder)
         if rescued is None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
+
 from ...engine.engine import Engine
 from ...engine.spec import EngineSpec
 from ...run.executor import Device
+
+QUICK = "jax_disable_most_optimizations"
 
 
 class Lowered:
@@ -39,7 +43,8 @@ MOST_ENGINES = 24  # with their programs: the one that was not used for longest 
 
 def shared_engine(spec: EngineSpec) -> Engine:
     """One engine for all equal specs, whatever the devices that use it."""
-    key = *spec.key, spec.micro_batch, spec.groups_at_once, spec.ticks, spec.tests(360)
+    how = spec.micro_batch, spec.groups_at_once, spec.ticks, spec.tests(360), jax.config.read(QUICK)
+    key = *spec.key, *how
     engine = ENGINES.pop(key, None)
     if engine is None:
         engine = Engine(spec)
