@@ -29,6 +29,7 @@ from .options import (
     ProcessId,
     Seeds,
 )
+from .verify import verify
 
 # What a command needs beyond this it imports itself: --help and version come at once.
 if TYPE_CHECKING:
@@ -194,6 +195,7 @@ def sweep(
 app.command()(show)
 app.command()(report)
 app.command()(trace)
+app.command()(verify)
 
 
 @app.command()

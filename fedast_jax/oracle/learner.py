@@ -24,8 +24,8 @@ class RealLearner:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.settings = [task.settings for task in config.named_tasks]
-        self.data = [load_data(one.kind) for one in self.settings]
-        self.tasks = [built_task(one.kind, config.fidelity) for one in self.settings]
+        self.data = [load_data(one.kind, one.dataset, one.test_samples) for one in self.settings]
+        self.tasks = [built_task(one.kind, config.fidelity, one.dataset) for one in self.settings]
         self.partitions: dict[tuple[int, int], Clients] = {}
         self.moments: dict[int, tuple[Any, Any]] = {}  # task -> FedOpt's m and v, leaf by leaf
 
@@ -39,7 +39,7 @@ class RealLearner:
         index, settings = request.task, self.settings[request.task]
         work, samples = self.work(seed, request)
         key = key_of(seed, index, request.number)
-        x, step, losses = model, sgd_step(settings.kind, self.config.fidelity), []
+        x, step, losses = model, sgd_step(self.tasks[index]), []
         for number, rows in enumerate(np.asarray(orders(work, samples, key))):
             x, loss = step(
                 x,
@@ -107,9 +107,8 @@ class RealLearner:
 
     def score(self, task: int, model: Model) -> tuple[float, float]:
         total = self.data[task].num_tests
-        correct, loss = whole_test(self.settings[task].kind, self.config.fidelity)(
-            model, self.data[task].on_device.test, np.arange(total)
-        )
+        test = whole_test(self.tasks[task])
+        correct, loss = test(model, self.data[task].on_device.test, np.arange(total))
         return float(np.sum(correct)) / total, float(np.mean(np.asarray(loss, np.float64)))
 
     def spread(self, updates: list[Update]) -> float:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..config.errors import OutputError
+from .checksums import CHECKSUMS, write_checksums
 from .figures import allocation_figure
 from .output import attempt, reason_of, warn
 from .pictures import write_pictures
@@ -152,12 +153,13 @@ def save(
 
 
 def place(files: Files, folder: Path, work: Work | None, *, is_interrupted: bool) -> None:
-    """As ``save``, for whatever files."""
+    """As ``save``, for whatever files; their sums come last."""
+    summed = {**files, CHECKSUMS: write_checksums}
     try:
         if work is not None and is_interrupted and work.has_checkpoints:
-            work.keep(lambda staging: _write_all(files, staging))
+            work.keep(lambda staging: _write_all(summed, staging))
             return
-        _write_folder(files, folder)
+        _write_folder(summed, folder)
         if work is not None:
             work.remove()
     except OSError as error:
@@ -270,7 +272,7 @@ def write_blocks(blocks: Iterable[Any], path: Path) -> None:
     """Write tables of the same columns one after the other, without holding them all."""
     writer = None
     for block in blocks:
-        table = _table(block)
+        table = as_table(block)
         writer = writer or pq.ParquetWriter(path, table.schema)
         writer.write_table(table)
     if writer:
@@ -279,10 +281,10 @@ def write_blocks(blocks: Iterable[Any], path: Path) -> None:
 
 def write_table(frame: Any, path: Path) -> None:
     """A table as Parquet."""
-    pq.write_table(_table(frame), path)
+    pq.write_table(as_table(frame), path)
 
 
-def _table(frame: Any) -> pa.Table:
+def as_table(frame: Any) -> pa.Table:
     """Without pandas' metadata, so that equal data are equal bytes under every version of it."""
     return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata()
 
