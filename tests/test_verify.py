@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -12,10 +13,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import SymbolicDevice, run_driver
+from test_cli import run
 
 import fedast_jax as fx
+from fedast_jax.algorithms import OWN_NAMES
+from fedast_jax.audit.drift import Drift, lenient, strict
+from fedast_jax.audit.events import check_events
+from fedast_jax.audit.findings import Audit, Difference
+from fedast_jax.audit.invariants import check_invariants
+from fedast_jax.audit.sums import check_sums
+from fedast_jax.audit.told import Story
 from fedast_jax.config.errors import UserError
 from fedast_jax.results.checksums import CHECKSUMS, write_checksums
+from fedast_jax.results.records import NOTHING
+from fedast_jax.results.result import Result
 from fedast_jax.results.run_folder import write_json, write_models
 from fedast_jax.run.resolve import make_config
 
@@ -24,7 +36,7 @@ SMALL = {
     "num_clients": 8,
     "num_seeds": 2,
     "max_active_clients": 6,
-    "max_updates": 40,
+    "max_updates": 30,
     "keep_first": 2,
     "machine": {"precision": "float64", "batch_width": 4},
     "tasks": {
@@ -103,7 +115,10 @@ def change_tree(content: Any, random: np.random.Generator) -> str:
     """One leaf of tables and lists, in place."""
     keys = list(content) if isinstance(content, dict) else list(range(len(content)))
     key = keys[random.integers(len(keys))]
-    if isinstance(content[key], dict | list) and content[key]:
+    if isinstance(content[key], dict | list) and len(content[key]) == 0:
+        content[key] = 1
+        return str(key)
+    if isinstance(content[key], dict | list):
         return f"{key}." + change_tree(content[key], random)
     content[key] = changed(content[key], random)
     return str(key)
@@ -138,13 +153,13 @@ def swapped(key: str) -> str:
 
 
 CHANGES: dict[str, tuple[Callable[[Path, np.random.Generator], str], int]] = {
-    "evaluations.parquet": (change_table, 40),
-    "allocations.parquet": (change_table, 30),
-    "lanes.parquet": (change_table, 30),
-    "requests.parquet": (change_table, 50),
-    "partition.parquet": (change_table, 15),
-    "summary.json": (change_json, 15),
-    "models.npz": (change_models, 20),
+    "evaluations.parquet": (change_table, 16),
+    "allocations.parquet": (change_table, 12),
+    "lanes.parquet": (change_table, 12),
+    "requests.parquet": (change_table, 20),
+    "partition.parquet": (change_table, 6),
+    "summary.json": (change_json, 6),
+    "models.npz": (change_models, 8),
 }
 
 
@@ -160,19 +175,230 @@ def is_found(folder: Path) -> bool:
         return True
 
 
-def test_200_mutations_are_found_though_the_sums_are_made_anew(folders, tmp_path):
+def mutated(folder: Path, name: str, random: np.random.Generator) -> str:
+    """Change a file of a folder; what was changed in it."""
+    path, (change, _) = folder / name, CHANGES[name]
+    before = path.read_bytes()
+    place = change(path, random)
+    while path.read_bytes() == before:  # two equal rows
+        place = change(path, random)
+    return place
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_is_changed_is_found_though_the_sums_are_made_anew(folders, tmp_path, name):
     folder, random = tmp_path / "run", np.random.default_rng(0)
     shutil.copytree(folders / "run", folder)
-    missed = []
-    for name, (change, count) in CHANGES.items():
-        path = folder / name
-        before = path.read_bytes()
-        for _ in range(count):
-            place = change(path, random)
-            while path.read_bytes() == before:  # two equal rows
-                place = change(path, random)
-            summed_anew(folder)
-            if not is_found(folder):
-                missed.append((name, place))
-            path.write_bytes(before)
+    before, missed = (folder / name).read_bytes(), []
+    for _ in range(CHANGES[name][1]):
+        place = mutated(folder, name, random)
+        summed_anew(folder)
+        if not is_found(folder):
+            missed.append(place)
+        (folder / name).write_bytes(before)
     assert missed == []
+
+
+def test_200_changes_of_any_file_are_found_by_its_sum(folders, tmp_path):
+    folder, random = tmp_path / "both", np.random.default_rng(0)
+    shutil.copytree(folders / "both", folder)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    for number in range(200):
+        path = files[number % len(files)]
+        before = path.read_bytes()
+        place = int(random.integers(len(before)))
+        bit = bytes([before[place] ^ 1 << int(random.integers(8))])
+        cut = (
+            before[:place] if random.random() < 0.2 else before[:place] + bit + before[place + 1 :]
+        )
+        path.write_bytes(cut)
+        audit = Audit()
+        check_sums(folder, audit)
+        assert not audit.is_sound, (path, place)
+        path.write_bytes(before)
+    check_sums(folder, audit := Audit())
+    assert audit.is_sound
+
+
+def test_sums_name_files_of_the_folder_alone(tmp_path):
+    for name in ("../outside", "/etc/hostname", "link"):
+        (tmp_path / "link").unlink(missing_ok=True)
+        (tmp_path / "link").symlink_to("/etc/hostname")
+        (tmp_path / CHECKSUMS).write_text(json.dumps({"sha256": {name: "0" * 64}}))
+        check_sums(tmp_path, audit := Audit())
+        assert audit.differences[0].expected in ("names of files in the folder", "a file")
+
+
+# The command.
+
+
+def test_the_exit_code_says_how_it_is(folders, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(folders / "run", folder)
+    assert run(monkeypatch, "verify", folder) == 0
+    assert "checked: the SHA-256 sums of" in capsys.readouterr().out
+    path = folder / "requests.parquet"
+    table = pq.read_table(path)
+    rows = table.to_pylist()
+    rows[7]["client"] += 1
+    pq.write_table(pa.Table.from_pylist(rows, table.schema), path)
+    assert run(monkeypatch, "verify", folder) == 4
+    said = capsys.readouterr().out
+    assert "WRONG: requests.parquet: expected bytes of SHA-256" in said
+    expected = f"expected {rows[7]['client'] - 1}, found {rows[7]['client']}"
+    assert f"WRONG: requests.parquet, row 7, client: {expected}" in said
+    path.write_bytes(b"PAR1")
+    assert run(monkeypatch, "verify", folder) == 4
+
+
+def test_what_is_no_finished_run_is_refused_in_a_sentence(tmp_path, monkeypatch, capsys, folders):
+    def said(folder: Path) -> str:
+        assert run(monkeypatch, "verify", folder) == 2
+        return capsys.readouterr().err
+
+    assert "does not exist; name the folder of a run" in said(tmp_path / "nothing")
+    assert "there is no 'config.toml' in it" in said(tmp_path)
+    shutil.copytree(folders / "run", tmp_path / "run")
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    write_json(manifest | {"status": "interrupted"}, tmp_path / "run" / "manifest.json")
+    assert "was interrupted: finish it by 'fedast resume" in said(tmp_path / "run")
+
+
+def test_pictures_that_are_drawn_again_get_their_sums(folders, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    shutil.copytree(folders / "run", folder)
+    shutil.rmtree(folder / "figures")
+    check_sums(folder, audit := Audit())
+    assert {one.file for one in audit.differences} >= {"figures/accuracy.png"}
+    assert run(monkeypatch, "show", folder) == 0
+    check_sums(folder, audit := Audit())
+    assert audit.is_sound
+
+
+# Events of every method, on symbols: nothing is trained.
+
+TASK = {"kind": "softmax", "num_active": 4, "buffer_size": 2, "test_every": 2}
+TWO = {"a": {**TASK, "target_accuracy": 0.8}, "b": {**TASK, "num_active": 3, "buffer_size": 1}}
+ALONE = ("async_fl", "fedbuff")
+ONES = ("fedasync", "delay_adaptive", "ringmaster", "ace", "fedast_nobuffer", "centralized")
+
+
+def story_of(algorithm: str, **settings: Any) -> Story:
+    """What a run on symbols would save."""
+    tasks = {"a": TASK} if algorithm in ALONE else TWO
+    if algorithm in (*ONES, "async_fl"):
+        tasks = {name: {**task, "buffer_size": 1} for name, task in tasks.items()}
+    top = {"num_clients": 9, "num_seeds": 2, "max_updates": 80, "keep_first": 3}
+    machine = {"machine": {"batch_width": 4}}
+    config = make_config({"algorithm": algorithm, "tasks": tasks, **top, **machine, **settings})
+    records = run_driver(config, SymbolicDevice()).driver.records()
+    records = tuple(sorted(records, key=lambda one: one.index))
+    run = dataclasses.replace(NOTHING, replicates=records, status="finished", keeps_requests=True)
+    found = Result.collect(config, 0, run)
+    return Story(config, found.evaluations, found.allocations(), found.lanes, found.requests())
+
+
+@pytest.mark.parametrize("algorithm", sorted(OWN_NAMES))
+def test_the_oracle_tells_the_events_of_every_method(algorithm):
+    check_events([story_of(algorithm)], audit := Audit())
+    assert any(sentence.startswith("the events of 2 replicates") for sentence in audit.checked)
+
+
+SETTINGS = {
+    "option D": {"allocation": "dynamic"},
+    "a cap": {"max_active_clients": 5},
+    "the authors": {"fidelity": "authors"},
+    "a time limit": {"time_limit": 60.0},
+    "clients that go off": {"availability": {"law": "on_off", "mean_on": 20.0, "mean_off": 9.0}},
+    "lost on the way": {"availability": {"loss": 0.2}},
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize("algorithm", ["fedast", "rennala", "sync_st", "sync_ucb_st"])
+def test_the_oracle_tells_the_events_of_every_setting(algorithm, settings):
+    if algorithm == "fedast" or set(settings) & {"availability", "time_limit"}:
+        check_events([story_of(algorithm, **settings)], Audit())
+
+
+def test_without_the_choices_the_oracle_leaves_sync_ucb_st_alone():
+    check_events([story_of("sync_ucb_st")._replace(requests=None)], audit := Audit())
+    assert "(--save requests: its choices)" in audit.unchecked[0]
+
+
+# Rules, each broken once; the tables are those of a run with option S.
+
+
+@pytest.fixture(scope="module")
+def story() -> Story:
+    return story_of("fedast")
+
+
+def broken(story: Story, table: str, row: int, column: str, value: Any) -> Difference | None:
+    """What the rules find where one cell is another."""
+    frame = getattr(story, table).copy()
+    frame.loc[row, column] = value
+    try:
+        check_invariants(story._replace(**{table: frame}))
+    except Difference as difference:
+        return difference
+    return None
+
+
+def test_the_rules_hold(story):
+    assert check_invariants(story) == 12
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "column", "value"),
+    [
+        ("evaluations", 3, "time", 0.0),
+        ("evaluations", 3, "round", 3),
+        ("evaluations", 3, "arrivals", 1000),
+        ("evaluations", 1, "accuracy", 0.99),
+        ("evaluations", 0, "loss", np.nan),
+        ("lanes", 0, "target_time", 1.0),
+        ("allocations", 0, "num_active", 5),
+        ("allocations", 1, "buffer_size", 0),
+        ("requests", 9, "request", 4),
+        ("requests", 9, "dispatched_at", 0.0),
+        ("requests", 9, "started_at", 0.0),
+        ("requests", 9, "arrived_at", 0.0),
+        ("requests", 3, "used_round", 7),
+        ("requests", 30, "base_round", 0),
+        ("requests", 30, "status", "dropped"),
+    ],
+)
+def test_a_broken_rule_is_found(story, table, row, column, value):
+    assert broken(story, table, row, column, value) is not None
+
+
+def test_who_holds_requests_is_counted():
+    story = story_of("fedast", max_active_clients=5)
+    fewer = story.config.model_copy(update={"max_active_clients": 4})
+    with pytest.raises(Difference, match="at most 4 active clients"):
+        check_invariants(story._replace(config=fewer))
+
+
+# Drift: in float32 a test may be off, but not alone.
+
+
+def test_who_has_drifted_does_not_come_back():
+    off = Difference("evaluations.parquet", 1.0, 1.1, 5, "loss")
+    drift = Drift()
+    for one in (None, None, off, off, None, None, off, None, None):
+        drift.add(one)
+    drift.end(is_model_alike=False)
+    with pytest.raises(Difference, match="row 5, loss"):
+        drift.add(None)
+    with pytest.raises(Difference):
+        drift.end(is_model_alike=True)
+
+
+def test_float64_allows_nothing_but_rounding():
+    assert strict("float64") == lenient("float64")
+    assert strict("float64").allows((0.5, 1.0), (0.5, 1.0 + 1e-6), 100) == "loss"
+    assert strict("float32").allows((0.5, 1.0), (0.51, 1.0), 100) is None
+    assert strict("float32").allows((0.5, 1.0), (0.53, 1.0), 100) == "metric"
+    assert lenient("float32").allows((0.5, 1.0), (0.53, 1.1), 100) is None
+    assert lenient("float32").allows((0.5, 1.0), (0.5, float("nan")), 100) == "loss"

@@ -178,20 +178,29 @@ def rounds_have_b_updates(story: Story) -> Iterator[Found]:
     used, away = _arrived(story), _are_away(story.config)
     used = used[used.status == "used"]
     for (replicate, name), mine in used.groupby(["replicate", "task"]):
-        sizes = mine.groupby("used_round").size()
-        closed = mine.groupby("used_round").arrivals.max()
-        changes = story.allocations[
-            (story.allocations.replicate == replicate) & (story.allocations.task == name)
-        ]
-        opened = np.concatenate([[0], closed.to_numpy()[:-1]])
-        place = np.searchsorted(changes.arrivals.to_numpy(), opened, "right") - 1
-        sought = changes.buffer_size.to_numpy()[place]
-        fits = sizes.to_numpy() <= sought if away else sizes.to_numpy() == sought
+        counts = mine.groupby("used_round").arrivals
+        changes = _changes(story, replicate, name)
+        place = np.searchsorted(changes.arrivals.to_numpy(), _opened(story, counts), "right") - 1
+        found, sought = counts.size().to_numpy(), changes.buffer_size.to_numpy()[place]
+        fits = found <= sought if away else found == sought
         if not fits.all():
             number = int(np.argmin(fits))
-            row = mine.index[mine.used_round == sizes.index[number]][0]
+            row = mine.index[mine.used_round == counts.size().index[number]][0]
             words = f"{sought[number]} updates of {name} in a round"
-            yield "requests", row, "used_round", words, int(sizes.iloc[number])
+            yield "requests", row, "used_round", words, int(found[number])
+
+
+def _changes(story: Story, replicate: Any, name: Any) -> Any:
+    """The allocations of one task of a replicate."""
+    changes = story.allocations
+    return changes[(changes.replicate == replicate) & (changes.task == name)]
+
+
+def _opened(story: Story, counts: Any) -> np.ndarray:
+    """How many arrivals there had been when each round opened, or when nothing changed after."""
+    if _in_rounds(story.config):  # they open together, and nothing changes until they close
+        return counts.min().to_numpy() - 1
+    return np.concatenate([[0], counts.max().to_numpy()[:-1]])
 
 
 def _are_away(config: Config) -> bool:
@@ -234,9 +243,7 @@ def as_many_are_in_flight_as_should_be(story: Story) -> Iterator[Found]:
         return
     is_exact = config.max_active_clients is None and config.availability.law == "always"
     for (replicate, name), mine in _requests(story).groupby(["replicate", "task"]):
-        changes = story.allocations[
-            (story.allocations.replicate == replicate) & (story.allocations.task == name)
-        ]
+        changes = _changes(story, replicate, name)
         times = np.unique(mine.arrived_at[mine.status.isin(["used", "dropped", "lost"])])[:-1]
         place = np.searchsorted(changes.time.to_numpy(), times, "right") - 1
         sought = changes.num_active.to_numpy()[place]

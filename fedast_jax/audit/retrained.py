@@ -8,11 +8,11 @@ from typing import Any
 
 import jax
 import numpy as np
+import pandas as pd
 
 from ..config.settings import Config
 from ..oracle import RealLearner
 from ..results.run_folder import as_table
-from ..results.tables import partition_tables
 from ..study.recorded import read_table, split
 from .compare import check_rows
 from .drift import strict
@@ -165,8 +165,9 @@ def check_partition(finished: Finished, audit: Audit) -> None:
     variants, is_study = finished.folder.study.variants, finished.folder.is_study
     tables = split(finished.path, "partition", read_table(path), variants, is_study)
     for story, found in zip(finished.stories, tables, strict=True):
-        first = 0
-        for block in partition_tables(story.config, range(story.config.num_seeds)):
+        with learner_of(story.config) as real:
+            blocks, first = list(_holdings(story.config, real)), 0
+        for block in blocks:
             part = found[first : first + len(block)]
             check_rows(PARTITION, as_table(block), as_table(part), part.index.tolist())
             first += len(block)
@@ -174,3 +175,13 @@ def check_partition(finished: Finished, audit: Audit) -> None:
             row = int(found.index[first])
             raise Difference(PARTITION, f"{first} rows", f"{len(found)} rows", row)
     audit.checked.append(f"{PARTITION}: the data divided anew")
+
+
+def _holdings(config: Config, real: RealLearner) -> Iterator[pd.DataFrame]:
+    """Rows (replicate, task, client, sample), a table for each replicate and task."""
+    for replicate, seed in enumerate(config.seeds):
+        for task, (name, _) in enumerate(config.named_tasks):
+            samples = [row for rows in real.held(seed, task).all_samples() for row in rows]
+            clients = np.repeat(np.arange(len(samples)), [len(row) for row in samples])
+            columns = {"client": clients, "sample": np.concatenate(samples).astype(np.int64)}
+            yield pd.DataFrame({"replicate": replicate, "task": name, **columns})

@@ -41,11 +41,11 @@ def _check_content(finished: Finished, audit: Audit, *, deep: bool, seed: int) -
     """All but the sums, what costs least first."""
     readers = check_events(finished.stories, audit)
     check_numbers(finished, readers, audit)
+    with _data_at_hand("who holds which sample", audit):
+        check_partition(finished, audit)
     with _data_at_hand("models and requests", audit):
         check_models(finished, audit)
         check_requests(finished, readers, audit, deep=deep, seed=seed)
-    with _data_at_hand("who holds which sample", audit):
-        check_partition(finished, audit)
     audit.unchecked.append(
         "seconds, memory, versions and batches in manifest.json, and what pictures show, beyond "
         "their sums"

@@ -12,6 +12,7 @@ from ..clients.batches import AUGMENT, INITIAL_MODEL
 from ..clients.delays import Stream
 from ..config.settings import Config
 from ..config.work import LocalWork
+from ..data.pooled_data import Pooled
 from ..data.task_data import Clients
 from .kinds import built_task, key_of, load_data, orders, sgd_step, whole_test
 from .rules import EPSILON, RULES, Round, server_step
@@ -124,6 +125,12 @@ class RealLearner:
             return [leaf for path, leaf in leaves if not path[-1].key.endswith("bias")]
 
         return self.spread([without(update) for update in updates])
+
+    def held(self, seed: int, task: int) -> Clients:
+        """Who holds which samples: clients, or one machine that holds all."""
+        if self.config.algorithm != "centralized":
+            return self.partition(seed, task)
+        return Pooled(self.data[task].num_examples)
 
     def partition(self, seed: int, task: int) -> Clients:
         """Which samples each client holds; the authors' clients draw proportions once."""
