@@ -25,6 +25,7 @@ DATA = {
     "lanes.parquet",
     "summary.json",
     "manifest.json",
+    "checksums.json",
 }
 
 

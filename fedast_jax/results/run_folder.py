@@ -163,7 +163,7 @@ def place(files: Files, folder: Path, work: Work | None, *, is_interrupted: bool
         if work is not None:
             work.remove()
     except OSError as error:
-        reason, rescued = reason_of(error), _rescue(files, folder)
+        reason, rescued = reason_of(error), _rescue(summed, folder)
         if rescued is None:
             rescued = "the results are lost, free some space"
             if work is not None and work.has_checkpoints:
@@ -179,7 +179,7 @@ def _rescue(files: Files, folder: Path) -> str | None:
         _write_folder({name: _forgiving(write, lost) for name, write in files.items()}, rescue)
     except OSError:
         return None
-    if len(lost) == len(files):
+    if {*lost, CHECKSUMS} >= {Path(name).name for name in files}:
         shutil.rmtree(rescue, ignore_errors=True)
         return None
     without = f", without {', '.join(lost)}" if lost else ""
