@@ -31,6 +31,8 @@ from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Device
 from fedast_jax.run.resolve import make_config, resolve
 
+pytestmark = pytest.mark.optimised
+
 FLOAT64 = {"precision": "float64"}
 BASE: dict[str, Any] = {
     "num_clients": 20,

@@ -26,6 +26,8 @@ from fedast_jax.config.settings import Config
 from fedast_jax.oracle import OneReplicate, SymbolicLearner, simulate_one_by_one
 from fedast_jax.run.resolve import make_config, resolve
 
+pytestmark = pytest.mark.optimised
+
 TOLERANCE = 1e-9
 REQUEST_COLUMNS = [
     "replicate",

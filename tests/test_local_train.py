@@ -14,6 +14,8 @@ from fedast_jax.config.work import LocalWork
 from fedast_jax.engine.local_train import Trained, local_train, side_by_side
 from fedast_jax.tasks import TASKS, Shape, TaskFunctions
 
+pytestmark = pytest.mark.optimised
+
 EPOCHS = LocalWork(batch_size=4, local_epochs=2, local_steps=None, num_samples=11)
 STEPS = LocalWork(batch_size=4, local_epochs=None, local_steps=5, num_samples=11)
 FEW = LocalWork(batch_size=4, local_epochs=None, local_steps=5, num_samples=3)

@@ -38,6 +38,8 @@ from fedast_jax.run.executor import Executor, Interrupted
 from fedast_jax.run.resolve import make_config
 from fedast_jax.run.snapshot import restore_driver, snapshot_of
 
+pytestmark = pytest.mark.optimised
+
 
 class Killed(Exception):
     """The process has ended."""
@@ -106,6 +108,8 @@ class Parted:
         """Let the part end here, or not."""
         if isinstance(driver.executor, SymbolicDevice):
             driver.executor.on_segment(driver)
+        for replicate in driver.resident:
+            assert replicate.latest == {test.task: test.metric for test in replicate.evaluations}
         self.num_segments += 1
         if driver.is_unfinished and self.stops[self.num_segments % len(self.stops)]:
             self.content = there_and_back(snapshot_of(driver))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ..config import disk
 from ..study.recorded import reading
 from .findings import Difference
 
@@ -66,7 +67,7 @@ def _first_unequal(expected: pa.ChunkedArray, found: pa.ChunkedArray) -> int | N
 def read_json(path: Path) -> Any:
     """Any JSON file of a folder."""
     with reading(path):
-        return json.loads(path.read_text("utf-8"))
+        return json.loads(disk.read_text(path))
 
 
 def check_json(file: str, expected: Any, found: Any) -> None:

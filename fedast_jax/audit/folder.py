@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..config import disk
 from ..config.errors import RecordError
 from ..run.resolve import make_config
 from ..study.paper.folder import RECORD
@@ -37,17 +38,17 @@ class Finished(NamedTuple):
 
 def check_finished(path: Path) -> None:
     """Raise RecordError where there is no finished run."""
-    if not path.is_dir():
-        what = "is not a folder" if path.exists() else "does not exist"
+    if not disk.is_folder(path):
+        what = "is not a folder" if disk.exists(path) else "does not exist"
         raise RecordError(f"cannot verify {str(path)!r}: it {what}; name the folder of a run")
     for name in ("config.toml", "manifest.json"):
-        if not (path / name).is_file():
+        if not disk.is_file(path / name):
             raise RecordError(
                 f"{str(path)!r} is not the folder of a run that has ended: there is no {name!r} in "
                 "it"
             )
     try:
-        status = json.loads((path / "manifest.json").read_text("utf-8"))["status"]
+        status = json.loads(disk.read_text(path / "manifest.json"))["status"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return  # it is damaged, which is for the audit to say
     if status == "interrupted":
@@ -63,7 +64,7 @@ def read_finished(path: Path) -> Finished:
         RecordError, ConfigError: something in it cannot be read or run.
         Difference: a configuration is another one.
     """
-    if (path / RECORD).exists():
+    if disk.exists(path / RECORD):
         from ..study.paper.quadratic import use_quadratic
 
         use_quadratic()
@@ -91,7 +92,7 @@ def _variants(folder: Folder) -> list[Variant]:
 
 def _requests(folder: Folder) -> list[Any]:
     path, variants = folder.path / "requests.parquet", folder.study.variants
-    if not path.exists():
+    if not disk.exists(path):
         return [None] * len(variants)
     table = read_table(path)
     with reading(path):
@@ -101,7 +102,7 @@ def _requests(folder: Folder) -> list[Any]:
 
 def _models(folder: Folder, variants: Sequence[Variant]) -> list[SavedModels] | None:
     path = folder.path / FILE
-    if not path.exists():
+    if not disk.exists(path):
         return None
     with reading(path):
         leaves = np.load(path, allow_pickle=False)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..config import disk
 from ..study.paper.folder import RECORD, VERDICTS, read_figure, read_study, verdicts
 from .compare import check_json, read_json
 from .findings import Audit, Difference
@@ -21,7 +22,7 @@ def check_numbers(finished: Finished, readers: Sequence[Reader | None], audit: A
     audit.checked.append("summary.json: means, spreads, gains and intervals from the tables")
     _check_manifest(finished, readers)
     audit.checked.append("manifest.json: status, arrivals, precision, fidelity")
-    if (path / RECORD).exists():
+    if disk.exists(path / RECORD):
         _check_claims(path)
         audit.checked.append(f"{VERDICTS}: what the paper says, judged by the tables")
 

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pandas as pd
 
+from ..config import disk
 from ..config.settings import Config
 from ..oracle import RealLearner
 from ..results.run_folder import as_table
@@ -159,7 +160,7 @@ def check_partition(finished: Finished, audit: Audit) -> None:
         Difference: a client holds another sample.
     """
     path = finished.path / PARTITION
-    if not path.exists():
+    if not disk.exists(path):
         audit.unchecked.append("who holds which sample: it is not saved (--save partition)")
         return
     variants, is_study = finished.folder.study.variants, finished.folder.is_study

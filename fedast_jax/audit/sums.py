@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from ..config import disk
 from ..results.checksums import CHECKSUMS, digest, read_checksums
 from .findings import Audit, Difference
 
@@ -30,7 +31,7 @@ def _wrong(folder: Path, sums: dict[str, str]) -> Iterator[Difference]:
         path, place = folder / name, PurePosixPath(name)
         if place.is_absolute() or ".." in place.parts:
             yield Difference(CHECKSUMS, "names of files in the folder", repr(name))
-        elif path.is_symlink() or not path.is_file():
+        elif disk.is_link(path) or not disk.is_file(path):
             yield Difference(name, "a file", "none")
         elif (found := digest(path)) != expected:
             yield Difference(name, f"bytes of SHA-256 {expected[:16]}", f"{found[:16]}")

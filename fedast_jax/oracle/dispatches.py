@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from ..clients.delays import CHUNK, Dispatches, Stream, client_delays, generator
+from ..config import disk
 from ..config.settings import Config
 from ..config.tables import TaskConfig
 from .hours import Hours
@@ -103,6 +104,6 @@ def recorded_times(path: str) -> dict[str, list[float]]:
 def recorded_rows(path: str) -> list[dict[str, Any]]:
     """Of a CSV or a Parquet file."""
     if not path.endswith(".csv"):
-        return pq.read_table(path).to_pylist()
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        return list(csv.DictReader(file))
+        with disk.reading(path) as file:
+            return pq.read_table(file).to_pylist()
+    return list(csv.DictReader(disk.read_text(path, "utf-8-sig").splitlines()))

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+
+from ..config import disk
 
 CHECKSUMS = "checksums.json"
 
 
 def digest(path: Path) -> str:
     """Of a file's bytes, in hexadecimal digits."""
-    with path.open("rb") as file:
+    with disk.reading(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_checksums(path: Path) -> None:
     """Write the sums of all files beside a file and below; it is the last that is written."""
-    files = sorted(one for one in path.parent.rglob("*") if one.is_file() and one != path)
+    files = sorted(
+        one for one in disk.find(path.parent, "**/*") if disk.is_file(one) and one != path
+    )
     _write({_name(one, path.parent): digest(one) for one in files}, path)
 
 
@@ -38,7 +41,7 @@ def read_checksums(path: Path) -> dict[str, str]:
     Raises:
         ValueError: it is not what was written.
     """
-    content = json.loads(path.read_text("utf-8"))
+    content = json.loads(disk.read_text(path))
     sums = content.get("sha256") if isinstance(content, dict) else None
     if not isinstance(sums, dict) or not all(isinstance(one, str) for one in sums.values()):
         raise ValueError("it has no table of sums, sha256")
@@ -52,5 +55,5 @@ def _name(path: Path, folder: Path) -> str:
 def _write(sums: Mapping[str, str], path: Path) -> None:
     """As a whole or not at all."""
     staging = path.with_suffix(".tmp")
-    staging.write_text(json.dumps({"sha256": dict(sorted(sums.items()))}, indent=2) + "\n", "utf-8")
-    os.replace(staging, path)
+    disk.write_text(json.dumps({"sha256": dict(sorted(sums.items()))}, indent=2) + "\n", staging)
+    disk.rename(staging, path)
