@@ -20,7 +20,6 @@ import pytest
 from compile_cache import Exchange, open_cache
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from oracle import Known, Request, SymbolicLearner, load_data, shared_out
 
 from fedast_jax.algorithms import get_algorithm
 from fedast_jax.config.settings import Config
@@ -30,6 +29,7 @@ from fedast_jax.engine.engine import Engine
 from fedast_jax.engine.planning.pool import Lane, LanePool, PoolPlan, Test
 from fedast_jax.engine.planning.schedule import Schedule
 from fedast_jax.engine.spec import EngineSpec
+from fedast_jax.oracle import Known, Request, SymbolicLearner, load_data, shared_out
 from fedast_jax.results.records import Seconds
 from fedast_jax.results.tables import evaluation_table, request_table
 from fedast_jax.run import simulate as simulate_module

@@ -17,6 +17,7 @@ import pytest
 
 import fedast_jax as fx
 from fedast_jax.cli import commands as cli
+from fedast_jax.config import disk
 from fedast_jax.results import run_folder
 
 SMALL = """
@@ -344,7 +345,7 @@ def test_a_full_disk_loses_nothing(monkeypatch, tmp_path, config):
         real(frame, path)
 
     monkeypatch.setattr(run_folder, "write_table", fill_up)
-    monkeypatch.setattr(run_folder.tempfile, "gettempdir", lambda: str(rescue))
+    monkeypatch.setattr(disk, "scratch", lambda: rescue)
     with pytest.raises(run_folder.OutputError, match="No space left on device; the results are in"):
         run_folder.save(result, wanted)
     assert list(wanted.parent.iterdir()) == []

@@ -197,6 +197,7 @@ def test_overrides_are_a_list(overrides):
     ("call", "says"),
     [
         (lambda: fx.compare(SMALL, "fedast"), "algorithms must be a list"),  # type: ignore
+        (lambda: fx.compare(SMALL, []), r"algorithms must name at least one, got \[\]"),
         (lambda: fx.sweep(SMALL, 3), "a grid is a dict such as"),  # type: ignore
         (lambda: fx.sweep(SMALL, {"num_clients": 3}), r"grid\['num_clients'\] must be a list"),  # type: ignore
         (lambda: fx.sweep(SMALL, {"num_clients": "39"}), "must be a list such as"),

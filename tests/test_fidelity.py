@@ -15,12 +15,10 @@ from typing import Any, cast
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracle
 import pytest
 from conftest import KeepingDriver, Ran, build_tanh, engine_spec, pools_of, scenarios
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import shared_out_by_granules
 from test_allocation import Drawn, Listed, drawn_timelines
 from test_exactness import check_for_real, check_symbols, fixed_scenario, note
 
@@ -35,6 +33,8 @@ from fedast_jax.config.errors import ConfigError
 from fedast_jax.config.settings import Config
 from fedast_jax.data import Partition
 from fedast_jax.engine.engine import Engine
+from fedast_jax.oracle import authors as oracle
+from fedast_jax.oracle.authors import shared_out_by_granules
 from fedast_jax.results.tables import evaluation_table, request_table
 from fedast_jax.run.executor import Device, PlanOnly
 from fedast_jax.run.prepare import load, make_pools

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from conftest import named_leaves
 from jax import lax
-from oracle import simulate_one_by_one
 from test_text import speech
 
+from fedast_jax.oracle import simulate_one_by_one
 from fedast_jax.run.resolve import make_config
 from fedast_jax.run.simulate import simulate
 from fedast_jax.tasks import TASKS, Shape
