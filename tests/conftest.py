@@ -20,6 +20,7 @@ import pytest
 from compile_cache import Exchange, open_cache
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 from fedast_jax.algorithms import get_algorithm
 from fedast_jax.config.settings import Config
@@ -44,6 +45,8 @@ from fedast_jax.tasks.nn.layers import Dense
 os.environ["JAX_NUM_CPU_DEVICES"] = "1"  # in processes that tests start: the same on any machine
 jax.config.update("jax_num_cpu_devices", 4)  # for test_devices.py; all else uses the first
 devices.usable_cores = lambda: 1  # the same numbers on any machine
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # in such processes, and for what is imported later
+threadpool_limits(1)  # threads that wait for each other's small products would take the cores
 jax.config.update("jax_numpy_dtype_promotion", "strict")  # types are mixed on purpose or not at all
 
 SLOW_CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large]
