@@ -20,12 +20,13 @@ import pytest
 from compile_cache import Exchange, open_cache
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 from fedast_jax.algorithms import get_algorithm
 from fedast_jax.config.settings import Config
 from fedast_jax.data.pooled_data import PooledData
 from fedast_jax.engine import devices
-from fedast_jax.engine.engine import Engine
+from fedast_jax.engine.engine import Engine, PoolArrays
 from fedast_jax.engine.planning.pool import Lane, LanePool, PoolPlan, Test
 from fedast_jax.engine.planning.schedule import Schedule
 from fedast_jax.engine.spec import EngineSpec
@@ -35,7 +36,6 @@ from fedast_jax.results.tables import evaluation_table, request_table
 from fedast_jax.run import simulate as simulate_module
 from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Contents, Device, Executor, Score, UsedRows
-from fedast_jax.run.prepare import Prepared
 from fedast_jax.run.replicate import Arm, Replicate
 from fedast_jax.run.resolve import ResolvedTask, make_config, resolve
 from fedast_jax.tasks import Defaults, Kind, Shape, TaskFunctions, classification, register_task
@@ -45,6 +45,8 @@ from fedast_jax.tasks.nn.layers import Dense
 os.environ["JAX_NUM_CPU_DEVICES"] = "1"  # in processes that tests start: the same on any machine
 jax.config.update("jax_num_cpu_devices", 4)  # for test_devices.py; all else uses the first
 devices.usable_cores = lambda: 1  # the same numbers on any machine
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # in such processes, and for what is imported later
+threadpool_limits(1)  # threads that wait for each other's small products would take the cores
 jax.config.update("jax_numpy_dtype_promotion", "strict")  # types are mixed on purpose or not at all
 
 SLOW_CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -233,6 +235,13 @@ def most_updates(config: Config, task: ResolvedTask) -> int:
     return next(size for size in (1, 4, 16, 64, 256) if size >= largest)
 
 
+def roomy_pool(engine: Engine, empty_pool: Callable, *numbers: int) -> PoolArrays:
+    """With rows beyond those that anybody knows of: one of few sizes, so one program for most."""
+    rows = [1 << max(8, (number - 1).bit_length()) for number in numbers]
+    is_small = max(rows) * max(engine.row_bytes) <= 2**26
+    return empty_pool(*(rows if is_small else numbers))
+
+
 class Lowered:
     """A jitted function that poses as its own lowering, so that its programs are kept."""
 
@@ -269,6 +278,7 @@ def shared_engine(spec: EngineSpec) -> Engine:
     if engine is None:
         engine = Engine(spec)
         engine.run, engine.evaluate = Lowered(engine.run), Lowered(engine.evaluate)  # type: ignore
+        engine.empty_pool = partial(roomy_pool, engine, engine.empty_pool)
     ENGINES[key] = engine
     if len(ENGINES) > MOST_ENGINES:
         del ENGINES[next(iter(ENGINES))]
@@ -287,25 +297,6 @@ def own_engines(monkeypatch):
 
 
 simulate_module.Device = partial(Device, make_engine=shared_engine)  # type: ignore
-plain_driver = Prepared.driver
-
-
-def driver_of_few_sizes(self: Prepared, *arguments: Any, **options: Any) -> Driver:
-    """With more rows than are needed: they change no bit, and runs of one kind share programs."""
-    for pool, needs in zip(self.pools, self.sizing.needs, strict=True):
-        rows = needs.rows(self.sizing.num_resident)
-        if max(rows) * needs.version_bytes < LARGE_POOL:
-            pool.grow(*map(some_rows, rows))
-    return plain_driver(self, *arguments, **options)
-
-
-def some_rows(number: int) -> int:
-    """One of few numbers, and not less."""
-    return next(size for size in (4**power for power in range(2, 30)) if size >= number)
-
-
-LARGE_POOL = 2**24  # bytes
-Prepared.driver = driver_of_few_sizes
 
 
 class Row(NamedTuple):
@@ -641,6 +632,7 @@ def _optimisation(request):
     is_short = "not slow" in request.config.getoption("markexpr")
     is_quick = is_short and request.node.get_closest_marker("optimised") is None
     jax.config.update(QUICK, is_quick)
+    os.environ[QUICK.upper()] = str(is_quick)  # for processes that tests start
     yield
     jax.config.update(QUICK, False)
 

@@ -8,7 +8,6 @@ tolerance (in float32 a ReLU turns rounding into visible differences).
 from __future__ import annotations
 
 import os
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,16 +42,14 @@ REQUEST_COLUMNS = [
 ]
 
 
-def request_table(config: Config, oracles: list[OneReplicate]) -> pd.DataFrame:
-    """The oracle's requests with the columns of ``requests.parquet``."""
+def request_rows(config: Config, oracles: list[OneReplicate]) -> list[tuple]:
+    """The oracle's requests as rows of ``requests.parquet``."""
     names = [task.name for task in config.named_tasks]
-    rows = [
+    return [
         (index, request.number, names[request.task], *columns(request))
         for index, oracle in enumerate(oracles)
         for request in oracle.requests
     ]
-    table = pd.DataFrame(rows, columns=REQUEST_COLUMNS)
-    return table.astype({"used_round": "Int64"})
 
 
 def columns(request) -> list:
@@ -60,21 +57,36 @@ def columns(request) -> list:
     return [getattr(request, name) for name in REQUEST_COLUMNS[3:]]
 
 
-def evaluation_table(oracles: list[OneReplicate]) -> pd.DataFrame:
-    """The oracle's tests with the columns of ``evaluations.parquet``."""
-    rows = [
+SCORE_COLUMNS = ["replicate", "seed", "task", "round", "time", "arrivals", "accuracy", "loss"]
+
+
+def score_rows(oracles: list[OneReplicate]) -> list[tuple]:
+    """The oracle's tests as rows of ``evaluations.parquet``."""
+    return [
         (index, oracle.seed, *test)
         for index, oracle in enumerate(oracles)
         for test in oracle.evaluations
     ]
-    names = ["replicate", "seed", "task", "round", "time", "arrivals", "accuracy", "loss"]
-    return pd.DataFrame(rows, columns=names)
+
+
+def evaluation_table(oracles: list[OneReplicate]) -> pd.DataFrame:
+    """The same as a table."""
+    return pd.DataFrame(score_rows(oracles), columns=SCORE_COLUMNS)
+
+
+def assert_same_rows(table: pd.DataFrame, names: list[str], rows: list[tuple]) -> None:
+    """Equal in every bit; where lists differ pandas looks again, for what is missing in both."""
+    assert table.index.equals(pd.RangeIndex(len(rows)))
+    for name, theirs in zip(names, zip(*rows, strict=True), strict=bool(rows)):
+        ours = [None if one is pd.NA else one for one in table[name].tolist()]
+        if ours != list(theirs):
+            ours, theirs = pd.Series(ours, name=name), pd.Series(theirs, name=name)
+            pd.testing.assert_series_equal(ours, theirs, check_dtype=False, check_exact=True)
 
 
 def assert_same_events(ran: Ran, config: Config, oracles: list[OneReplicate]) -> None:
     """The request table equal in every bit, and every replicate's end."""
-    same = partial(pd.testing.assert_frame_equal, check_dtype=False, check_exact=True)
-    same(ran.requests.loc[:, REQUEST_COLUMNS], request_table(config, oracles))
+    assert_same_rows(ran.requests, REQUEST_COLUMNS, request_rows(config, oracles))
     for ours, theirs in zip(by_index(ran), oracles, strict=True):
         timeline = ours.timeline
         assert timeline.end_reason == theirs.end_reason
@@ -98,13 +110,11 @@ def assert_same_allocations(timeline: EventLog, theirs: OneReplicate) -> None:
 
 def assert_same_tests(ran: Ran, oracles: list[OneReplicate], tolerance: float) -> None:
     """The accuracies equal in every bit, the losses within the tolerance."""
-    theirs = evaluation_table(oracles)
-    assert len(ran.evaluations) == len(theirs)
-    exact = partial(pd.testing.assert_frame_equal, check_dtype=False, check_exact=True)
-    exact(ran.evaluations.drop(columns="loss"), theirs.drop(columns="loss"))
-    np.testing.assert_allclose(
-        ran.evaluations.loss.to_numpy(float), theirs.loss.to_numpy(float), rtol=tolerance
-    )
+    rows = score_rows(oracles)
+    assert list(ran.evaluations) == SCORE_COLUMNS
+    assert_same_rows(ran.evaluations, SCORE_COLUMNS[:-1], [row[:-1] for row in rows])
+    losses = np.array([row[-1] for row in rows], float)
+    np.testing.assert_allclose(ran.evaluations.loss.to_numpy(float), losses, rtol=tolerance)
 
 
 def assert_same_models(ran: Ran, oracles: list[OneReplicate], tolerance: float) -> None:
