@@ -17,12 +17,11 @@ import pytest
 from compile_cache import Exchange, open_cache
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 from fedast_jax.engine import devices
 from fedast_jax.run import simulate as simulate_module
-from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Device
-from fedast_jax.run.prepare import Prepared
 from fedast_jax.study.fuzz import kinds as kinds  # registers its tasks
 from fedast_jax.study.fuzz.programs import QUICK, shared_engine
 from fedast_jax.study.fuzz.scenario import Scenario, draw_scenario
@@ -30,6 +29,8 @@ from fedast_jax.study.fuzz.scenario import Scenario, draw_scenario
 os.environ["JAX_NUM_CPU_DEVICES"] = "1"  # in processes that tests start: the same on any machine
 jax.config.update("jax_num_cpu_devices", 4)  # for test_devices.py; all else uses the first
 devices.usable_cores = lambda: 1  # the same numbers on any machine
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # in such processes, and for what is imported later
+threadpool_limits(1)  # threads that wait for each other's small products would take the cores
 jax.config.update("jax_numpy_dtype_promotion", "strict")  # types are mixed on purpose or not at all
 
 SLOW_CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -90,25 +91,6 @@ def own_engines(monkeypatch):
 
 
 simulate_module.Device = partial(Device, make_engine=shared_engine)  # type: ignore
-plain_driver = Prepared.driver
-
-
-def driver_of_few_sizes(self: Prepared, *arguments: Any, **options: Any) -> Driver:
-    """With more rows than are needed: they change no bit, and runs of one kind share programs."""
-    for pool, needs in zip(self.pools, self.sizing.needs, strict=True):
-        rows = needs.rows(self.sizing.num_resident)
-        if max(rows) * needs.version_bytes < LARGE_POOL:
-            pool.grow(*map(some_rows, rows))
-    return plain_driver(self, *arguments, **options)
-
-
-def some_rows(number: int) -> int:
-    """One of few numbers, and not less."""
-    return next(size for size in (4**power for power in range(2, 30)) if size >= number)
-
-
-LARGE_POOL = 2**24  # bytes
-Prepared.driver = driver_of_few_sizes
 
 
 @pytest.fixture(scope="session")
@@ -137,6 +119,7 @@ def _optimisation(request):
     is_short = "not slow" in request.config.getoption("markexpr")
     is_quick = is_short and request.node.get_closest_marker("optimised") is None
     jax.config.update(QUICK, is_quick)
+    os.environ[QUICK.upper()] = str(is_quick)  # for processes that tests start
     yield
     jax.config.update(QUICK, False)
 

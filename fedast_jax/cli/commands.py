@@ -30,6 +30,7 @@ from .options import (
     ProcessId,
     Seeds,
 )
+from .verify import verify
 
 # What a command needs beyond this it imports itself: --help and version come at once.
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ def sweep(
         raise ClusterError("--ray and --coordinator are two ways to run; leave one out")
 
 
-for command in (show, report, trace, fuzz):
+for command in (show, report, trace, verify, fuzz):
     app.command()(command)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 
-from ...engine.engine import Engine
+from ...engine.engine import Engine, PoolArrays
 from ...engine.spec import EngineSpec
 from ...run.executor import Device
 
@@ -37,6 +38,13 @@ class Lowered:
         return self.function(*given)
 
 
+def roomy_pool(engine: Engine, empty_pool: Callable, *numbers: int) -> PoolArrays:
+    """With rows beyond those that anybody knows of: one of few sizes, so one program for most."""
+    rows = [1 << max(8, (number - 1).bit_length()) for number in numbers]
+    is_small = max(rows) * max(engine.row_bytes) <= 2**26
+    return empty_pool(*(rows if is_small else numbers))
+
+
 ENGINES: dict[tuple, Engine] = {}
 MOST_ENGINES = 24  # with their programs: the one that was not used for longest is forgotten
 
@@ -49,6 +57,7 @@ def shared_engine(spec: EngineSpec) -> Engine:
     if engine is None:
         engine = Engine(spec)
         engine.run, engine.evaluate = Lowered(engine.run), Lowered(engine.evaluate)  # type: ignore
+        engine.empty_pool = partial(roomy_pool, engine, engine.empty_pool)
     ENGINES[key] = engine
     if len(ENGINES) > MOST_ENGINES:
         del ENGINES[next(iter(ENGINES))]
