@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -68,8 +69,15 @@ def whole_test(task: TaskFunctions):
 
 def model_bytes(task: TaskConfig) -> int:
     """Four for each number of the model."""
-    leaves = jax.tree.leaves(built_task(task.kind, dataset=task.dataset).init(jax.random.key(0)))
-    return sum(4 * np.size(leaf) for leaf in leaves)
+    return _model_bytes(task.kind, task.dataset)
+
+
+@cache
+def _model_bytes(kind: str, dataset: str | None) -> int:
+    """Every request asks for it."""
+    init = built_task(kind, dataset=dataset).init
+    leaves = jax.tree.leaves(jax.eval_shape(init, jax.random.key(0)))
+    return sum(4 * math.prod(leaf.shape) for leaf in leaves)
 
 
 orders = jax.jit(batch_samples, static_argnums=0)
