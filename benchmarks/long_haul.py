@@ -22,9 +22,9 @@ import fedast_jax as fx
 
 TABLE: dict[str, Any] = {
     "num_clients": 50,
-    "num_seeds": 4,
-    "max_updates": 400,
-    "tasks": {"digits": {"num_active": 12}, "digits_cnn": {"num_active": 8, "buffer_size": 2}},
+    "num_seeds": 2,
+    "max_updates": 200,
+    "tasks": {"digits": {"num_active": 12, "copies": 2}},
 }
 GRID = {"tasks.digits.buffer_size": [1, 2, 4]}
 COLUMNS = ["minute", "sweep", "seconds", "resident_mib", "descriptors", "threads", "temp_files"]
