@@ -236,7 +236,7 @@ def test_a_full_disk_leaves_what_was_there(folders, tmp_path, monkeypatch):
     def full(*arguments, **options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr("fedast_jax.views.report.disk.write_text", full)
     with pytest.raises(OutputError, match="No space left on device; free some space"):
         write_report([folders["run"]], path, force=True)
     assert path.read_text() == "mine"
