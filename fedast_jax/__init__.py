@@ -11,7 +11,7 @@ The folders are layers; a module imports only from layers above its own in this 
     engine      local training, the scan, the server, devices; planning: events to fixed batches
     results     records of replicates, tables, pictures, what the terminal shows
     run         one configuration resolved, sized, driven; checkpoints; cluster: several machines
-    study       comparisons and sweeps, and what they leave; paper: its figures and claims
+    study       comparisons and sweeps; paper: its figures and claims; fuzz: random scenarios
     audit       finished folders checked: sums, events by the oracle, models trained anew
     views       pages, traces and pictures of finished runs
     cli         the command line
