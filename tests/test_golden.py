@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import SymbolicDevice, run_driver
 
 from fedast_jax.results.records import STATUSES
 from fedast_jax.run.resolve import make_config
+from fedast_jax.study.fuzz.drive import run_driver
+from fedast_jax.study.fuzz.symbols import SymbolicDevice
 
 TASK = {"kind": "softmax", "num_active": 4, "buffer_size": 2, "test_every": 2}
 TWO = {"a": {**TASK, "target_accuracy": 0.9}, "b": {**TASK, "num_active": 3, "buffer_size": 1}}
