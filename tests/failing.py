@@ -147,7 +147,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 def _varies(path: Path) -> bool:
-    return path.name == "manifest.json" or path.parent.name == "figures"
+    return path.name in ("manifest.json", "checksums.json") or path.parent.name == "figures"
 
 
 def clear(folder: Path) -> None:

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import run_driver
 
 from fedast_jax.results.records import STATUSES
 from fedast_jax.run.resolve import make_config
+from fedast_jax.study.fuzz.drive import run_driver
 from fedast_jax.study.fuzz.symbols import SymbolicDevice
 
 TASK = {"kind": "softmax", "num_active": 4, "buffer_size": 2, "test_every": 2}

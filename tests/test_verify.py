@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import run_driver
 from test_cli import run
 
 import fedast_jax as fx
@@ -30,6 +29,7 @@ from fedast_jax.results.records import NOTHING
 from fedast_jax.results.result import Result
 from fedast_jax.results.run_folder import write_json, write_models
 from fedast_jax.run.resolve import make_config
+from fedast_jax.study.fuzz.drive import run_driver
 from fedast_jax.study.fuzz.symbols import SymbolicDevice
 
 EVERYTHING = ("requests", "models", "partition")
