@@ -20,6 +20,7 @@ from .allocation import Rules, in_turn
 from .allotment import Allotment
 from .async_server import Server
 from .async_state import AsyncState, TaskPlan, first_state
+from .fast_forward import FastForward
 from .late_starts import LateStarts
 from .log import EventLog, Limits, Mark, Measure
 from .reallocation import Reallocation
@@ -74,6 +75,8 @@ class Timeline(EventLog[AsyncState]):
         self._server = Server(
             *(self, limits, self._queues, self._allotment, self._realloc, accepts, self._late)
         )
+        scales = [task.duration_scale for task in tasks]
+        self._ahead = FastForward(self, limits, self._queues, scales, accepts)
         self._state.next_realloc = self._realloc.find_next(self._state, self.rounds)
         self._server.dispatch(in_turn(self._state.num_active))
         if rules.starts_late:
@@ -92,7 +95,8 @@ class Timeline(EventLog[AsyncState]):
             if not state.heap or state.heap[0][0] > latest:
                 state.time, state.end_reason = latest, "time_limit"
                 return
-            self._server.take_event()
+            if not self._ahead.take_events(until):
+                self._server.take_event()
 
     def kept_updates(self, task: int) -> list[int]:
         """With option D those that the next estimate rests on."""
