@@ -9,9 +9,10 @@ table have names here.
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
-ARRIVALS, ATTEMPTS, PLACES, IN_HEAP, NUM_BUSY, STAMP, TAKEN, CLOSED, UNTIL, MOST_ACTIVE = range(10)
+ARRIVALS, ATTEMPTS, UNTIL, MOST_ACTIVE, PLACES, IN_HEAP, NUM_BUSY, STAMP, TAKEN, CLOSED = range(10)
 """``at``: what is counted, so far or in this call, and the bounds; no most active: -1."""
 
 NOW, LATEST = range(2)
@@ -41,6 +42,94 @@ ENOUGH, NOT_HERE, UNKNOWN = range(3)
 """Why ``take_events`` stops: all is done, an event for the plain loop, an answer is missing."""
 
 MOST_SENT = 3  # dispatches that follow from one arrival: K <= 2 of its task, and one owed
+
+
+@njit(cache=True)
+def lay_out(at, clock, tasks, scale, held, ends, heap, busy, clients, steps, accepts):
+    """Lay out events, with ``at[4:]`` to be counted here.
+
+    Args:
+        held, ends: task, client, base round and end of what is in flight, in order of number.
+        heap: of their places there.
+        busy: clients at work and the places of their last requests, in the order in which they
+            became busy.
+    Returns:
+        Why it stops; then, of what is in flight afterwards, the places, ``heap`` and ``busy`` as
+        above; and ``requests`` and ``times``, ``taken``, ``closed`` and when the rounds closed.
+    """
+    num_held, num_events = len(ends), at[UNTIL] - at[ARRIVALS]
+    num_sent = max(0, min(MOST_SENT * num_events, len(clients) - at[ATTEMPTS]))
+    requests, times = (
+        np.empty((3, num_held + num_sent), np.int64),
+        np.empty((3, num_held + num_sent)),
+    )
+    requests[:, :num_held], times[ARRIVES, :num_held] = held, ends
+    room = np.empty(num_held + num_sent, np.int64)
+    room[:num_held] = heap
+    table = _table(busy, num_sent)
+    at[PLACES] = at[IN_HEAP] = num_held
+    at[NUM_BUSY] = at[STAMP] = busy.shape[1]
+    taken, closed = np.empty((3, num_events), np.int64), np.empty((3, num_events), np.int64)
+    moments = np.empty(num_events)
+    why = take_events(
+        at,
+        clock,
+        tasks,
+        scale,
+        requests,
+        times,
+        room,
+        table,
+        clients,
+        steps,
+        accepts,
+        taken,
+        closed,
+        moments,
+    )
+    places, heap = _settle(room[: at[IN_HEAP]], at[PLACES])
+    return (
+        why, places, heap, _busy(table, places), requests, times,
+        taken[:, : at[TAKEN]], closed[:, : at[CLOSED]], moments[: at[CLOSED]]
+    )  # fmt: skip
+
+
+@njit(cache=True)
+def _table(busy, num_sent):
+    """Clients at work in a table with open addressing, of which half at least stays empty."""
+    size = 16
+    while size < 2 * (busy.shape[1] + num_sent):
+        size *= 2
+    table = np.full((3, size), -1)
+    for number in range(busy.shape[1]):
+        slot = _find(table, busy[0, number])
+        table[WHO, slot], table[LAST, slot], table[SINCE, slot] = (
+            busy[0, number],
+            busy[1, number],
+            number,
+        )
+    return table
+
+
+@njit(cache=True)
+def _settle(heap, num_places):
+    """The places that are in use, in order, and the heap by their numbers in it."""
+    number = np.full(num_places, -1)
+    number[heap] = 0
+    places = np.flatnonzero(number == 0)
+    number[places] = np.arange(len(places))
+    return places, number[heap]
+
+
+@njit(cache=True)
+def _busy(table, places):
+    """The clients at work as ``lay_out`` takes them, by the numbers of the places in use."""
+    slots = np.flatnonzero(table[LAST] >= 0)
+    slots = slots[np.argsort(table[SINCE][slots])]
+    busy = np.empty((2, len(slots)), np.int64)
+    busy[0] = table[WHO][slots]
+    busy[1] = np.searchsorted(places, table[LAST][slots])
+    return busy
 
 
 @njit(cache=True)
@@ -196,15 +285,6 @@ def _find(busy, client):
     while busy[WHO, slot] != client and busy[WHO, slot] >= 0:
         slot = (slot + 1) & mask
     return slot
-
-
-@njit(cache=True)
-def enter(busy, clients, last):
-    """Fill an empty table with clients, in the order in which they became busy."""
-    for number in range(len(clients)):
-        slot = _find(busy, clients[number])
-        busy[WHO, slot], busy[LAST, slot] = clients[number], last[number]
-        busy[SINCE, slot] = number
 
 
 @njit(cache=True, forceinline=True)

@@ -18,26 +18,18 @@ from .queues import Queues
 FEWEST = 16  # events: for fewer the plain loop is faster
 NEAR = 64  # dispatches before the end of a stretch of draws at which the next one is added
 MOST_STALE = 1024  # staleness below which the answers of ``accepts`` are kept
-MOST_SENT = 3  # dispatches that follow from one arrival: K <= 2 of its task, and one owed
 
 
-class Tables(NamedTuple):
-    """What the compiled loop works on, as it says itself."""
+class Held(NamedTuple):
+    """What is in flight, as the compiled loop takes it."""
 
-    at: np.ndarray
-    clock: np.ndarray
-    tasks: np.ndarray
-    scale: np.ndarray  # float64[tasks]
-    requests: np.ndarray
-    times: np.ndarray
-    heap: np.ndarray  # int64[places]
-    busy: np.ndarray
-    clients: np.ndarray  # int64[draws]
-    steps: np.ndarray  # float64[draws]
-    accepts: np.ndarray  # int8[tasks, staleness]
-    taken: np.ndarray
-    closed: np.ndarray
-    ends: np.ndarray  # float64[rounds]: when they closed
+    state: AsyncState  # of which this was written last
+    point: tuple[int, int, int]  # and when
+    numbers: np.ndarray  # of the requests, in order
+    table: np.ndarray  # int64[3, n]: task, client, base round
+    ends: np.ndarray  # float64[n]
+    heap: np.ndarray  # int64[n]: places in these
+    busy: np.ndarray  # int64[2, clients]: who works, and the place of its last request
 
 
 class Draws(NamedTuple):
@@ -62,7 +54,7 @@ class FastForward:
         """Nothing is compiled yet; the arguments are those of ``Server`` and ``Queues``."""
         self._log, self._limits, self._queues = log, limits, queues
         self._scale, self._accepts = np.array(scales, np.float64), accepts
-        self._draws = Draws()
+        self._draws, self._held = Draws(), None
         self._answers = np.zeros((0, 0), np.int8)
         self._answered_for: list[int] = []  # R of each task
 
@@ -84,16 +76,43 @@ class FastForward:
         """Call the compiled loop and write down what it has laid out; whether it has got on."""
         self._look_up_draws()
         self._forget_answers()
-        state, waiting = self._log.state, [request for _, request in self._log.state.heap]
+        log, state, (first, clients, steps) = self._log, self._log.state, self._draws
+        limits = self._limits
+        most = -1 if limits.max_active_clients is None else limits.max_active_clients
+        latest = inf if limits.time_limit is None else limits.time_limit
+        at = np.array([state.num_arrivals, state.num_attempts - first, until, most, *[0] * 6])
+        clock, tasks, held = np.array([state.time, latest]), self._tasks(), self._hold()
+        why, places, heap, busy, requests, times, taken, closed, moments = kernels.lay_out(
+            *(at, clock, tasks, self._scale, *held[3:], clients, steps, self._answers)
+        )
+        num_old, num_in_flight = len(held.numbers), len(state.heap)
+        numbers = np.arange(
+            len(log.requests) - num_old, len(log.requests) + len(times[0]) - num_old
+        )
+        numbers[:num_old] = held.numbers
+        taken[1] = numbers[taken[1]]
+        _append(log.requests, requests[:, num_old : at[4]], times[:, num_old : at[4]])
+        self._write_rounds(taken, closed, moments)
+        self._write_state(at, float(clock[0]), tasks)
+        ends, numbers = times[2, places], numbers[places]
+        state.heap = list(zip(ends[heap].tolist(), numbers[heap].tolist(), strict=True))
+        state.last_request = dict(zip(busy[0].tolist(), numbers[busy[1]].tolist(), strict=True))
+        self._held = Held(state, _point(state), numbers, requests[:, places], ends, heap, busy)
+        return self._ask() if why == kernels.UNKNOWN else num_in_flight > len(heap) or bool(at[8])
+
+    def _hold(self) -> Held:
+        """What is in flight: as it was written last, if nothing has happened since."""
+        state, requests, held = self._log.state, self._log.requests, self._held
+        if held is not None and held.state is state and held.point == _point(state):
+            return held
+        waiting = [request for _, request in state.heap]
         numbers = np.array(sorted(waiting), np.int64)
-        tables = self._tables(until, numbers)
-        tables.heap[: len(waiting)] = numbers.searchsorted(waiting)
+        columns = requests.task, requests.client, requests.base_round
+        table = np.stack([np.frombuffer(column, np.int64)[numbers] for column in columns])
+        ends = np.frombuffer(requests.arrives_at, np.float64)[numbers]
         last = numbers.searchsorted([*state.last_request.values()])
-        kernels.enter(tables.busy, np.array([*state.last_request], np.int64), last)
-        is_unknown = kernels.take_events(*tables) == kernels.UNKNOWN
-        has_got_on = bool(tables.at[6]) or tables.at[3] < len(waiting)
-        self._write(tables, numbers)
-        return self._ask() if is_unknown else has_got_on
+        busy = np.stack([np.array([*state.last_request], np.int64), last])
+        return Held(state, _point(state), numbers, table, ends, numbers.searchsorted(waiting), busy)
 
     def _look_up_draws(self) -> None:
         """Have the draws of the next dispatches at hand."""
@@ -126,24 +145,6 @@ class FastForward:
         self._answers[task, staleness] = accepts(staleness, log.state.num_active[task])
         return True
 
-    def _tables(self, until: int, numbers: np.ndarray) -> Tables:
-        """The state, with room for what follows from the next events."""
-        state, limits, (first, clients, steps) = self._log.state, self._limits, self._draws
-        num_events, attempt = until - state.num_arrivals, state.num_attempts - first
-        num_sent = max(0, min(MOST_SENT * num_events, len(clients) - attempt))
-        places, num_busy = len(numbers), len(state.last_request)
-        most = -1 if limits.max_active_clients is None else limits.max_active_clients
-        latest = inf if limits.time_limit is None else limits.time_limit
-        counts = state.num_arrivals, attempt, places, places, num_busy, num_busy, 0, 0, until, most
-        requests, times = _gathered(self._log.requests, numbers, num_sent)
-        taken, closed = np.empty((2, 3, num_events), np.int64)
-        return Tables(
-            *(np.array(counts), np.array([state.time, latest]), self._tasks(), self._scale),
-            *(requests, times, np.empty(places + num_sent, np.int64)),
-            np.full((3, 1 << (2 * (num_busy + num_sent)).bit_length()), -1, np.int64),
-            *(clients, steps, self._answers, taken, closed, np.empty(num_events)),
-        )
-
     def _tasks(self) -> np.ndarray:
         """The state's columns of tasks, and how far their rounds are."""
         state, rounds = self._log.state, self._log.rounds
@@ -157,37 +158,29 @@ class FastForward:
             np.int64,
         )
 
-    def _write(self, tables: Tables, numbers: np.ndarray) -> None:
-        """Write down what has been laid out: state, requests, arrivals, rounds."""
-        log, state = self._log, self._log.state
-        arrivals, attempt, places, in_heap, _, _, num_taken, num_closed, *_ = tables.at.tolist()
-        num_old, num_new = len(numbers), places - len(numbers)
-        numbers = np.append(numbers, np.arange(len(log.requests), len(log.requests) + num_new))
-        _append(log.requests, tables.requests[:, num_old:places], tables.times[:, num_old:places])
-        tables.taken[1, :num_taken] = numbers[tables.taken[1, :num_taken]]
-        self._write_rounds(tables, num_taken, num_closed)
-        state.num_attempts = self._draws.first + attempt
-        if num_taken:
-            state.num_arrivals, state.time, state.num_lost = arrivals, float(tables.clock[0]), 0
-        in_flight, owed, _, round_size, buffered = tables.tasks[2:7].tolist()
+    def _write_state(self, at: np.ndarray, now: float, tasks: np.ndarray) -> None:
+        """All of the state but what is in flight."""
+        state, (arrivals, attempts) = self._log.state, at[:2].tolist()
+        if arrivals > state.num_arrivals:
+            state.num_arrivals, state.time, state.num_lost = arrivals, now, 0
+        state.num_attempts = self._draws.first + attempts
+        in_flight, owed, _, round_size, buffered = tasks[2:7].tolist()
         state.in_flight, state.owed = in_flight, owed
         state.round_size, state.num_buffered = round_size, buffered
-        heap = tables.heap[:in_heap]
-        state.heap = list(zip(tables.times[2, heap].tolist(), numbers[heap].tolist(), strict=True))
-        state.last_request = _last_requests(tables.busy, numbers)
 
-    def _write_rounds(self, tables: Tables, num_taken: int, num_closed: int) -> None:
+    def _write_rounds(self, taken: np.ndarray, closed: np.ndarray, moments: np.ndarray) -> None:
         """Append what has arrived and the rounds that closed to each task's columns."""
-        task_of, request, is_kept = tables.taken[:, :num_taken]
-        task_of_round, *columns = tables.closed[:, :num_closed]
+        task_of, request, is_kept = taken
+        task_of_round, end, event = closed
         for task, rounds in enumerate(self._log.rounds):
             mine = task_of == task
             rounds.arrived.frombytes(request[mine & (is_kept == 1)].tobytes())
-            rounds.dropped.frombytes(request[mine & (is_kept == 0)].tobytes())
+            if self._accepts[task] is not None:
+                rounds.dropped.frombytes(request[mine & (is_kept == 0)].tobytes())
             mine = task_of_round == task
-            for to, column in zip((rounds.end, rounds.event), columns, strict=True):
-                to.frombytes(column[mine].tobytes())
-            rounds.time.frombytes(tables.ends[:num_closed][mine].tobytes())
+            rounds.end.frombytes(end[mine].tobytes())
+            rounds.event.frombytes(event[mine].tobytes())
+            rounds.time.frombytes(moments[mine].tobytes())
             rounds.num_active.extend([self._log.state.num_active[task]] * int(mine.sum()))
 
 
@@ -201,28 +194,14 @@ def _kernels() -> ModuleType | None:
     return compiled_loop
 
 
-def _gathered(
-    requests: Requests, numbers: np.ndarray, num_sent: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Tables of the requests with these numbers, with room for more."""
-    whole = np.empty((3, len(numbers) + num_sent), np.int64)
-    times = np.empty((3, len(numbers) + num_sent))
-    for row, column in enumerate((requests.task, requests.client, requests.base_round)):
-        whole[row, : len(numbers)] = np.frombuffer(column, np.int64)[numbers]
-    times[2, : len(numbers)] = np.frombuffer(requests.arrives_at, np.float64)[numbers]
-    return whole, times
+def _point(state: AsyncState) -> tuple[int, int, int]:
+    """Other after every event."""
+    return state.num_arrivals, state.num_attempts, len(state.heap)
 
 
-def _append(requests: Requests, whole: np.ndarray, times: np.ndarray) -> None:
+def _append(requests: Requests, table: np.ndarray, times: np.ndarray) -> None:
     """Append rows of the tables to the requests' columns."""
     columns = requests.task, requests.client, requests.base_round
     moments = requests.dispatched_at, requests.started_at, requests.arrives_at
-    for column, row in zip((*columns, *moments), (*whole, *times), strict=True):
+    for column, row in zip((*columns, *moments), (*table, *times), strict=True):
         column.frombytes(row.tobytes())
-
-
-def _last_requests(busy: np.ndarray, numbers: np.ndarray) -> dict[int, int]:
-    """Of the clients at work, in the order in which they became busy."""
-    who, last, since = busy[:, busy[1] >= 0]
-    order = since.argsort()
-    return dict(zip(who[order].tolist(), numbers[last[order]].tolist(), strict=True))
