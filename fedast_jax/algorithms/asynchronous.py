@@ -75,8 +75,10 @@ class Timeline(EventLog[AsyncState]):
         self._server = Server(
             *(self, limits, self._queues, self._allotment, self._realloc, accepts, self._late)
         )
-        scales = [task.duration_scale for task in tasks]
-        self._ahead = FastForward(self, limits, self._queues, scales, accepts)
+        may_be_used = not self._allotment.follows_flight
+        self._ahead = FastForward(
+            *(self, self._server, limits, self._queues, accepts), may_be_used=may_be_used
+        )
         self._state.next_realloc = self._realloc.find_next(self._state, self.rounds)
         self._server.dispatch(in_turn(self._state.num_active))
         if rules.starts_late:

@@ -12,19 +12,30 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-ARRIVALS, ATTEMPTS, UNTIL, MOST_ACTIVE, PLACES, IN_HEAP, NUM_BUSY, STAMP, TAKEN, CLOSED = range(10)
-"""``at``: what is counted, so far or in this call, and the bounds; no most active: -1."""
+from ..clients.compiled_laws import stretch
+from ..clients.law_columns import ALWAYS
+from ..clients.presence import MOST_STRETCHES
 
-NOW, LATEST = range(2)
-"""``clock``: times, ``float64[2]``."""
+ARRIVALS, ATTEMPTS, LOST, UNTIL, MOST_ACTIVE, MOST_LOST, LOSES_WORK = range(7)
+"""``at``: what is counted so far, the bounds (no most active: -1), and whether clients that go off
+lose their work; then"""
+
+NEXT_TASK, NUM_NEXT, OWED_NEXT, FOUND = range(7, 11)
+"""dispatches that are to be made first: of which task, how many, whether one that is owed follows,
+and the client that was found for the first of them, or -1; then what is counted in a call:"""
+
+PLACES, IN_HEAP, NUM_BUSY, STAMP, TAKEN, CLOSED = range(11, 17)
+
+NOW, LATEST, STEP = range(3)
+"""``clock``: times, and that of the client that was found, ``float64[3]``."""
 
 ACTIVE, STOPPED, IN_FLIGHT, OWED, SIZE, ROUND_SIZE, BUFFERED, ARRIVED, ROUNDS, LAST_ROUND = range(
     10
 )
 """``tasks``: as in ``AsyncState``, and arrivals, rounds, the last round or -1, ``[10, tasks]``."""
 
-TASK, CLIENT, BASE = range(3)
-"""``requests``: whose, and from which version, ``[3, places]``."""
+TASK, CLIENT, BASE, DOOMED = range(4)
+"""``requests``: whose, from which version, and whether it will be lost, ``[4, places]``."""
 
 DISPATCHED, STARTED, ARRIVES = range(3)
 """``times``: of the same, ``float64[3, places]``."""
@@ -32,35 +43,43 @@ DISPATCHED, STARTED, ARRIVES = range(3)
 WHO, LAST, SINCE = range(3)
 """``busy``: clients at work, the ends of their queues, when they became busy; -1: nobody."""
 
-TAKEN_TASK, REQUEST, IS_KEPT = range(3)
-"""``taken``: arrivals, ``[3, events]``."""
+TAKEN_TASK, REQUEST, FATE = range(3)
+"""``taken``: arrivals, and requests that were lost, ``[3, events]``."""
+
+DROPPED, KEPT, GONE = range(3)
+"""``FATE``: what became of an update."""
 
 ROUND_TASK, END, EVENT = range(3)
 """``closed``: rounds, ``[3, events]``; when they did is beside it."""
 
-ENOUGH, NOT_HERE, UNKNOWN = range(3)
-"""Why ``take_events`` stops: all is done, an event for the plain loop, an answer is missing."""
+ENOUGH, NOT_HERE, UNKNOWN, NOBODY, ENDLESS = range(5)
+"""Why it stops: all is done, the next event is for the plain loop, whether an update is accepted is
+not known, nobody of those named is on, a request would be interrupted too often."""
 
 MOST_SENT = 3  # dispatches that follow from one arrival: K <= 2 of its task, and one owed
 
 
 @njit(cache=True)
-def lay_out(at, clock, tasks, scale, held, ends, heap, busy, clients, steps, accepts):
-    """Lay out events, with ``at[4:]`` to be counted here.
+def lay_out(at, clock, tasks, law, held, ends, heap, busy, draws, accepts):
+    """Lay out events.
 
     Args:
-        held, ends: task, client, base round and end of what is in flight, in order of number.
+        law: of ``clients.law_columns``, when clients are on.
+        held, ends: ``requests`` and ends of what is in flight, in order of number.
         heap: of their places there.
         busy: clients at work and the places of their last requests, in the order in which they
             became busy.
+        draws: whom each dispatch asks in turn, ``int64[turns, n]``, and their times; whether it is
+            lost, ``bool[n]``; then of every task a time's unit and load, ``float64[2, tasks]``, and
+            of every client the time of a unit of load, ``float64[clients]`` or nothing.
     Returns:
         Why it stops; then, of what is in flight afterwards, the places, ``heap`` and ``busy`` as
         above; and ``requests`` and ``times``, ``taken``, ``closed`` and when the rounds closed.
     """
-    num_held, num_events = len(ends), at[UNTIL] - at[ARRIVALS]
-    num_sent = max(0, min(MOST_SENT * num_events, len(clients) - at[ATTEMPTS]))
+    num_held, num_events = len(ends), 2 * (at[UNTIL] - at[ARRIVALS]) + MOST_SENT
+    num_sent = max(0, min(MOST_SENT * num_events, len(draws[2]) - at[ATTEMPTS]))
     requests, times = (
-        np.empty((3, num_held + num_sent), np.int64),
+        np.empty((4, num_held + num_sent), np.int64),
         np.empty((3, num_held + num_sent)),
     )
     requests[:, :num_held], times[ARRIVES, :num_held] = held, ends
@@ -71,27 +90,15 @@ def lay_out(at, clock, tasks, scale, held, ends, heap, busy, clients, steps, acc
     at[NUM_BUSY] = at[STAMP] = busy.shape[1]
     taken, closed = np.empty((3, num_events), np.int64), np.empty((3, num_events), np.int64)
     moments = np.empty(num_events)
-    why = take_events(
-        at,
-        clock,
-        tasks,
-        scale,
-        requests,
-        times,
-        room,
-        table,
-        clients,
-        steps,
-        accepts,
-        taken,
-        closed,
-        moments,
-    )
+    flight = requests, times, room, table
+    why = _send_next(at, clock, tasks, law, flight, draws)
+    if why == ENOUGH:
+        why = _take_events(at, clock, tasks, law, flight, draws, accepts, taken, closed, moments)
     places, heap = _settle(room[: at[IN_HEAP]], at[PLACES])
     return (
-        why, places, heap, _busy(table, places), requests, times,
-        taken[:, : at[TAKEN]], closed[:, : at[CLOSED]], moments[: at[CLOSED]]
-    )  # fmt: skip
+        *(why, places, heap, _busy(table, places), requests, times),
+        *(taken[:, : at[TAKEN]], closed[:, : at[CLOSED]], moments[: at[CLOSED]]),
+    )
 
 
 @njit(cache=True)
@@ -133,60 +140,65 @@ def _busy(table, places):
 
 
 @njit(cache=True)
-def take_events(
-    at,
-    clock,
-    tasks,
-    scale,
-    requests,
-    times,
-    heap,
-    busy,
-    clients,
-    steps,
-    accepts,
-    taken,
-    closed,
-    ends,
-):
-    """Lay out events; return why it stops. ``accepts[task, staleness]`` is -1 where unknown."""
-    while at[ARRIVALS] < at[UNTIL]:
+def _take_events(at, clock, tasks, law, flight, draws, accepts, taken, closed, moments):
+    """Event by event, while there is room; ``accepts[task, staleness]`` is -1 where unknown."""
+    requests, times, heap, busy = flight
+    while at[ARRIVALS] < at[UNTIL] and at[TAKEN] < taken.shape[1]:
         request = heap[0]
-        task = requests[TASK, request]
         if not at[IN_HEAP] or times[ARRIVES, request] > clock[LATEST]:
             return NOT_HERE
+        task, is_doomed = requests[TASK, request], requests[DOOMED, request]
         if tasks[STOPPED, task]:  # it was cancelled: only its client was still busy
             if not tasks[IN_FLIGHT].any():
                 return NOT_HERE
             _next_end(at, requests, times, heap, busy)
             continue
-        is_kept = _is_accepted(tasks, requests, accepts, task, request)
-        if is_kept < 0:
+        fate = GONE if is_doomed else _fate(tasks, requests, accepts, task, request)
+        if fate < 0:
             return UNKNOWN
-        closes = tasks[BUFFERED, task] + is_kept >= tasks[ROUND_SIZE, task]
+        closes = not is_doomed and tasks[BUFFERED, task] + fate >= tasks[ROUND_SIZE, task]
         if closes and tasks[ROUNDS, task] + 1 == tasks[LAST_ROUND, task]:
             return NOT_HERE
-        if at[ATTEMPTS] + MOST_SENT > len(clients):
+        if is_doomed and at[LOST] + 1 >= at[MOST_LOST]:
+            return NOT_HERE
+        if at[ATTEMPTS] + MOST_SENT > len(draws[2]):
             return NOT_HERE
         clock[NOW] = times[ARRIVES, request]
         _next_end(at, requests, times, heap, busy)
-        _arrive(at, tasks, taken, task, request, is_kept)
+        _note(at, tasks, taken, task, request, fate)
         if closes:
-            _close_round(at, clock, tasks, closed, ends, task)
-        for _ in range(_num_missing(tasks, task)):
-            _send(at, clock, tasks, scale, requests, times, heap, busy, clients, steps, task)
-        neediest = _neediest(tasks) if at[MOST_ACTIVE] >= 0 else -1
-        if neediest >= 0:
-            tasks[OWED, neediest] -= 1
-            _send(at, clock, tasks, scale, requests, times, heap, busy, clients, steps, neediest)
+            _close_round(at, clock, tasks, closed, moments, task)
+        at[NEXT_TASK], at[OWED_NEXT] = task, at[MOST_ACTIVE] >= 0
+        at[NUM_NEXT] = 1 if is_doomed else _num_missing(tasks, task)
+        why = _send_next(at, clock, tasks, law, flight, draws)
+        if why != ENOUGH:
+            return why
+    return ENOUGH
+
+
+@njit(cache=True)
+def _send_next(at, clock, tasks, law, flight, draws):
+    """Make the dispatches that an event asks for; why it stops before that."""
+    while at[NUM_NEXT] > 0 or at[OWED_NEXT]:
+        if at[NUM_NEXT] <= 0:
+            at[NEXT_TASK], at[OWED_NEXT] = _neediest(tasks), False
+            if at[NEXT_TASK] < 0:
+                break
+            tasks[OWED, at[NEXT_TASK]] -= 1
+            at[NUM_NEXT] = 1
+        why = _send(at, clock, tasks, law, flight, draws, at[NEXT_TASK])
+        if why != ENOUGH:
+            return why
+        at[NUM_NEXT] -= 1
+    at[NUM_NEXT] = 0
     return ENOUGH
 
 
 @njit(cache=True, forceinline=True)
-def _is_accepted(tasks, requests, accepts, task, request):
-    """1 or 0; -1 where it is not known."""
+def _fate(tasks, requests, accepts, task, request):
+    """Whether an update is kept; -1 where it is not known."""
     if not accepts.size:
-        return 1
+        return KEPT
     staleness = tasks[ROUNDS, task] - requests[BASE, request]
     return accepts[task, staleness] if staleness < accepts.shape[1] else -1
 
@@ -202,27 +214,27 @@ def _next_end(at, requests, times, heap, busy):
 
 
 @njit(cache=True, forceinline=True)
-def _arrive(at, tasks, taken, task, request, is_kept):
-    """Count an arrival, and its update where it is kept."""
+def _note(at, tasks, taken, task, request, fate):
+    """Count an arrival, and its update where it is kept; or a loss."""
     number = at[TAKEN]
-    taken[TAKEN_TASK, number], taken[REQUEST, number] = task, request
-    taken[IS_KEPT, number] = is_kept
+    taken[TAKEN_TASK, number], taken[REQUEST, number], taken[FATE, number] = task, request, fate
     at[TAKEN] += 1
-    at[ARRIVALS] += 1
     tasks[IN_FLIGHT, task] -= 1
-    tasks[BUFFERED, task] += is_kept
-    tasks[ARRIVED, task] += is_kept
+    at[LOST] = at[LOST] + 1 if fate == GONE else 0
+    at[ARRIVALS] += fate != GONE
+    tasks[BUFFERED, task] += fate == KEPT
+    tasks[ARRIVED, task] += fate == KEPT
 
 
 @njit(cache=True, forceinline=True)
-def _close_round(at, clock, tasks, closed, ends, task):
+def _close_round(at, clock, tasks, closed, moments, task):
     """Empty the buffer and note the round."""
     tasks[BUFFERED, task] = 0
     tasks[ROUND_SIZE, task] = tasks[SIZE, task]
     tasks[ROUNDS, task] += 1
     number = at[CLOSED]
     closed[ROUND_TASK, number], closed[END, number] = task, tasks[ARRIVED, task]
-    closed[EVENT, number], ends[number] = at[ARRIVALS], clock[NOW]
+    closed[EVENT, number], moments[number] = at[ARRIVALS], clock[NOW]
     at[CLOSED] += 1
 
 
@@ -251,30 +263,76 @@ def _neediest(tasks):
 
 
 @njit(cache=True)
-def _send(at, clock, tasks, scale, requests, times, heap, busy, clients, steps, task):
-    """Dispatch a request now, or owe it, as ``Queues.send``."""
-    client, step = clients[at[ATTEMPTS]], steps[at[ATTEMPTS]]
-    at[ATTEMPTS] += 1
+def _send(at, clock, tasks, law, flight, draws, task):
+    """Dispatch a request now, or owe it, as ``send`` of the queues; ENOUGH if it is done."""
+    requests, times, heap, busy = flight
+    client, duration = _ask(at, clock, law, draws, task)
+    if client < 0:
+        return NOBODY
     slot = _find(busy, client)
     if busy[LAST, slot] >= 0:
-        start = times[ARRIVES, busy[LAST, slot]]
+        ready = times[ARRIVES, busy[LAST, slot]]
     elif 0 <= at[MOST_ACTIVE] <= at[NUM_BUSY]:
         tasks[OWED, task] += 1
-        return
+        at[ATTEMPTS], at[FOUND] = at[ATTEMPTS] + 1, -1
+        return ENOUGH
     else:
-        start = clock[NOW]
+        ready = clock[NOW]
+    start, end, is_lost = _work(law, at[LOSES_WORK], client, ready, duration)
+    if end < 0:
+        return ENDLESS
+    if busy[LAST, slot] < 0:
         busy[WHO, slot], busy[SINCE, slot] = client, at[STAMP]
         at[STAMP] += 1
         at[NUM_BUSY] += 1
     request = at[PLACES]
-    at[PLACES] += 1
     requests[TASK, request], requests[CLIENT, request] = task, client
     requests[BASE, request] = tasks[ROUNDS, task]
+    requests[DOOMED, request] = is_lost or draws[2][at[ATTEMPTS]]
     times[DISPATCHED, request], times[STARTED, request] = clock[NOW], start
-    times[ARRIVES, request] = start + scale[task] * step
+    times[ARRIVES, request] = end
     busy[LAST, slot] = request
     tasks[IN_FLIGHT, task] += 1
     _push(at, times, heap, request)
+    at[ATTEMPTS], at[PLACES], at[FOUND] = at[ATTEMPTS] + 1, at[PLACES] + 1, -1
+    return ENOUGH
+
+
+@njit(cache=True, forceinline=True)
+def _ask(at, clock, law, draws, task):
+    """Who is on now, of those named in turn, and what a request takes there; -1: nobody."""
+    clients, steps, _, units, per_load = draws
+    attempt = at[ATTEMPTS]
+    client, step = at[FOUND], clock[STEP]
+    if client < 0:
+        for turn in range(clients.shape[0]):
+            named = clients[turn, attempt]
+            if law[0] == ALWAYS or stretch(law, named, clock[NOW])[0] <= clock[NOW]:
+                client, step = named, steps[turn, attempt]
+                break
+    duration = units[0, task] * step
+    if client >= 0 and per_load.size:
+        duration += units[1, task] * per_load[client]
+    return client, duration
+
+
+@njit(cache=True, forceinline=True)
+def _work(law, loses_work, client, ready, duration):
+    """Start, end and whether it is lost, as ``Presence.work``; an end of -1: it never ends."""
+    if law[0] == ALWAYS:
+        return ready, ready + duration, False
+    start, off = stretch(law, client, ready)
+    if start + duration <= off:
+        return start, start + duration, False
+    if loses_work:
+        return start, off, True
+    left = duration - (off - start)
+    for _ in range(MOST_STRETCHES):
+        begin, off = stretch(law, client, off)
+        if begin + left <= off:
+            return start, begin + left, False
+        left -= off - begin
+    return start, -1.0, False
 
 
 @njit(cache=True, forceinline=True)
