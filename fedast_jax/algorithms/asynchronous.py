@@ -133,12 +133,11 @@ class Timeline(EventLog[AsyncState]):
             return []
         task_of, late = self.requests.task, self._late.number
         doomed = self._state.doomed
-        in_flight = sorted(
-            (time, request)
-            for time, request in self._state.heap
+        return self.buffered(task) + [
+            request
+            for _, request in sorted(self._state.heap)
             if task_of[request] == task and request >= late and request not in doomed
-        )
-        return self.buffered(task) + [request for _, request in in_flight]
+        ]
 
     def snapshot(self) -> dict[str, Any]:
         """As in ``EventLog``, with the estimates so far."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ..clients.compiled_laws import stretch
+from ..clients.compiled_laws import is_on, stretch
 from ..clients.law_columns import ALWAYS
 from ..clients.presence import MOST_STRETCHES
 
@@ -101,7 +101,7 @@ def lay_out(at, clock, tasks, law, held, ends, heap, busy, draws, accepts):
     )
 
 
-@njit(cache=True)
+@njit
 def _table(busy, num_sent):
     """Clients at work in a table with open addressing, of which half at least stays empty."""
     size = 16
@@ -118,7 +118,7 @@ def _table(busy, num_sent):
     return table
 
 
-@njit(cache=True)
+@njit
 def _settle(heap, num_places):
     """The places that are in use, in order, and the heap by their numbers in it."""
     number = np.full(num_places, -1)
@@ -128,7 +128,7 @@ def _settle(heap, num_places):
     return places, number[heap]
 
 
-@njit(cache=True)
+@njit
 def _busy(table, places):
     """The clients at work as ``lay_out`` takes them, by the numbers of the places in use."""
     slots = np.flatnonzero(table[LAST] >= 0)
@@ -139,7 +139,7 @@ def _busy(table, places):
     return busy
 
 
-@njit(cache=True)
+@njit
 def _take_events(at, clock, tasks, law, flight, draws, accepts, taken, closed, moments):
     """Event by event, while there is room; ``accepts[task, staleness]`` is -1 where unknown."""
     requests, times, heap, busy = flight
@@ -176,7 +176,7 @@ def _take_events(at, clock, tasks, law, flight, draws, accepts, taken, closed, m
     return ENOUGH
 
 
-@njit(cache=True)
+@njit
 def _send_next(at, clock, tasks, law, flight, draws):
     """Make the dispatches that an event asks for; why it stops before that."""
     while at[NUM_NEXT] > 0 or at[OWED_NEXT]:
@@ -194,7 +194,7 @@ def _send_next(at, clock, tasks, law, flight, draws):
     return ENOUGH
 
 
-@njit(cache=True, forceinline=True)
+@njit
 def _fate(tasks, requests, accepts, task, request):
     """Whether an update is kept; -1 where it is not known."""
     if not accepts.size:
@@ -203,7 +203,7 @@ def _fate(tasks, requests, accepts, task, request):
     return accepts[task, staleness] if staleness < accepts.shape[1] else -1
 
 
-@njit(cache=True, forceinline=True)
+@njit
 def _next_end(at, requests, times, heap, busy):
     """Take the next end of work from the heap; its client may be idle from now on."""
     request = _pop(at, times, heap)
@@ -213,7 +213,7 @@ def _next_end(at, requests, times, heap, busy):
         at[NUM_BUSY] -= 1
 
 
-@njit(cache=True, forceinline=True)
+@njit
 def _note(at, tasks, taken, task, request, fate):
     """Count an arrival, and its update where it is kept; or a loss."""
     number = at[TAKEN]
@@ -226,7 +226,7 @@ def _note(at, tasks, taken, task, request, fate):
     tasks[ARRIVED, task] += fate == KEPT
 
 
-@njit(cache=True, forceinline=True)
+@njit
 def _close_round(at, clock, tasks, closed, moments, task):
     """Empty the buffer and note the round."""
     tasks[BUFFERED, task] = 0
@@ -238,7 +238,7 @@ def _close_round(at, clock, tasks, closed, moments, task):
     at[CLOSED] += 1
 
 
-@njit(cache=True, forceinline=True)
+@njit
 def _num_missing(tasks, task):
     """K, as ``AsyncState.num_missing``."""
     missing = tasks[ACTIVE, task] - tasks[IN_FLIGHT, task] - tasks[OWED, task]
@@ -250,7 +250,7 @@ def _num_missing(tasks, task):
     return min(2, missing, total)
 
 
-@njit(cache=True, forceinline=True)
+@njit
 def _neediest(tasks):
     """Of the tasks that are owed dispatches, as ``allocation.neediest``; -1: there is none."""
     neediest, most = -1, 0.0
@@ -262,7 +262,7 @@ def _neediest(tasks):
     return neediest
 
 
-@njit(cache=True)
+@njit
 def _send(at, clock, tasks, law, flight, draws, task):
     """Dispatch a request now, or owe it, as ``send`` of the queues; ENOUGH if it is done."""
     requests, times, heap, busy = flight
@@ -298,7 +298,7 @@ def _send(at, clock, tasks, law, flight, draws, task):
     return ENOUGH
 
 
-@njit(cache=True, forceinline=True)
+@njit
 def _ask(at, clock, law, draws, task):
     """Who is on now, of those named in turn, and what a request takes there; -1: nobody."""
     clients, steps, _, units, per_load = draws
@@ -307,7 +307,7 @@ def _ask(at, clock, law, draws, task):
     if client < 0:
         for turn in range(clients.shape[0]):
             named = clients[turn, attempt]
-            if law[0] == ALWAYS or stretch(law, named, clock[NOW])[0] <= clock[NOW]:
+            if law[0] == ALWAYS or is_on(law, named, clock[NOW]):
                 client, step = named, steps[turn, attempt]
                 break
     duration = units[0, task] * step
@@ -316,7 +316,7 @@ def _ask(at, clock, law, draws, task):
     return client, duration
 
 
-@njit(cache=True, forceinline=True)
+@njit
 def _work(law, loses_work, client, ready, duration):
     """Start, end and whether it is lost, as ``Presence.work``; an end of -1: it never ends."""
     if law[0] == ALWAYS:
@@ -335,7 +335,7 @@ def _work(law, loses_work, client, ready, duration):
     return start, -1.0, False
 
 
-@njit(cache=True, forceinline=True)
+@njit
 def _find(busy, client):
     """The client's place in the table (open addressing), or the one that it can have."""
     mask = busy.shape[1] - 1
@@ -345,7 +345,7 @@ def _find(busy, client):
     return slot
 
 
-@njit(cache=True, forceinline=True)
+@njit
 def _is_before(times, first, second):
     """Whether one request ends before another; ties by number."""
     if times[ARRIVES, first] != times[ARRIVES, second]:
@@ -353,7 +353,7 @@ def _is_before(times, first, second):
     return first < second
 
 
-@njit(cache=True, forceinline=True)
+@njit
 def _push(at, times, heap, request):
     """``heapq.heappush``: the heap's layout is the same, too."""
     heap[at[IN_HEAP]] = request
@@ -361,7 +361,7 @@ def _push(at, times, heap, request):
     _move_up(times, heap, at[IN_HEAP] - 1)
 
 
-@njit(cache=True, forceinline=True)
+@njit
 def _pop(at, times, heap):
     """``heapq.heappop``."""
     at[IN_HEAP] -= 1
@@ -378,7 +378,7 @@ def _pop(at, times, heap):
     return first
 
 
-@njit(cache=True, forceinline=True)
+@njit
 def _move_up(times, heap, place):
     """Move an entry towards the root until its parent comes before it."""
     request = heap[place]

@@ -75,12 +75,12 @@ class FastForward:
         """Lay out events as ``Server.take_event``; False where the next is for the plain loop."""
         state = self._log.state
         most = inf if self._limits.max_updates is None else self._limits.max_updates
-        until = min(until, most - 1, state.next_realloc - 1)
+        most = int(min(until, most - 1, state.next_realloc - 1))
         is_for_plain = not self._may_be_used or state.num_late or state.unsent
-        if until - state.num_arrivals < FEWEST or is_for_plain or not SWITCH.is_on():
+        if most - state.num_arrivals < FEWEST or is_for_plain or not SWITCH.is_on():
             return False
         kernels = _kernels()
-        return kernels is not None and self._run(kernels, int(until))
+        return kernels is not None and self._run(kernels, most)
 
     def _run(self, kernels: ModuleType, until: int) -> bool:
         """Call the compiled loop until it gets no further; whether it has got on."""
@@ -202,10 +202,9 @@ class FastForward:
 
     def _write_rounds(self, taken: np.ndarray, closed: np.ndarray, moments: np.ndarray) -> None:
         """Append what has arrived and the rounds that closed to each task's columns."""
-        task_of, request, fate = taken
-        task_of_round, end, event = closed
-        self._log.lost.frombytes(request[fate == 2].tobytes())
-        for task, rounds in enumerate(self._log.rounds):
+        log, (task_of, request, fate), (task_of_round, end, event) = self._log, taken, closed
+        log.lost.frombytes(request[fate == 2].tobytes())
+        for task, rounds in enumerate(log.rounds):
             mine = task_of == task
             rounds.arrived.frombytes(request[mine & (fate == 1)].tobytes())
             if self._accepts[task] is not None:
@@ -214,7 +213,7 @@ class FastForward:
             rounds.end.frombytes(end[mine].tobytes())
             rounds.event.frombytes(event[mine].tobytes())
             rounds.time.frombytes(moments[mine].tobytes())
-            rounds.num_active.extend([self._log.state.num_active[task]] * int(mine.sum()))
+            rounds.num_active.extend([log.state.num_active[task]] * np.count_nonzero(mine))
 
 
 def _kernels() -> ModuleType | None:

@@ -35,7 +35,7 @@ def stretch(law, client, time):
     return start, end if end > start else np.nextafter(start, np.inf)
 
 
-@njit(cache=True)
+@njit
 def _of_day(period, length, phase, time):
     """As ``diurnal.Diurnal``."""
     number = np.floor((time - phase) / period) - 1
@@ -44,7 +44,7 @@ def _of_day(period, length, phase, time):
     return phase + number * period, phase + number * period + length
 
 
-@njit(cache=True)
+@njit
 def _of_trace(period, first, starts, ends, client, time):
     """As ``on_trace.OnTrace``."""
     begin, stop = first[client], first[client + 1]
@@ -60,26 +60,63 @@ def _of_trace(period, first, starts, ends, client, time):
 
 
 @njit(cache=True)
+def is_on(law, client, time):
+    """Whether a client is on: whether ``stretch`` starts at once."""
+    kind, numbers, key, _, _, counts = law
+    if kind != ON_OFF:
+        return stretch(law, client, time)[0] <= time
+    block, places = int(time / numbers[1]), np.empty(MOST_POINTS, np.uint64)
+    count = _points(key, counts, client, block, places)
+    return _state_at(numbers[1], numbers[2], key, counts, client, time, places[:count])[0]
+
+
+@njit
 def _of_chain(length, share, key, counts, client, time):
     """As ``on_off.OnOff``: from point to point, until the state at ``time`` has changed."""
     places = np.empty(MOST_POINTS, np.uint64)
-    block = int(time / length)
-    is_on, start = _state_before(share, key, counts, client, block), time
+    block, start = int(time / length), time
+    count = _points(key, counts, client, block, places)
+    state, count = _state_at(length, share, key, counts, client, time, places[:count])
     while True:
-        count = _points(key, counts, client, block, places)
-        places[:count].sort()
+        _sort(places, count)
         for place in places[:count]:
-            if _says_on(share, key, place) == is_on:
+            if _says_on(share, key, place) == state:
                 continue
-            moment, is_on = (block + _uniform(place)) * length, not is_on
-            if moment > time and not is_on:
+            moment, state = (block + _uniform(place)) * length, not state
+            if not state:
                 return start, moment
-            if moment > time:
-                start = moment
+            start = moment
         block += 1
+        count = _points(key, counts, client, block, places)
 
 
-@njit(cache=True)
+@njit
+def _state_at(length, share, key, counts, client, time, places):
+    """What the last point by ``time`` has said; and how many come later, which are moved up."""
+    block, is_known, latest, num_later = int(time / length), False, np.uint64(0), 0
+    for place in places:
+        if (block + _uniform(place)) * length > time:
+            places[num_later] = place
+            num_later += 1
+        else:
+            is_known, latest = True, max(latest, place)
+    if not is_known:
+        return _state_before(share, key, counts, client, block), num_later
+    return _says_on(share, key, latest), num_later
+
+
+@njit
+def _sort(places, count):
+    """The first few of them, in order: for so few numpy's sort takes several times as long."""
+    for number in range(1, count):
+        place, before = places[number], number - 1
+        while before >= 0 and places[before] > place:
+            places[before + 1] = places[before]
+            before -= 1
+        places[before + 1] = place
+
+
+@njit
 def _state_before(share, key, counts, client, block):
     """What the last point before a block has said."""
     places = np.empty(MOST_POINTS, np.uint64)
@@ -91,7 +128,7 @@ def _state_before(share, key, counts, client, block):
     return _says_on(share, key, _mix(np.uint64(client) * _GOLDEN ^ key))
 
 
-@njit(cache=True)
+@njit
 def _points(key, counts, client, block, places):
     """Random words for the places of a client's points in a block; how many there are."""
     word = _mix(_mix(np.uint64(client) * _GOLDEN ^ key) + np.uint64(block))
@@ -101,13 +138,13 @@ def _points(key, counts, client, block, places):
     return count
 
 
-@njit(cache=True)
+@njit
 def _says_on(share, key, place):
     """What a point says."""
     return _uniform(_mix(place ^ key)) < share
 
 
-@njit(cache=True)
+@njit
 def _mix(word):
     """As ``streams.mix``."""
     word = (word ^ (word >> _30)) * _FIRST
@@ -115,7 +152,7 @@ def _mix(word):
     return word ^ (word >> _31)
 
 
-@njit(cache=True)
+@njit
 def _uniform(word):
     """As ``streams.uniform``."""
     return np.float64(word >> _11) * 2.0**-53

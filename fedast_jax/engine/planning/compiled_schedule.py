@@ -82,7 +82,7 @@ def plan_steps(
             touched = np.unique(slots[SLOT_LANE, before : at[NUM_SLOTS]])
 
 
-@njit(cache=True, forceinline=True)
+@njit
 def _enter(at, lanes, requests, ready, heads, after, lane):
     """Sort a lane's requests into those that are ready and those that wait for a round."""
     first, last_due = lanes[FIRST, lane], lanes[LAST_DUE, lane]
@@ -100,7 +100,7 @@ def _enter(at, lanes, requests, ready, heads, after, lane):
             after[place], heads[head] = heads[head], place
 
 
-@njit(cache=True)
+@njit
 def _close_rounds(
     at,
     limit,
@@ -145,7 +145,7 @@ def _close_rounds(
     return DONE
 
 
-@njit(cache=True, forceinline=True)
+@njit
 def _note_round(at, lanes, rounds, lane, target):
     """Write a round down; its version is the lane's latest from now on."""
     place = at[NUM_ROUNDS]
@@ -155,7 +155,7 @@ def _note_round(at, lanes, rounds, lane, target):
     at[NUM_ROUNDS] += 1
 
 
-@njit(cache=True, forceinline=True)
+@njit
 def _release(at, lanes, requests, ready, heads, after, lane, head, target):
     """Those that waited for a round are ready, now that its version is in a row."""
     place, first = heads[head], lanes[FIRST, lane]
@@ -166,7 +166,7 @@ def _release(at, lanes, requests, ready, heads, after, lane, head, target):
         place = after[place]
 
 
-@njit(cache=True, forceinline=True)
+@njit
 def _fill_batch(at, width, lanes, requests, free_updates, slots, ready):
     """Give the most urgent ready requests slots; False where there are too few rows."""
     count = min(width, at[READY])
@@ -185,7 +185,7 @@ def _fill_batch(at, width, lanes, requests, free_updates, slots, ready):
     return True
 
 
-@njit(cache=True, forceinline=True)
+@njit
 def _push(at, heap, key):
     """Add a key to a binary heap."""
     place = at[READY]
@@ -196,7 +196,7 @@ def _push(at, heap, key):
     heap[place] = key
 
 
-@njit(cache=True, forceinline=True)
+@njit
 def _pop(at, heap):
     """Take the least key from it."""
     at[READY] -= 1
