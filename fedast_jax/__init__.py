@@ -6,6 +6,7 @@ The folders are layers; a module imports only from layers above its own in this 
     data        sources, readers, partitions; what lives on the device
     tasks       one file a task: model, loss, metric, defaults; nn: the layers
     clients     who is asked, how long it takes, who holds which samples
+    oracle      the same simulations one event at a time; what follows is checked by it
     algorithms  event orders: log, Algorithm 2, rounds, allocation; methods: what arrivals become
     engine      local training, the scan, the server, devices; planning: events to fixed batches
     results     records of replicates, tables, pictures, what the terminal shows

@@ -9,6 +9,7 @@ import os
 from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -16,10 +17,9 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
-from compile_cache import open_cache
+from compile_cache import Exchange, open_cache
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from oracle import Known, Request, SymbolicLearner, load_data, shared_out
 
 from fedast_jax.algorithms import get_algorithm
 from fedast_jax.config.settings import Config
@@ -29,10 +29,13 @@ from fedast_jax.engine.engine import Engine
 from fedast_jax.engine.planning.pool import Lane, LanePool, PoolPlan, Test
 from fedast_jax.engine.planning.schedule import Schedule
 from fedast_jax.engine.spec import EngineSpec
+from fedast_jax.oracle import Known, Request, SymbolicLearner, load_data, shared_out
 from fedast_jax.results.records import Seconds
 from fedast_jax.results.tables import evaluation_table, request_table
+from fedast_jax.run import simulate as simulate_module
 from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Contents, Device, Executor, Score, UsedRows
+from fedast_jax.run.prepare import Prepared
 from fedast_jax.run.replicate import Arm, Replicate
 from fedast_jax.run.resolve import ResolvedTask, make_config, resolve
 from fedast_jax.tasks import Defaults, Kind, Shape, TaskFunctions, classification, register_task
@@ -254,20 +257,55 @@ class Lowered:
 
 
 ENGINES: dict[tuple, Engine] = {}
+QUICK = "jax_disable_most_optimizations"
+MOST_ENGINES = 24  # with their programs: the one that was not used for longest is forgotten
 
 
 def shared_engine(spec: EngineSpec) -> Engine:
     """One engine for all equal specs, whatever the devices that use it."""
-    key = *spec.key, spec.micro_batch, spec.groups_at_once, spec.ticks, spec.tests(360)
-    if key not in ENGINES:
-        ENGINES[key] = engine = Engine(spec)
+    how = spec.micro_batch, spec.groups_at_once, spec.ticks, spec.tests(360), jax.config.read(QUICK)
+    key = *spec.key, *how
+    engine = ENGINES.pop(key, None)
+    if engine is None:
+        engine = Engine(spec)
         engine.run, engine.evaluate = Lowered(engine.run), Lowered(engine.evaluate)  # type: ignore
-    return ENGINES[key]
+    ENGINES[key] = engine
+    if len(ENGINES) > MOST_ENGINES:
+        del ENGINES[next(iter(ENGINES))]
+    return engine
 
 
 def shared_device() -> Device:
     """A device whose programs are traced and compiled once for all tests that use one."""
     return Device(make_engine=shared_engine)
+
+
+@pytest.fixture
+def own_engines(monkeypatch):
+    """Each run traces and compiles for itself, as outside the tests."""
+    monkeypatch.setattr(simulate_module, "Device", Device)
+
+
+simulate_module.Device = partial(Device, make_engine=shared_engine)  # type: ignore
+plain_driver = Prepared.driver
+
+
+def driver_of_few_sizes(self: Prepared, *arguments: Any, **options: Any) -> Driver:
+    """With more rows than are needed: they change no bit, and runs of one kind share programs."""
+    for pool, needs in zip(self.pools, self.sizing.needs, strict=True):
+        rows = needs.rows(self.sizing.num_resident)
+        if max(rows) * needs.version_bytes < LARGE_POOL:
+            pool.grow(*map(some_rows, rows))
+    return plain_driver(self, *arguments, **options)
+
+
+def some_rows(number: int) -> int:
+    """One of few numbers, and not less."""
+    return next(size for size in (4**power for power in range(2, 30)) if size >= number)
+
+
+LARGE_POOL = 2**24  # bytes
+Prepared.driver = driver_of_few_sizes
 
 
 class Row(NamedTuple):
@@ -577,10 +615,34 @@ DELAYS = [
 ]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _programs(tmp_path_factory):
-    """Every program is compiled once in a session."""
-    open_cache(tmp_path_factory.mktemp("programs"))
+@pytest.fixture(scope="session")
+def _exchange(tmp_path_factory) -> Exchange:
+    """Every program is compiled once in a session, whatever worker needs it next."""
+    base = tmp_path_factory.getbasetemp()
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ  # then its folder lies in the session's
+    own, shared = base / "programs", (base.parent if is_worker else base) / "all_programs"
+    shared.mkdir(exist_ok=True)
+    open_cache(own)
+    return Exchange(own, shared)
+
+
+@pytest.fixture(autouse=True)
+def _programs(_exchange):
+    """Those of other workers."""
+    _exchange()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _optimisation(request):
+    """Where nothing is asked of bits or speed, XLA compiles in half the time, to the same meaning.
+
+    Not where slow tests are asked for, too: that session is as it is for a user throughout.
+    """
+    is_short = "not slow" in request.config.getoption("markexpr")
+    is_quick = is_short and request.node.get_closest_marker("optimised") is None
+    jax.config.update(QUICK, is_quick)
+    yield
+    jax.config.update(QUICK, False)
 
 
 @pytest.fixture(autouse=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from conftest import run_driver, shared_device
-from oracle import load_data, simulate_one_by_one
 
 from fedast_jax.algorithms import ALGORITHMS, get_algorithm
+from fedast_jax.oracle import load_data, simulate_one_by_one
 from fedast_jax.run.resolve import make_config
 
 KINDS = ["softmax", "tanh", "digits", "digits_cnn"]

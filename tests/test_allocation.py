@@ -14,7 +14,6 @@ import pytest
 from conftest import KeepingDriver, engine_spec, pools_of
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import shared_out
 
 from fedast_jax.algorithms.allocation import (
     PERIOD,
@@ -31,6 +30,7 @@ from fedast_jax.algorithms.log import Limits
 from fedast_jax.clients.delays import LAWS, Dispatches, client_speeds
 from fedast_jax.config.errors import ConfigError
 from fedast_jax.engine.engine import Engine
+from fedast_jax.oracle import shared_out
 from fedast_jax.run.executor import Device, PlanOnly
 from fedast_jax.run.resolve import make_config, resolve
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from compile_cache import with_cache
 
 import fedast_jax as fx
 from fedast_jax.cli import commands as cli
+from fedast_jax.config import disk
 from fedast_jax.results import run_folder
 
 SMALL = """
@@ -345,7 +345,7 @@ def test_a_full_disk_loses_nothing(monkeypatch, tmp_path, config):
         real(frame, path)
 
     monkeypatch.setattr(run_folder, "write_table", fill_up)
-    monkeypatch.setattr(run_folder.tempfile, "gettempdir", lambda: str(rescue))
+    monkeypatch.setattr(disk, "scratch", lambda: rescue)
     with pytest.raises(run_folder.OutputError, match="No space left on device; the results are in"):
         run_folder.save(result, wanted)
     assert list(wanted.parent.iterdir()) == []
@@ -431,11 +431,7 @@ def test_ctrl_c_ends_the_run_in_order(tmp_path, config, arguments):
         *more,
     ]
     process = subprocess.Popen(
-        command + settings,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=with_cache(),  # it has compiled before it is told to end
+        command + settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     assert process.stdout is not None
     process.stdout.readline()  # the first line of progress: something has been measured

@@ -28,6 +28,8 @@ from fedast_jax.run.prepare import prepare_run
 from fedast_jax.run.resolve import make_config, resolve
 from fedast_jax.run.sizing import Sizing, batch_width, narrower
 
+pytestmark = pytest.mark.optimised
+
 DIGITS = {"digits": {"num_active": 6, "buffer_size": 2, "samples_per_client": 20}}
 TASKS: dict[str, Any] = {
     "tanh": {"num_active": 7, "test_every": 1},

@@ -15,20 +15,23 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import Ran, engine_spec, run_driver, shared_device
-from oracle import load_data, server_step
 
 import fedast_jax as fx
 from fedast_jax.algorithms.methods.server_optimizers import SERVER_OPTIMIZERS as OPTIMIZERS
+from fedast_jax.clients.batches import request_key
 from fedast_jax.config.settings import Config
 from fedast_jax.engine import spec as spec_module
 from fedast_jax.engine.aggregate import Rounds, write_rows
-from fedast_jax.engine.engine import Engine, Program, Slots, request_key
+from fedast_jax.engine.engine import Engine, Program, Slots
 from fedast_jax.engine.planning.pack import BEYOND, LaneColumns, Shapes, pack
 from fedast_jax.engine.planning.schedule import FreeRows, LaneRows, LaneWork, schedule
 from fedast_jax.engine.server import make_server
+from fedast_jax.oracle import load_data, server_step
 from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Device
 from fedast_jax.run.resolve import make_config, resolve
+
+pytestmark = pytest.mark.optimised
 
 FLOAT64 = {"precision": "float64"}
 BASE: dict[str, Any] = {

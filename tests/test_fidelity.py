@@ -15,12 +15,10 @@ from typing import Any, cast
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracle
 import pytest
 from conftest import KeepingDriver, Ran, build_tanh, engine_spec, pools_of, scenarios
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import shared_out_by_granules
 from test_allocation import Drawn, Listed, drawn_timelines
 from test_exactness import check_for_real, check_symbols, fixed_scenario, note
 
@@ -35,6 +33,8 @@ from fedast_jax.config.errors import ConfigError
 from fedast_jax.config.settings import Config
 from fedast_jax.data import Partition
 from fedast_jax.engine.engine import Engine
+from fedast_jax.oracle import authors as oracle
+from fedast_jax.oracle.authors import shared_out_by_granules
 from fedast_jax.results.tables import evaluation_table, request_table
 from fedast_jax.run.executor import Device, PlanOnly
 from fedast_jax.run.prepare import load, make_pools
@@ -42,6 +42,8 @@ from fedast_jax.run.resolve import make_config, resolve
 from fedast_jax.tasks import Shape, get_kind
 from fedast_jax.tasks.fashion_mnist import LeNet5
 from fedast_jax.tasks.nn.resnet import Block, ResNet18
+
+pytestmark = pytest.mark.optimised
 
 NAN = math.nan
 
@@ -451,18 +453,18 @@ def test_what_counts_as_a_bias(name, shape, num_biases):
 
 
 def test_lenet_has_a_relu_on_its_logits():
-    images = jax.random.normal(jax.random.key(1), (5, 28, 28, 1))
+    images = jnp.asarray(np.random.default_rng(1).normal(size=(5, 28, 28, 1)), jnp.float32)
     plain, other = LeNet5(10), LeNet5(10, has_relu_on_logits=True)
-    model = plain.init(jax.random.key(0), images)
-    logits = np.asarray(plain.apply(model, images))
+    model = jax.jit(plain.init)(jax.random.key(0), images)
+    logits, cut = (np.asarray(jax.jit(one.apply)(model, images)) for one in (plain, other))
     assert (logits < 0).any()
-    np.testing.assert_array_equal(other.apply(model, images), np.maximum(logits, 0))
+    np.testing.assert_array_equal(cut, np.maximum(logits, 0))
     kind = get_kind("fashion_mnist")
     assert kind.with_authors_model().build is kind.authors_build
 
 
 def test_resnet_pools_three_rows_and_columns_of_four():
-    images = jax.random.normal(jax.random.key(1), (1, 32, 32, 3))
+    images = jnp.asarray(np.random.default_rng(1).normal(size=(1, 32, 32, 3)), jnp.float32)
     resnet = ResNet18(100, pool_size=3)
 
     @jax.jit

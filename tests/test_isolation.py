@@ -23,6 +23,8 @@ from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Contents, Device, UsedRows
 from fedast_jax.run.resolve import make_config, resolve
 
+pytestmark = pytest.mark.optimised
+
 WAYS = [{}, {"allocation": "dynamic", "max_updates": 90}, {"algorithm": "sync_st", "keep_first": 3}]
 
 

@@ -19,6 +19,8 @@ from fedast_jax.data import DataError, load_dataset
 from fedast_jax.engine.engine import Engine
 from fedast_jax.run.resolve import make_config
 
+pytestmark = pytest.mark.optimised
+
 TINY = {
     "machine": {"batch_width": 4},
     "max_updates": 20,

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from conftest import Scenario
 from flax import nnx
-from oracle import simulate_one_by_one
 from pandas.testing import assert_frame_equal
 from test_compilations import compilations as compilations
 from test_exactness import check_for_real
@@ -21,6 +20,7 @@ from test_exactness import check_for_real
 import fedast_jax as fx
 from fedast_jax import tasks as registry
 from fedast_jax.cli.show import show
+from fedast_jax.oracle import simulate_one_by_one
 from fedast_jax.results.console import Console
 from fedast_jax.tasks.models import as_model
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 import fedast_jax as fx
+from fedast_jax.config import disk
 from fedast_jax.results import figures, run_folder
 from fedast_jax.results.console import show_result
 from fedast_jax.results.palette import plain
@@ -62,8 +63,8 @@ def test_a_figure_that_fails_is_a_warning(monkeypatch, tmp_path, result, capsys)
 
 
 def test_a_figure_that_cannot_be_written_is_named(monkeypatch, tmp_path, result, capsys):
-    def fail(self, path, **options):
-        path.write_text("half")
+    def fail(self, file, **options):
+        file.write(b"half")
         raise ValueError("no picture")
 
     monkeypatch.setattr(Figure, "savefig", fail)
@@ -95,7 +96,7 @@ def test_where_not_all_has_room_the_rest_is_saved(monkeypatch, tmp_path, result)
 
     (tmp_path / "rescue").mkdir()
     monkeypatch.setattr(run_folder, "write_models", fail)
-    monkeypatch.setattr(run_folder.tempfile, "gettempdir", lambda: str(tmp_path / "rescue"))
+    monkeypatch.setattr(disk, "scratch", lambda: tmp_path / "rescue")
     with pytest.raises(run_folder.OutputError, match=r"the results are in .*, without models.npz$"):
         run_folder.save(result, tmp_path / "out", ["models"])
     assert names(tmp_path) == {"rescue"}
@@ -111,7 +112,7 @@ def test_where_nothing_has_room(monkeypatch, tmp_path, result):
     (tmp_path / "rescue").mkdir()
     monkeypatch.setattr(run_folder, "write_text", fail)
     monkeypatch.setattr(run_folder, "write_table", fail)
-    monkeypatch.setattr(run_folder.tempfile, "gettempdir", lambda: str(tmp_path / "rescue"))
+    monkeypatch.setattr(disk, "scratch", lambda: tmp_path / "rescue")
     with pytest.raises(run_folder.OutputError, match="File too large; the results are lost"):
         run_folder.save(result, tmp_path / "out")
     assert names(tmp_path / "rescue") == set()

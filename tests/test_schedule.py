@@ -10,7 +10,6 @@ import pytest
 from conftest import SymbolicDevice, run_driver, scenarios
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import Oracle, SymbolicLearner, simulate_one_by_one
 
 from fedast_jax.engine.planning.schedule import (
     FreeRows,
@@ -21,6 +20,7 @@ from fedast_jax.engine.planning.schedule import (
     mean_wave_width,
     schedule,
 )
+from fedast_jax.oracle import Asynchronous, SymbolicLearner, simulate_one_by_one
 from fedast_jax.run.executor import PlanOnly
 from fedast_jax.run.resolve import make_config
 
@@ -184,7 +184,7 @@ def test_a_cut_keeps_what_was_trained_for_earlier_requests(scenario):
         assert count == 1 or request >= first_after_a_target(oracles[replicate])
 
 
-def first_after_a_target(oracle: Oracle) -> float:
+def first_after_a_target(oracle: Asynchronous) -> float:
     """Number of the first request that was dispatched when or after the first target was met."""
     first = min(oracle.target_times.values(), default=np.inf)
     sent = [request.number for request in oracle.requests if request.dispatched_at >= first]

@@ -24,7 +24,6 @@ from conftest import (
 )
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from oracle import SymbolicLearner
 from test_exactness import SYNCHRONOUS, _step_updates
 from test_fidelity import DYNAMIC, NUMBERS, lowered
 
@@ -32,11 +31,14 @@ from fedast_jax.algorithms import ALGORITHMS, get_algorithm
 from fedast_jax.algorithms.log import EventLog
 from fedast_jax.config.errors import ConfigError
 from fedast_jax.config.settings import Config
+from fedast_jax.oracle import SymbolicLearner
 from fedast_jax.results.plain import flatten, unflatten
 from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Executor, Interrupted
 from fedast_jax.run.resolve import make_config
 from fedast_jax.run.snapshot import restore_driver, snapshot_of
+
+pytestmark = pytest.mark.optimised
 
 
 class Killed(Exception):
@@ -106,6 +108,8 @@ class Parted:
         """Let the part end here, or not."""
         if isinstance(driver.executor, SymbolicDevice):
             driver.executor.on_segment(driver)
+        for replicate in driver.resident:
+            assert replicate.latest == {test.task: test.metric for test in replicate.evaluations}
         self.num_segments += 1
         if driver.is_unfinished and self.stops[self.num_segments % len(self.stops)]:
             self.content = there_and_back(snapshot_of(driver))

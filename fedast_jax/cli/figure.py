@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from ..config import disk
 from ..config.errors import ConfigError
 from ..config.grid import parse_value
 from ..config.sheet import Row, Sheet
@@ -35,7 +36,7 @@ def figure(name: str, scale: str, seeds: str | None, out: Path | None) -> None:
         label += f"-{seeds}seeds"
     configs = [variant.config for variant in make_variants(table)]
     folder = out or PLACE / label
-    if folder.exists():
+    if disk.exists(folder):
         check_same(folder, table)
         draw_figure({"figure": name, "scale": scale}, folder, Console())
         return

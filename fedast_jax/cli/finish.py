@@ -11,6 +11,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
+from ..config import disk
 from ..results.console import show_costs, show_result
 from ..results.output import attempt, has_lost_output, lasting_output
 from ..results.progress import Reporter
@@ -154,7 +155,7 @@ def _end(results: Sequence[Result], folder: Path, stop: Stop, console: Console) 
     if has_lost_output():
         print(f"results in {folder}", file=sys.stderr)
     if results[0].status == "interrupted":
-        way_on = f"; 'fedast resume {folder}' goes on" if (folder / CHECKPOINTS).exists() else ""
+        way_on = f"; 'fedast resume {folder}' goes on" if disk.exists(folder / CHECKPOINTS) else ""
         console.print(
             f"interrupted: the results are those measured so far{way_on}",
             soft_wrap=True,

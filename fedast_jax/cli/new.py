@@ -11,10 +11,10 @@ from pathlib import Path
 
 from .. import algorithms, tasks
 from ..clients import laws
+from ..config import disk
 from ..config.closest import did_you_mean
 from ..config.errors import ConfigError, OutputError
 from ..config.words import show
-from .own import write_new
 
 TEMPLATES = Path(__file__).parent / "templates"
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -29,8 +29,8 @@ TAKEN = {
 
 def templates() -> dict[str, str]:
     """What can be begun, and the text of its file."""
-    files = (path for path in TEMPLATES.glob("*.txt") if not path.stem.startswith("test_"))
-    return {path.stem: path.read_text("utf-8") for path in sorted(files)}
+    files = (path for path in disk.find(TEMPLATES, "*.txt") if not path.stem.startswith("test_"))
+    return {path.stem: disk.read_text(path) for path in files}
 
 
 def write_new_files(what: str, name: str, folder: Path) -> list[Path]:
@@ -53,11 +53,11 @@ def write_new_files(what: str, name: str, folder: Path) -> list[Path]:
         )
     if name in TAKEN[what]:
         raise ConfigError(f"{name!r} is a name of this package's own; choose another one")
-    test = (TEMPLATES / f"test_{what}.txt").read_text("utf-8")
+    test = disk.read_text(TEMPLATES / f"test_{what}.txt")
     files = {folder / f"{name}.py": known[what], folder / f"test_{name}.py": test}
     for path in files:
-        if path.exists():
+        if disk.exists(path):
             raise OutputError(f"{str(path)!r} is there already; choose another name, or move it")
     for path, text in files.items():
-        write_new(path, text.replace(PLACE, name))
+        disk.write_text(text.replace(PLACE, name), path, is_new=True)
     return list(files)

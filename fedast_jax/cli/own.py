@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
+from ..config import disk
 from ..config.errors import ResumeError
 
 
@@ -21,9 +20,8 @@ class Lock:
             ResumeError: another process holds it.
             OSError: it cannot be made, or is a link.
         """
-        self._lock = FileLock(folder / "lock", timeout=0, fallback_to_soft=False)
         try:
-            self._lock.acquire()
+            self._held = disk.lock(folder / "lock")
         except Timeout:
             raise ResumeError(
                 f"{str(folder)!r} is in use: another process works on this run"
@@ -31,20 +29,12 @@ class Lock:
 
     def close(self) -> None:
         """Let go."""
-        self._lock.release(force=True)
-
-
-def write_new(path: Path, text: str) -> None:
-    """Write a file that is not there, down to the disk: a full one is met here, not later."""
-    with path.open("x", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+        disk.unlock(self._held)
 
 
 def missing_parents(path: Path) -> list[Path]:
     """The folders above a path that are not there, outermost first."""
-    return [parent for parent in reversed(path.absolute().parents) if not parent.exists()]
+    return [parent for parent in reversed(path.absolute().parents) if not disk.exists(parent)]
 
 
 def check_plain(folder: Path, *inner: str) -> None:
@@ -59,9 +49,8 @@ def check_plain(folder: Path, *inner: str) -> None:
         *_entries(folder),
         *(entry for name in inner for entry in _entries(folder / name)),
     ]:
-        mode = path.lstat().st_mode if os.path.lexists(path) else stat.S_IFREG
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            kind = "a symbolic link" if stat.S_ISLNK(mode) else "no plain file"
+        if not disk.is_plain(path):
+            kind = "a symbolic link" if disk.is_link(path) else "no plain file"
             raise ResumeError(
                 f"{str(path)!r} is {kind}, which a run does not write: put back what it wrote, or "
                 f"start a new run"
@@ -69,4 +58,4 @@ def check_plain(folder: Path, *inner: str) -> None:
 
 
 def _entries(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
+    return disk.entries(folder) if disk.is_folder(folder) and not disk.is_link(folder) else []

@@ -9,22 +9,22 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
-from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import tomli_w
 
+from ..config import disk
 from ..config.errors import ConfigError, OutputError, ResumeError
 from ..config.toml import load_table
 from ..results.output import reason_of
 from ..results.run_folder import check_folder, check_writable
 from ..run.checkpoint import Checkpoints
 from .job import Job
-from .own import Lock, check_plain, missing_parents, write_new
+from .own import Lock, check_plain, missing_parents
 
 SUFFIX = ".partial"
 CHECKPOINTS = "checkpoints"
@@ -70,15 +70,15 @@ class WorkFolder:
 
     def _make(self, texts: Mapping[str, str], num_bytes: int) -> None:
         self._made = missing_parents(self.path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        disk.make_folders(self.path.parent)
         _check_room(self.path.parent, num_bytes)
-        self.path.mkdir()
+        disk.make_folder(self.path)
         self._is_ours = True
         self._lock = Lock(self.path)
-        (self.path / CHECKPOINTS).mkdir()
+        disk.make_folder(self.path / CHECKPOINTS)
         for name, text in texts.items():
-            write_new(self.path / name, text)
-        (self.path / "run.tmp").rename(self.path / CHECKPOINTS / JOB)
+            disk.write_text(text, self.path / name, is_new=True)
+        disk.rename(self.path / "run.tmp", self.path / CHECKPOINTS / JOB)
 
     @classmethod
     def reopen(cls, folder: Path) -> Self:
@@ -103,14 +103,14 @@ class WorkFolder:
     def _move(self) -> None:
         """Make of the folder of an interrupted run that of a run in progress."""
         try:
-            if os.path.lexists(self.path):
+            if disk.is_there(self.path):
                 raise ResumeError(
                     f"both {str(self.target)!r} and {str(self.path)!r} hold an unfinished run; "
                     f"move one away"
                 )
-            self.target.rename(self.path)
+            disk.rename(self.target, self.path)
         except (OSError, ResumeError):
-            (self.target / "lock").unlink(missing_ok=True)
+            disk.remove(self.target / "lock")
             self._let_go()
             raise
 
@@ -125,20 +125,31 @@ class WorkFolder:
         Args:
             write: puts the results into a folder; they replace those of an earlier interruption.
         """
-        staging = self.path / "results"
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir()
-        try:
-            write(staging)
-            for entry in list(staging.iterdir()):
+        with self._written(write) as staging:
+            for entry in disk.entries(staging):
                 _replace(entry, self.path / entry.name)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
         self._step_back()
 
-    def remove(self) -> None:
-        """The run has ended; only its results stay."""
-        shutil.rmtree(self.path, ignore_errors=True)
+    def finish(self, write: Callable[[Path], None]) -> None:
+        """End a run: let its results be written, and keep nothing else."""
+        with self._written(write) as staging:
+            if disk.is_there(self.target):
+                raise OutputError(f"{str(self.target)!r} appeared during the run")
+            disk.rename(staging, self.target)
+        _take_away(self.path)
+
+    @contextmanager
+    def _written(self, write: Callable[[Path], None]) -> Iterator[Path]:
+        """Results on the disk, in a folder that is gone with the block, or with the run's own."""
+        staging = self.path / "results"
+        disk.remove_tree(staging)
+        disk.make_folder(staging)
+        try:
+            write(staging)
+            disk.sync_tree(staging)
+            yield staging
+        finally:
+            disk.remove_tree(staging)
 
     def __enter__(self) -> Self:
         return self
@@ -149,7 +160,7 @@ class WorkFolder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is not None and (self.path / "manifest.json").exists():
+        if error is not None and disk.exists(self.path / "manifest.json"):
             self._step_back()  # it was an interrupted run's, and still is
         elif error is not None and not self.checkpoints.paths:
             self._undo()
@@ -158,11 +169,11 @@ class WorkFolder:
     def _undo(self) -> None:
         """Leave nothing of what was begun in vain."""
         if self._is_ours:
-            self.remove()
+            _take_away(self.path)
         self._let_go()
         for folder in reversed(self._made):
             with suppress(OSError):  # somebody else has put something there
-                folder.rmdir()
+                disk.remove_folder(folder)
 
     def _let_go(self) -> None:
         if self._lock is not None:
@@ -170,14 +181,14 @@ class WorkFolder:
             self._lock = None
 
     def _step_back(self) -> None:
-        (self.path / "lock").unlink(missing_ok=True)
-        self.path.rename(self.target)
+        disk.remove(self.path / "lock")
+        disk.rename(self.path, self.target)
 
 
 def _replace(entry: Path, old: Path) -> None:
-    if old.is_dir():
-        shutil.rmtree(old)
-    entry.replace(old)
+    if disk.is_folder(old):
+        disk.remove_tree(old)
+    disk.rename(entry, old)
 
 
 def partial_of(target: Path) -> Path:
@@ -196,7 +207,7 @@ def check_target(target: Path) -> None:
     if target.name in ("", ".."):
         raise OutputError(f"{str(target)!r} has no name of its own; name another folder with --out")
     path = partial_of(target)
-    if os.path.lexists(path) and not _clear_away(path):
+    if disk.is_there(path) and not _clear_away(path):
         raise OutputError(
             f"{str(path)!r} holds a run that has not ended: continue it with "
             f"'fedast resume {target}', remove it, or name another folder with --out"
@@ -205,12 +216,33 @@ def check_target(target: Path) -> None:
 
 def _clear_away(path: Path) -> bool:
     """Remove what a run has left that was killed before it had begun; False: it is not that."""
-    if path.is_symlink() or not path.is_dir() or not BEGUN.issuperset(os.listdir(path)):
+    if disk.is_link(path) or not disk.is_folder(path) or not BEGUN.issuperset(_names(path)):
         return False
     folder = path / CHECKPOINTS
-    if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or os.listdir(folder))):
+    if disk.is_there(folder) and (
+        disk.is_link(folder) or not disk.is_folder(folder) or _names(folder)
+    ):
         return False
     return _remove_unused(path)
+
+
+def _names(folder: Path) -> list[str]:
+    return [entry.name for entry in disk.entries(folder)]
+
+
+def _take_away(path: Path) -> None:
+    """Remove the folder of a run; ``JOB`` goes when nothing is left that only it explains.
+
+    A process that is killed here leaves what can be resumed, or what ``_clear_away`` knows.
+    """
+    folder = path / CHECKPOINTS
+    with suppress(OSError):
+        for entry in [one for one in disk.entries(path) if one.name not in BEGUN]:
+            disk.remove_tree(entry) if disk.is_folder(entry) else disk.remove(entry)
+        for entry in [one for one in disk.entries(folder) if one.name != JOB]:
+            disk.remove(entry)
+        disk.remove(folder / JOB)
+        disk.remove_tree(path)
 
 
 def _remove_unused(path: Path) -> bool:
@@ -220,13 +252,13 @@ def _remove_unused(path: Path) -> bool:
     except (OSError, ResumeError):
         return False
     with closing(lock):
-        shutil.rmtree(path, ignore_errors=True)
-    return not path.exists()
+        _take_away(path)
+    return not disk.is_there(path)
 
 
 def _check_room(folder: Path, num_bytes: int) -> None:
-    usage = shutil.disk_usage(folder)
-    if usage.total and usage.free < num_bytes:  # some file systems do not say
+    free = disk.room(folder)
+    if free is not None and free < num_bytes:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
@@ -247,14 +279,14 @@ def _find(folder: Path) -> tuple[Path, Path]:
     Raises:
         ResumeError: no run can be there.
     """
-    whole = Path(os.path.realpath(folder))
+    whole = disk.real(folder)
     name = whole.name.removesuffix(SUFFIX)
     if not name:
         raise ResumeError(f"{str(folder)!r} is not the folder of a run")
     target = whole.with_name(name)
-    if not target.exists():
+    if not disk.exists(target):
         return target, partial_of(target)
-    if not os.path.lexists(target / "manifest.json"):
+    if not disk.is_there(target / "manifest.json"):
         raise ResumeError(f"{str(folder)!r} is not the folder of a run")
     return target, target
 
@@ -262,7 +294,7 @@ def _find(folder: Path) -> tuple[Path, Path]:
 def _check_interrupted(target: Path) -> None:
     """Raise ResumeError where a folder is not that of an interrupted run."""
     try:
-        status = json.loads((target / "manifest.json").read_text("utf-8"))["status"]
+        status = json.loads(disk.read_text(target / "manifest.json"))["status"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         status = None
     if status not in ("finished", "interrupted"):
@@ -270,7 +302,7 @@ def _check_interrupted(target: Path) -> None:
     if status == "finished":
         _remove_leftover(partial_of(target))
         raise ResumeError(f"{str(target)!r} is already finished; there is nothing to resume")
-    if not (target / CHECKPOINTS / JOB).is_file():
+    if not disk.is_file(target / CHECKPOINTS / JOB):
         raise ResumeError(f"{str(target)!r} holds no checkpoints; start the run again")
 
 
@@ -278,14 +310,16 @@ def _remove_leftover(path: Path) -> None:
     """Remove what a run has left that was killed when all but this was done; nothing else."""
     with suppress(ResumeError):
         check_plain(path, CHECKPOINTS)
-        if (path / CHECKPOINTS / JOB).is_file():
+        if disk.is_file(path / CHECKPOINTS / JOB):
             _remove_unused(path)
+        elif disk.is_there(path):
+            _clear_away(path)
 
 
 def _read_job(target: Path, source: Path) -> Job:
     path = source / CHECKPOINTS / JOB
     try:
-        return Job.from_json(path.read_text("utf-8"))
+        return Job.from_json(disk.read_text(path))
     except FileNotFoundError:
         raise ResumeError(f"there is no run to resume in {str(target)!r}") from None
     except (OSError, UnicodeError) as error:

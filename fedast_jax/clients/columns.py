@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from ..config import disk
 from ..data.errors import DataError
 
 LARGEST_FILE = 10**9  # bytes; some ten million rows
@@ -31,7 +33,7 @@ def stamp(path: str, what: str) -> tuple[int, int]:
         DataError: it cannot be read, or is too large.
     """
     try:
-        stat = Path(path).stat()
+        stat = disk.stamp(path)
     except (OSError, ValueError) as error:  # a name with a zero character is a ValueError
         reason = error.strerror if isinstance(error, OSError) else "no file has such a name"
         raise DataError(f"cannot read the {what} {path!r}: {reason}") from None
@@ -50,7 +52,8 @@ def read_table(path: str, columns: Sequence[str], what: str) -> pa.Table:
     if suffix not in (".csv", ".parquet"):
         raise DataError(f"a {what} must be a .csv or .parquet file, got {path!r}")
     try:
-        table = pq.read_table(path) if suffix == ".parquet" else _read_csv(path, columns)
+        with disk.reading(path) as file:
+            table = pq.read_table(file) if suffix == ".parquet" else _read_csv(file, columns)
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"cannot read the {what} {path!r}: {reason}") from None
@@ -100,7 +103,7 @@ def shown(table: pa.Table, name: str, row: int) -> str:
     return "nothing" if value in (None, "") else repr(value)
 
 
-def _read_csv(path: str, columns: Sequence[str]) -> pa.Table:
+def _read_csv(file: IO[bytes], columns: Sequence[str]) -> pa.Table:
     text = {name: pa.string() for name in columns}
     options = pyarrow.csv.ConvertOptions(column_types=text, strings_can_be_null=False)
-    return pyarrow.csv.read_csv(path, convert_options=options)
+    return pyarrow.csv.read_csv(file, convert_options=options)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import jax
 
+from . import disk
+
 ROOT = Path("/sys/fs/cgroup")
 OWN = Path("/proc/self/cgroup")
 FLAG = "xla_force_host_platform_device_count"  # of XLA_FLAGS: how a user may have divided the CPU
@@ -60,7 +62,7 @@ def _quota(folder: Path) -> Iterator[float]:
 def _words(path: Path, separator: str | None = None) -> list[str]:
     """Of a file; none where it cannot be read."""
     try:
-        return [word for word in path.read_text().split(separator) if word]
+        return [word for word in disk.read_text(path).split(separator) if word]
     except OSError:
         return []
 

@@ -7,6 +7,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from . import disk
 from .closest import closest
 from .errors import ConfigError
 from .settings import Config
@@ -64,11 +65,11 @@ def shipped_configs() -> dict[str, Path]:
         (
             parent / "configs"
             for parent in (package, package.parent)
-            if (parent / "configs").is_dir()
+            if disk.is_folder(parent / "configs")
         ),
         package / "configs",
     )
-    files = sorted(folder.rglob("*.toml"))
+    files = disk.find(folder, "**/*.toml")
     return {path.relative_to(folder).with_suffix("").as_posix(): path for path in files}
 
 
@@ -79,11 +80,11 @@ def find_config(name_or_path: str | Path) -> Path:
         ConfigError: it is neither; the message names what is shipped.
     """
     path, shipped = Path(name_or_path), shipped_configs()
-    if _is(Path.is_file, path):
+    if _is(disk.is_file, path):
         return path
     if str(name_or_path) in shipped:
         return shipped[str(name_or_path)]
-    if str(name_or_path) and _is(Path.is_dir, path):
+    if str(name_or_path) and _is(disk.is_folder, path):
         reason = f"{str(name_or_path)!r} is a folder"
     else:
         reason = f"there is no configuration file {show(str(name_or_path), LONGEST_PATH)}"

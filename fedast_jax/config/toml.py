@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from . import disk
 from .errors import ConfigError
 from .grid import parse_value
 from .words import show
@@ -37,11 +38,11 @@ def load_table(path: str | Path, overrides: Iterable[str] = ()) -> dict[str, Any
 def _read_text(path: str | Path) -> str:
     """A configuration file's text, without the mark that some editors put in front of it."""
     try:
-        if Path(path).stat().st_size > LARGEST_FILE:
+        if disk.stamp(path).st_size > LARGEST_FILE:
             raise ConfigError(
                 f"{str(path)!r} is no configuration: it has over {LARGEST_FILE:,} bytes"
             )
-        return Path(path).read_bytes().decode("utf-8-sig")
+        return disk.read_bytes(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ConfigError(f"cannot read the configuration {str(path)!r}: {reason}") from None

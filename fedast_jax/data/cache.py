@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
 import secrets
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +17,7 @@ from typing import IO
 
 import numpy as np
 
+from ..config import disk
 from .dataset import Splits
 from .errors import DataError
 from .paths import cache_folder
@@ -55,7 +55,7 @@ def content_key(name: str, files: Iterable[Path]) -> str:
 def file_sha256(path: Path) -> bytes:
     """SHA-256 of a file as it is on disk."""
     try:
-        with open(path, "rb") as stream:
+        with disk.reading(path) as stream:
             return hashlib.file_digest(stream, "sha256").digest()
     except OSError as error:
         raise DataError(f"cannot read {path} ({error.strerror}): check its permissions") from error
@@ -64,7 +64,7 @@ def file_sha256(path: Path) -> bytes:
 def read_entry(entry: Path) -> Splits | None:
     """The arrays of an entry; None if it is not there or damaged (zip keeps check sums)."""
     try:
-        with open(entry, "rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        with disk.reading(entry) as stream, np.load(stream, allow_pickle=False) as arrays:
             return Splits(*(arrays[field] for field in Splits._fields))
     except Exception:  # damaged bytes can raise nearly anything here, and all of it means the same
         return None
@@ -85,14 +85,14 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
     Readers see the old file or the new one, never a part; a failure leaves nothing behind.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    disk.make_folders(path.parent)
     part = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
-        with open(part, "xb") as stream:
+        with disk.writing(part, is_new=True) as stream:
             yield stream
-        os.replace(part, path)
+        disk.rename(part, path)
     except BaseException:
-        part.unlink(missing_ok=True)
+        disk.remove(part)
         raise
 
 

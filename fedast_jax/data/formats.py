@@ -17,9 +17,11 @@ from collections.abc import Collection
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
+from ..config import disk
 from .dataset import check_labels
 from .errors import DataError
 
@@ -28,7 +30,7 @@ MAX_BLOCKS = 64  # more than any file of these formats holds; stops decompressio
 IDX_UBYTE = 0x08  # the type code of unsigned bytes
 CIFAR_SHAPE = (3, 32, 32)  # the planes red, green, blue, each by rows
 CIFAR_PIXELS = math.prod(CIFAR_SHAPE)
-OPENERS = {".gz": gzip.open, ".xz": lzma.open}
+UNPACKERS = {".gz": lambda file: gzip.GzipFile(fileobj=file), ".xz": lzma.LZMAFile}
 READ_ERRORS = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, tarfile.TarError)
 
 
@@ -38,15 +40,19 @@ def read_file(path: Path) -> bytes:
     Raises:
         DataError: it cannot be read, is cut short, or is damaged.
     """
-    opener = OPENERS.get(path.suffix, open)
     try:
-        with opener(path, "rb") as stream:
+        with disk.reading(path) as file, _unpacked(file, path.suffix) as stream:
             blocks = list(islice(iter(partial(stream.read, BLOCK), b""), MAX_BLOCKS + 1))
     except READ_ERRORS as error:
         raise unreadable(path, error) from error
     if len(blocks) > MAX_BLOCKS:
         raise DataError(f"{path} holds over {MAX_BLOCKS * BLOCK:,} bytes: it is no such data set")
     return b"".join(blocks)
+
+
+def _unpacked(file: IO[bytes], suffix: str) -> IO[bytes]:
+    """Its bytes, decompressed where the ending says so."""
+    return UNPACKERS[suffix](file) if suffix in UNPACKERS else file  # type: ignore[return-value]
 
 
 def read_tar(path: Path, wanted: Collection[str]) -> dict[str, bytes]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..config import disk
 from .dataset import Splits, check_labels, show_shape
 from .errors import DataError
 from .formats import parse_cifar, parse_idx, read_file, read_tar
@@ -95,7 +96,7 @@ def find_cifar(folder: Path, archive: str, unpacked: str, names: Sequence[str]) 
 def first_file(folder: Path, names: Iterable[str], endings: Iterable[str]) -> Path | None:
     """The first of the names, with the first of the endings, that is a file of the folder."""
     paths = (folder / f"{name}{ending}" for name in names for ending in endings)
-    return next((path for path in paths if path.is_file()), None)
+    return next((path for path in paths if disk.is_file(path)), None)
 
 
 def all_or_none(folder: Path, names: Sequence[str], paths: Sequence[Path | None]) -> Files:

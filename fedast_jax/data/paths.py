@@ -7,6 +7,7 @@ from pathlib import Path
 
 import platformdirs
 
+from ..config import disk
 from .errors import DataError
 
 APP = "fedast-jax"
@@ -22,7 +23,7 @@ def user_folder() -> Path | None:
     if not value:
         return None
     folder = Path(value).expanduser()
-    if not folder.is_dir():
+    if not disk.is_folder(folder):
         raise DataError(
             f"FEDAST_DATA_DIR is {value!r}, which is not a folder: make it, or unset the variable"
         )

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import psutil
 
+from ..config import disk
 from .errors import DataError
 from .sources import file_folders
 from .text import SHORTEST_TEXT, WINDOW, ClientText, TextDataset, make_text_dataset, split_text
@@ -52,10 +53,10 @@ def find_roles(name: str = NAME) -> TextSource | None:
        told apart).
     """
     for folder in file_folders(name):
-        leaf = [sorted((folder / part).glob("*.json")) for part in ("train", "test")]
+        leaf = [disk.find(folder / part, "*.json") for part in ("train", "test")]
         if any(leaf):
             return TextSource(f"LEAF files in {folder}", partial(load_leaf, folder, *leaf))
-        plays = sorted((folder / "plays").glob("*.txt"))
+        plays = disk.find(folder / "plays", "*.txt")
         if plays:
             words = f"plays in {folder / 'plays'}"
             return TextSource(words, partial(load_plays, plays, words))
@@ -102,7 +103,7 @@ def read_play(path: Path) -> list[ClientText]:
         DataError: it cannot be read, or does not begin with a role.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = disk.read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise DataError(f"cannot read {path} ({reason}): check it") from error
@@ -189,7 +190,7 @@ def _read_json(path: Path) -> Any:
     """What a JSON file holds; DataError where it is none."""
     try:
         _check_size(path)
-        return json.loads(path.read_bytes())
+        return json.loads(disk.read_bytes(path))
     except DataError:
         raise
     except RecursionError:
@@ -207,7 +208,7 @@ def _read_json(path: Path) -> Any:
 
 def _check_size(path: Path) -> None:
     """Raise DataError where a JSON file takes more memory than there is."""
-    size, room = path.stat().st_size, psutil.virtual_memory().available
+    size, room = disk.stamp(path).st_size, psutil.virtual_memory().available
     if size * JSON_BYTES > room:
         raise DataError(
             f"{path} has {size:,} bytes, and reading it takes {JSON_BYTES} times as many, but "

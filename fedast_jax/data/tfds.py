@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..config import disk
 from .cache import cached
 from .dataset import Dataset, Splits, check_labels, make_dataset, show_shape
 from .errors import DataError
@@ -63,7 +64,7 @@ def load_prepared(dataset_name: str, folder: Path) -> Dataset:
                 *stack(test, f"test set of {dataset_name}", num_classes),
             )
 
-        files = sorted(path for path in folder.iterdir() if path.is_file())
+        files = [path for path in disk.entries(folder) if disk.is_file(path)]
         splits = cached(f"tfds-{dataset_name}".replace(":", "-"), files, decode)
     return make_dataset(dataset_name, splits, num_classes, f"TFDS, {folder}")
 
@@ -81,7 +82,7 @@ def find_prepared(dataset_name: str) -> Path | None:
             "name:version"
         )
     base, version = tfds_folder() / match["name"], match["version"]
-    infos = [info for depth in ("*", "*/*") for info in base.glob(f"{depth}/{INFO_FILE}")]
+    infos = [info for depth in ("*", "*/*") for info in disk.find(base, f"{depth}/{INFO_FILE}")]
     folders = [info.parent for info in infos if VERSION.fullmatch(info.parent.name)]
     folders = [folder for folder in folders if version in (None, folder.name)]
     configs = sorted({folder.parent.relative_to(tfds_folder()).as_posix() for folder in folders})
@@ -101,12 +102,12 @@ def version_order(folder: Path) -> tuple[int, ...]:
 def check_file_format(dataset_name: str, folder: Path) -> None:
     """Refuse sets that only TensorFlow can read."""
     try:
-        form = json.loads((folder / INFO_FILE).read_text()).get("fileFormat", "tfrecord")
+        form = json.loads(disk.read_text(folder / INFO_FILE)).get("fileFormat", "tfrecord")
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise DataError(
             f"cannot read {folder / INFO_FILE} ({error}): prepare the set again"
         ) from error
-    if form != "array_record" and not any(folder.glob("*.array_record*")):
+    if form != "array_record" and not disk.find(folder, "*.array_record*"):
         raise DataError(
             f"TFDS set {dataset_name!r} in {folder} is stored as {form}, which needs TensorFlow: "
             "prepare it with --file_format=array_record"

@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..config import disk
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -25,17 +27,23 @@ def write_pictures(
         for suffix in METADATA if figure is not None else ():
             assert figure is not None
             paths.append(folder / f"{name}.{suffix}")
-            _write(figure, paths[-1], METADATA[suffix], dpi)
+            _write(figure, paths[-1], suffix, dpi)
     return paths
 
 
-def _write(figure: Figure, path: Path, metadata: Mapping[str, None], dpi: int) -> None:
+def write_picture(figure: Figure, path: Path, kind: str, dpi: int = 150) -> None:
+    """A figure as one file of a kind of ``METADATA``."""
+    with disk.writing(path) as file:
+        figure.savefig(file, format=kind, dpi=dpi, metadata=dict(METADATA[kind]))
+
+
+def _write(figure: Figure, path: Path, kind: str, dpi: int) -> None:
     """A file that is whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    disk.make_folders(path.parent)
     try:
-        figure.savefig(path, dpi=dpi, metadata=dict(metadata))
+        write_picture(figure, path, kind, dpi)
     except BaseException:
-        path.unlink(missing_ok=True)
+        disk.remove(path)
         with suppress(OSError):
-            path.parent.rmdir()  # unless another one is in it
+            disk.remove_folder(path.parent)  # unless another one is in it
         raise

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..config import disk
 from ..config.errors import OutputError
 from .figures import allocation_figure
 from .output import attempt, reason_of, warn
@@ -93,8 +92,8 @@ class Work(Protocol):
         """Let results be written beside them; the run is interrupted."""
         ...
 
-    def remove(self) -> None:
-        """The run has ended."""
+    def finish(self, write: Callable[[Path], None]) -> None:
+        """Let results be written in place of them; the run has ended."""
         ...
 
 
@@ -102,7 +101,7 @@ def default_folder(name: str) -> Path:
     """``runs/NAME-TIMESTAMP``, with a number behind it where that exists."""
     base = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     folder, number = base, 1
-    while folder.exists() or folder.with_name(folder.name + ".partial").exists():
+    while disk.exists(folder) or disk.exists(folder.with_name(folder.name + ".partial")):
         number += 1
         folder = base.with_name(f"{base.name}-{number}")
     return folder
@@ -110,14 +109,14 @@ def default_folder(name: str) -> Path:
 
 def check_folder(folder: Path) -> None:
     """Raise OutputError where the folder exists or cannot be made, before anything is computed."""
-    if folder.exists() or folder.is_symlink():
+    if disk.is_there(folder):
         raise OutputError(f"{str(folder)!r} exists already; name another folder with --out")
-    check_writable(next(parent for parent in folder.absolute().parents if parent.exists()))
+    check_writable(next(parent for parent in folder.absolute().parents if disk.exists(parent)))
 
 
 def check_writable(parent: Path) -> None:
     """Raise OutputError where nothing can be made in a folder."""
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+    if not disk.is_folder(parent) or not disk.may_write(parent):
         raise OutputError(f"cannot write into {str(parent)!r}; name another folder with --out")
 
 
@@ -154,12 +153,12 @@ def save(
 def place(files: Files, folder: Path, work: Work | None, *, is_interrupted: bool) -> None:
     """As ``save``, for whatever files."""
     try:
-        if work is not None and is_interrupted and work.has_checkpoints:
+        if work is None:
+            _write_folder(files, folder)
+        elif is_interrupted and work.has_checkpoints:
             work.keep(lambda staging: _write_all(files, staging))
-            return
-        _write_folder(files, folder)
-        if work is not None:
-            work.remove()
+        else:
+            work.finish(lambda staging: _write_all(files, staging))
     except OSError as error:
         reason, rescued = reason_of(error), _rescue(files, folder)
         if rescued is None:
@@ -172,13 +171,13 @@ def place(files: Files, folder: Path, work: Work | None, *, is_interrupted: bool
 def _rescue(files: Files, folder: Path) -> str | None:
     """Write what can be written somewhere else; in words, where it is. None: nowhere."""
     lost: list[str] = []
-    rescue = Path(tempfile.gettempdir()) / f"{folder.name[:64]}-{os.getpid()}"
+    rescue = disk.scratch() / f"{folder.name[:64]}-{os.getpid()}"
     try:
         _write_folder({name: _forgiving(write, lost) for name, write in files.items()}, rescue)
     except OSError:
         return None
     if len(lost) == len(files):
-        shutil.rmtree(rescue, ignore_errors=True)
+        disk.remove_tree(rescue)
         return None
     without = f", without {', '.join(lost)}" if lost else ""
     return f"the results are in {str(rescue)!r}{without}"
@@ -191,23 +190,23 @@ def _forgiving(write: Callable[[Path], None], lost: list[str]) -> Callable[[Path
         try:
             write(path)
         except OSError:
-            path.unlink(missing_ok=True)
+            disk.remove(path)
             lost.append(path.name)
 
     return try_to
 
 
 def _write_folder(files: Files, folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".fedast-", dir=folder.parent))
+    disk.make_folders(folder.parent)
+    staging = disk.temporary_folder(folder.parent)
     try:
-        staging.chmod(0o755)
+        disk.let_read(staging, 0o755)
         _write_all(files, staging)
-        if os.path.lexists(folder):
+        if disk.is_there(folder):
             raise OutputError(f"{str(folder)!r} appeared during the run")
-        staging.rename(folder)
+        disk.rename(staging, folder)
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        disk.remove_tree(staging)
 
 
 def _write_all(files: Files, folder: Path) -> None:
@@ -217,19 +216,19 @@ def _write_all(files: Files, folder: Path) -> None:
         OSError: the disk is full, or the like.
     """
     for name, write in files.items():
-        (folder / name).parent.mkdir(exist_ok=True)
+        disk.make_folders((folder / name).parent)
         try:
             write(folder / name)
         except OSError:
             raise
         except Exception as error:
-            (folder / name).unlink(missing_ok=True)
+            disk.remove(folder / name)
             warn(f"cannot write {name} ({reason_of(error)}): going on without")
 
 
 def draw(pictures: Pictures, folder: Path) -> None:
     """Draw what can be drawn into a folder that is complete without."""
-    shutil.rmtree(folder / "figures", ignore_errors=True)  # those of an earlier interruption
+    disk.remove_tree(folder / "figures")  # those of an earlier interruption
     for make in pictures:
         with attempt(f"draw the figures in {str(folder)!r}"):
             for name, figure in make().items():
@@ -257,29 +256,31 @@ def _extra_file(name: str, result: Written) -> tuple[str, Callable[[Path], None]
 
 def write_text(text: str, path: Path) -> None:
     """In UTF-8."""
-    path.write_text(text, encoding="utf-8")
+    disk.write_text(text, path)
 
 
 def write_models(leaves: Mapping[str, np.ndarray], path: Path) -> None:
     """Every leaf under its name, as NPZ."""
-    with path.open("wb") as file:
+    with disk.writing(path) as file:
         np.savez(file, **leaves)  # type: ignore[arg-type]
 
 
 def write_blocks(blocks: Iterable[Any], path: Path) -> None:
     """Write tables of the same columns one after the other, without holding them all."""
-    writer = None
-    for block in blocks:
-        table = _table(block)
-        writer = writer or pq.ParquetWriter(path, table.schema)
-        writer.write_table(table)
-    if writer:
-        writer.close()
+    with disk.writing(path) as file:
+        writer = None
+        for block in blocks:
+            table = _table(block)
+            writer = writer or pq.ParquetWriter(file, table.schema)
+            writer.write_table(table)
+        if writer:
+            writer.close()
 
 
 def write_table(frame: Any, path: Path) -> None:
     """A table as Parquet."""
-    pq.write_table(_table(frame), path)
+    with disk.writing(path) as file:
+        pq.write_table(_table(frame), file)
 
 
 def _table(frame: Any) -> pa.Table:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..config import disk
 from ..config.errors import ResumeError
 from ..config.versions import package_version
 from ..results.plain import flatten, unflatten
@@ -47,8 +47,8 @@ class Checkpoints:
     @property
     def paths(self) -> list[Path]:
         """The files that are there, oldest first."""
-        files = (path for path in self.folder.glob("*.npz") if path.stem.isdecimal())
-        return sorted(path for path in files if path.is_file())
+        files = (path for path in disk.find(self.folder, "*.npz") if path.stem.isdecimal())
+        return sorted(path for path in files if disk.is_file(path))
 
     def write(self, content: Any) -> Path:
         """Write a checkpoint and drop all but the newest ``NUM_KEPT`` that are known to be good.
@@ -59,24 +59,25 @@ class Checkpoints:
             OSError: it could not be written, for example because the disk is full.
             TypeError: the content holds what ``plain.flatten`` does not know.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        disk.make_folders(self.folder)
         number = max((int(path.stem) for path in self.paths), default=0) + 1
         path = self.folder / f"{number:08d}.npz"
         temporary = path.with_suffix(".tmp")
-        temporary.unlink(missing_ok=True)
+        disk.remove(temporary)
         try:
-            with temporary.open("xb") as file:  # a link of this name is not followed
+            with disk.writing(
+                temporary, is_new=True
+            ) as file:  # a link of this name is not followed
                 write_file(file, content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.rename(path)
+                disk.sync(file)
+            disk.rename(temporary, path)
         finally:
-            temporary.unlink(missing_ok=True)
-        _sync_folder(self.folder)
+            disk.remove(temporary)
+        disk.sync_folder(self.folder)
         self._good = [*self._good, path][-NUM_KEPT:]
-        for file in [*self.paths, *self.folder.glob("*.tmp")]:
+        for file in [*self.paths, *disk.find(self.folder, "*.tmp")]:
             if file not in self._good:
-                file.unlink(missing_ok=True)
+                disk.remove(file)
         return path
 
     def newest(self) -> Any | None:
@@ -88,7 +89,7 @@ class Checkpoints:
         paths = self.paths
         for path in reversed(paths):
             try:
-                with path.open("rb") as file:
+                with disk.reading(path) as file:
                     content = read_file(file, f"checkpoint {str(path)!r}")
             except (OSError, Damaged) as damage:
                 self.say(f"checkpoint {path.name} is damaged ({damage}): trying the one before")
@@ -203,12 +204,3 @@ def _digest(text: str, entries: Mapping[str, np.ndarray]) -> str:
 
 def _bytes(text: str) -> np.ndarray:
     return np.frombuffer(text.encode(), np.uint8)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last: on POSIX that is up to the folder's own entry."""
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import jax
 
+from ..config import disk
 from ..config.cores import divide_cpu
 from ..config.errors import ResumeError
 from ..config.settings import Config
@@ -108,9 +108,7 @@ class SavedRun(NamedTuple):
 
 def _traces(configs: Sequence[Config]) -> dict[str, str]:
     paths = {part.trace for config in configs for part in (config.delays, config.availability)}
-    return {
-        path: sha256(Path(path).read_bytes()).hexdigest() for path in sorted(filter(None, paths))
-    }
+    return {path: sha256(disk.read_bytes(path)).hexdigest() for path in sorted(filter(None, paths))}
 
 
 def digests(configs: Sequence[Config]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..config import disk
 from ..config.errors import RecordError
 from ..results.result import Result
 from ..run.resolve import make_config
@@ -80,12 +81,12 @@ def _without_nothing(table: Mapping[str, Any]) -> dict[str, Any]:
 
 def _requests(folder: Path) -> pd.DataFrame | None:
     path = folder / "requests.parquet"
-    return read_table(path).astype({"used_round": "Int64"}) if path.exists() else None
+    return read_table(path).astype({"used_round": "Int64"}) if disk.exists(path) else None
 
 
 def _models(folder: Path) -> dict[str, np.ndarray] | None:
     path = folder / "models.npz"
-    if not path.exists():
+    if not disk.exists(path):
         return None
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+    with disk.reading(path) as file, np.load(file, allow_pickle=False) as leaves:
+        return {name: leaves[name] for name in leaves.files}

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, get_args
 
 import pandas as pd
 
+from ..config import disk
 from ..config.errors import RecordError
 from ..config.goal import ACCURACY, Goal, Word
 from ..config.grid import Point, flat_keys, points
@@ -124,11 +125,11 @@ def read_folder(path: Path) -> Folder:
     Raises:
         RecordError: it is none, or something in it is missing or broken.
     """
-    if not path.is_dir():
-        what = "is not a folder" if path.exists() else "does not exist"
+    if not disk.is_folder(path):
+        what = "is not a folder" if disk.exists(path) else "does not exist"
         raise RecordError(f"cannot show {str(path)!r}: it {what}; name the folder of a run")
     table, manifest = _read_toml(path / "config.toml"), _read_json(path / "manifest.json")
-    is_study = (path / "configs").is_dir()
+    is_study = disk.is_folder(path / "configs")
     configs = _read_configs(path / "configs") if is_study else [path / "config.toml"]
     variants = _variants(path, table, len(configs))
     tables = {name: _read_table(path / f"{name}.parquet", name) for name in COLUMNS}
@@ -185,7 +186,9 @@ def _goal(task: Mapping[str, Any]) -> Goal:
 def _read_configs(folder: Path) -> list[Path]:
     """In the order in which they ran: each file's name begins with its number."""
     with reading(folder):
-        return sorted(folder.glob("*.toml"), key=lambda path: int(path.name.partition("-")[0]))
+        return sorted(
+            disk.find(folder, "*.toml"), key=lambda path: int(path.name.partition("-")[0])
+        )
 
 
 def _variants(path: Path, table: Mapping[str, Any], num_configs: int) -> list[RecordedVariant]:
@@ -232,8 +235,8 @@ def read_table(path: Path) -> pd.DataFrame:
     """A table of a run folder."""
     import pyarrow.parquet as pq
 
-    with reading(path):
-        return pq.read_table(path).to_pandas()
+    with reading(path), disk.reading(path) as file:
+        return pq.read_table(file).to_pandas()
 
 
 def _read_table(path: Path, name: str) -> pd.DataFrame:
@@ -247,12 +250,12 @@ def _read_table(path: Path, name: str) -> pd.DataFrame:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     with reading(path):
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(disk.read_text(path, "utf-8-sig"))
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     with reading(path):
-        content = json.loads(path.read_text())
+        content = json.loads(disk.read_text(path))
         if content["status"] not in STATUSES:
             raise ValueError(f"its status is {content['status']!r}")
         return content

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..config import disk
 from .recorded import Folder, reading, split
 
 NAME = "requests"
@@ -17,15 +18,15 @@ COLUMNS = [
 
 def has_requests(folder: Folder) -> bool:
     """Whether it was run with ``--save requests``."""
-    return _path(folder).exists()
+    return disk.exists(_path(folder))
 
 
 def num_requests(folder: Folder) -> int:
     """Rows of the table."""
     import pyarrow.parquet as pq
 
-    with reading(_path(folder)):
-        return pq.read_metadata(_path(folder)).num_rows
+    with reading(_path(folder)), disk.reading(_path(folder)) as file:
+        return pq.read_metadata(file).num_rows
 
 
 def read_requests(folder: Folder, first: int, last: int) -> list[pd.DataFrame]:
@@ -40,15 +41,15 @@ def read_requests(folder: Folder, first: int, last: int) -> list[pd.DataFrame]:
     import pyarrow.parquet as pq
 
     path = _path(folder)
-    with reading(path):
+    with reading(path), disk.reading(path) as file:
         keys = list(folder.study.variants[0].point)
         columns = [*(["algorithm", *keys] if folder.is_study else []), *COLUMNS]
-        known = pq.read_schema(path).names
+        known = pq.read_schema(file).names
         missing = [column for column in columns if column not in known]
         if missing:
             raise ValueError(f"there is no column {missing[0]!r}")
         wanted = [("replicate", ">=", first), ("replicate", "<=", last)]
-        table = pq.read_table(path, columns=columns, filters=wanted).to_pandas()
+        table = pq.read_table(file, columns=columns, filters=wanted).to_pandas()
     parts = split(folder.path, NAME, table, folder.study.variants, folder.is_study)
     return [part.reset_index(drop=True) for part in parts]
 

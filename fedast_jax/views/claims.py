@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ..config import disk
 from ..study.recorded import Folder, reading
 from .markup import section, table
 
@@ -38,10 +39,10 @@ def figure_commands(folder: Folder) -> Iterator[tuple[str, str]]:
 
 def _read(folder: Folder, name: str) -> Mapping[str, Any] | None:
     path = folder.path / name
-    if not path.exists():
+    if not disk.exists(path):
         return None
     with reading(path):
-        content = json.loads(path.read_text("utf-8"))
+        content = json.loads(disk.read_text(path))
         if not isinstance(content, Mapping):
             raise ValueError("it holds no table")
         return content

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..config import disk
 from ..results.extras import EXTRAS
 from ..study.recorded import Folder
 from .claims import figure_commands
@@ -61,7 +62,7 @@ def commands(folder: Folder) -> list[tuple[str, str]]:
     """What to do, and the command that does it."""
     place = shlex.quote(str(folder.path))
     config = shlex.quote(str(folder.path / "config.toml"))
-    saved = [name for name in EXTRAS if (folder.path / FILES[name]).exists()]
+    saved = [name for name in EXTRAS if disk.exists(folder.path / FILES[name])]
     save = f" --save {','.join(saved)}" if saved else ""
     found = list(figure_commands(folder))
     found.append(("run it again, to the same bits", f"fedast run {config} --out NEW_FOLDER{save}"))

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from ..config import disk
 from ..config.errors import OutputError
 from ..results.output import reason_of
 
 
 def check_output(path: Path, *, force: bool) -> None:
     """Raise OutputError where a file may not be written, before anything is worked out."""
-    if path.is_dir():
+    if disk.is_folder(path):
         raise OutputError(f"{str(path)!r} is a folder; name a file with --out")
     if not path.name:
         raise OutputError(f"{str(path)!r} has no name; name a file with --out")
-    if os.path.lexists(path) and not force:
+    if disk.is_there(path) and not force:
         raise OutputError(
             f"{str(path)!r} exists already; replace it with --force, or name another file with "
             f"--out"
@@ -32,13 +31,11 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> Path:
     """
     beside = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        number, name = tempfile.mkstemp(prefix=".fedast-", dir=path.parent)
-        os.close(number)
-        beside = Path(name)
+        disk.make_folders(path.parent)
+        beside = disk.temporary_file(path.parent)
         write(beside)
-        beside.chmod(0o644)
-        beside.replace(path)
+        disk.let_read(beside, 0o644)
+        disk.rename(beside, path)
     except OSError as error:
         raise OutputError(
             f"cannot write {str(path)!r}: {reason_of(error)}; free some space, or name another "
@@ -46,5 +43,5 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> Path:
         ) from error
     finally:
         if beside is not None:
-            beside.unlink(missing_ok=True)
+            disk.remove(beside)
     return path

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..config import disk
 from ..config.errors import OutputError
 from .output import check_output, write_whole
 
@@ -37,7 +38,7 @@ def write_report(paths: Sequence[Path], out: Path | None = None, *, force: bool 
 
 
 def _write(page: str, path: Path) -> None:
-    path.write_text(page, encoding="utf-8")
+    disk.write_text(page, path)
 
 
 def _place(paths: Sequence[Path]) -> Path:

@@ -8,8 +8,9 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
+from ..config import disk
 from ..config.errors import ConfigError, RecordError
-from ..results.pictures import METADATA
+from ..results.pictures import METADATA, write_picture
 from ..study.recorded_requests import has_requests, read_requests
 from .events import UNITS, Clock, Entry, Tracks, as_json, events_of
 from .output import check_output, write_whole
@@ -88,12 +89,10 @@ def write_gantt(
         check_output(path, force=force)
     timelines, window = _read(folder, replicate, clients, start, stop)
     figure = gantt_figure(timelines, window)
-    for path, (kind, metadata) in zip(paths, METADATA.items(), strict=True):
+    for path, kind in zip(paths, METADATA, strict=True):
         write_whole(
             path,
-            lambda beside, kind=kind, metadata=metadata: figure.savefig(
-                beside, format=kind, dpi=150, metadata=dict(metadata)
-            ),
+            lambda beside, kind=kind: write_picture(figure, beside, kind),
         )
     return Written(paths, "")
 
@@ -149,12 +148,10 @@ def _capped(entries: Sequence[Entry], clock: Clock, tracks: Tracks) -> tuple[Seq
 
 
 def _write(texts: Sequence[str], told: dict[str, object], path: Path, *, is_packed: bool) -> None:
-    if is_packed:
-        with gzip.open(path, "wt", encoding="utf-8", compresslevel=6) as file:
-            file.writelines(_lines(texts, told))
-    else:
-        with path.open("w", encoding="utf-8") as file:
-            file.writelines(_lines(texts, told))
+    with disk.writing(path) as file:
+        packed = gzip.GzipFile(fileobj=file, mode="wb", compresslevel=6) if is_packed else file
+        with packed as target:
+            target.writelines(line.encode() for line in _lines(texts, told))
 
 
 def _lines(texts: Sequence[str], told: dict[str, object]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from ...config import disk
 from ...config.errors import ConfigError, OutputError, RecordError
 from ...config.grid import flat_keys
 from ...config.words import show
@@ -92,7 +93,7 @@ def read_study(folder: Path, needed: Sequence[str] = ()) -> RecordedStudy:
     if "requests" not in needed:
         return content.study
     path = folder / "requests.parquet"
-    if not path.exists():
+    if not disk.exists(path):
         raise RecordError(
             f"{str(folder)!r} has no requests, which this figure needs: run it again by 'fedast "
             "figure', or with --save requests"
@@ -146,7 +147,7 @@ def _record(experiment: Experiment, scale: str) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = json.loads(disk.read_text(path))
     except FileNotFoundError:
         raise RecordError(
             f"{str(path.parent)!r} is not the folder of a figure: there is no {path.name!r} in "

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...config import disk
 from ...config.errors import OutputError, RecordError
 from ...results.run_folder import check_writable
 from ...results.summary import spread
@@ -49,20 +49,20 @@ def write_page(folders: Sequence[Path], out: Path) -> Path:
     found = sorted((read_figure(path) for path in folders), key=_place)
     _check_different(found)
     parts = [MARK, HEAD, _overview(found), *(_section(one, out) for one in found)]
-    out.parent.mkdir(parents=True, exist_ok=True)
+    disk.make_folders(out.parent)
     for one in found:
         _copy(one, _assets(out) / one.content.study.name)
-    out.write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
+    disk.write_text("\n\n".join(part.strip() for part in parts) + "\n", out)
     return out
 
 
 def check_page(out: Path) -> None:
     """Raise OutputError where a page would take the place of something else."""
-    if out.is_dir():
+    if disk.is_folder(out):
         raise OutputError(f"{str(out)!r} is a folder; name the page's file with --out")
-    if out.exists() and not out.read_bytes().startswith(MARK.encode()):
+    if disk.exists(out) and not disk.read_bytes(out, len(MARK.encode())).startswith(MARK.encode()):
         raise OutputError(f"{str(out)!r} exists and is no such page; name another file with --out")
-    check_writable(next(parent for parent in out.absolute().parents if parent.exists()))
+    check_writable(next(parent for parent in out.absolute().parents if disk.exists(parent)))
 
 
 def _check_different(found: Sequence[FigureFolder]) -> None:
@@ -83,11 +83,12 @@ def _assets(out: Path) -> Path:
 
 def _copy(one: FigureFolder, folder: Path) -> None:
     """The pictures, the claims, and how each seed's tasks ended."""
-    folder.mkdir(parents=True, exist_ok=True)
+    disk.make_folders(folder)
     for name in one.experiment.figures:
-        shutil.copyfile(one.path / "figures" / f"{name}.png", folder / f"{name}.png")
-    shutil.copyfile(one.path / "claims.json", folder / "claims.json")
-    one.content.study.lanes.to_csv(folder / "lanes.csv", index=False, float_format="%.6g")
+        disk.copy(one.path / "figures" / f"{name}.png", folder / f"{name}.png")
+    disk.copy(one.path / "claims.json", folder / "claims.json")
+    text = one.content.study.lanes.to_csv(index=False, float_format="%.6g")
+    disk.write_text(text, folder / "lanes.csv")
 
 
 def _overview(found: Sequence[FigureFolder]) -> str:

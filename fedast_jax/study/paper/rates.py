@@ -18,6 +18,7 @@ from typing import Any
 
 import jax
 
+from ...config import disk
 from ...config.versions import package_versions
 from ...data.cache import atomic_write
 from ...data.errors import DataError
@@ -96,7 +97,7 @@ def _kept(key: str, make: Any) -> Any:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = json.loads(disk.read_text(path))
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -13,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
+from ..config import disk
 from .errors import DataError
 from .paths import download_folder
 from .sources import get_entry
@@ -77,15 +78,15 @@ def prepare(
 
 def remote_files(name: str) -> list[RemoteFile]:
     """The original files of a data set, as the tensorflow-datasets package lists them."""
-    package = resources.files("tensorflow_datasets")
+    package = Path(str(resources.files("tensorflow_datasets")))
     tables = (("url_checksums", f"{name}.txt"), ("datasets", name, "checksums.tsv"))
-    present = [table for parts in tables if (table := package.joinpath(*parts)).is_file()]
+    present = [table for parts in tables if disk.is_file(table := package.joinpath(*parts))]
     if not present:
         raise DataError(
             f"the installed tensorflow-datasets does not say where {name} is: "
             f"put {wanted_files(name)} in a folder {name} and set FEDAST_DATA_DIR to its parent"
         )
-    lines = present[0].read_text(encoding="utf-8").splitlines()
+    lines = disk.read_text(present[0]).splitlines()
     return [parse_line(line) for line in lines if line.strip() and not line.startswith("#")]
 
 
@@ -112,8 +113,8 @@ def fetch(remote: RemoteFile, path: Path, open_url: OpenUrl, progress: Progress)
     import pooch  # with its own: only who prepares waits for them
 
     def download(url: str, file: Any, _: object) -> None:
-        Path(file).unlink()  # made by pooch for its owner alone
-        with open_url(url) as source, open(file, "xb") as target:
+        disk.remove(Path(file))  # made by pooch for its owner alone
+        with open_url(url) as source, disk.writing(Path(file), is_new=True) as target:
             copy(remote, source, target, progress)
 
     pooch.get_logger().setLevel("WARNING")
