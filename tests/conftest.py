@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from fedast_jax.algorithms import get_algorithm
+from fedast_jax.config.compiled import SWITCH
 from fedast_jax.config.settings import Config
 from fedast_jax.data.pooled_data import PooledData
 from fedast_jax.engine import devices
@@ -55,6 +56,7 @@ settings.register_profile(  # pytest --hypothesis-profile=search: new examples, 
     "search", deadline=None, max_examples=600, suppress_health_check=SLOW_CHECKS
 )
 settings.load_profile("fixed")
+SWITCH.mode = "never"  # compiling takes seconds; test_compiled_planning.py compares
 
 
 class Perceptron(nn.Module):

@@ -1,6 +1,6 @@
 """The events of Algorithm 2 in which nothing is decided in Python, compiled.
 
-``take_events`` does what ``async_server.Server.take_event`` does, on tables; that is the
+``lay_out`` does what ``async_server.Server.take_event`` does, on tables; that is the
 definition. It stops before an event that needs more: a task's last round, a reallocation.
 
 Requests are known by their places in the tables, which grow with their numbers. The rows of each
@@ -9,12 +9,31 @@ table have names here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 from numba import njit
 
+from ..clients import compiled_laws
 from ..clients.compiled_laws import is_on, stretch
 from ..clients.law_columns import ALWAYS
 from ..clients.presence import MOST_STRETCHES
+from . import compiled_flight
+from .compiled_flight import (
+    ARRIVES,
+    DISPATCHED,
+    LAST,
+    SINCE,
+    STARTED,
+    WHO,
+    clients_at_work,
+    find,
+    make_table,
+    pop,
+    push,
+    settle,
+)
 
 ARRIVALS, ATTEMPTS, LOST, UNTIL, MOST_ACTIVE, MOST_LOST, LOSES_WORK = range(7)
 """``at``: what is counted so far, the bounds (no most active: -1), and whether clients that go off
@@ -37,12 +56,6 @@ ACTIVE, STOPPED, IN_FLIGHT, OWED, SIZE, ROUND_SIZE, BUFFERED, ARRIVED, ROUNDS, L
 TASK, CLIENT, BASE, DOOMED = range(4)
 """``requests``: whose, from which version, and whether it will be lost, ``[4, places]``."""
 
-DISPATCHED, STARTED, ARRIVES = range(3)
-"""``times``: of the same, ``float64[3, places]``."""
-
-WHO, LAST, SINCE = range(3)
-"""``busy``: clients at work, the ends of their queues, when they became busy; -1: nobody."""
-
 TAKEN_TASK, REQUEST, FATE = range(3)
 """``taken``: arrivals, and requests that were lost, ``[3, events]``."""
 
@@ -59,8 +72,8 @@ not known, nobody of those named is on, a request would be interrupted too often
 MOST_SENT = 3  # dispatches that follow from one arrival: K <= 2 of its task, and one owed
 
 
-@njit(cache=True)
-def lay_out(at, clock, tasks, law, held, ends, heap, busy, draws, accepts):
+@njit
+def _lay_out(at, clock, tasks, law, held, ends, heap, busy, draws, accepts):
     """Lay out events.
 
     Args:
@@ -85,7 +98,7 @@ def lay_out(at, clock, tasks, law, held, ends, heap, busy, draws, accepts):
     requests[:, :num_held], times[ARRIVES, :num_held] = held, ends
     room = np.empty(num_held + num_sent, np.int64)
     room[:num_held] = heap
-    table = _table(busy, num_sent)
+    table = make_table(busy, num_sent)
     at[PLACES] = at[IN_HEAP] = num_held
     at[NUM_BUSY] = at[STAMP] = busy.shape[1]
     taken, closed = np.empty((3, num_events), np.int64), np.empty((3, num_events), np.int64)
@@ -94,49 +107,11 @@ def lay_out(at, clock, tasks, law, held, ends, heap, busy, draws, accepts):
     why = _send_next(at, clock, tasks, law, flight, draws)
     if why == ENOUGH:
         why = _take_events(at, clock, tasks, law, flight, draws, accepts, taken, closed, moments)
-    places, heap = _settle(room[: at[IN_HEAP]], at[PLACES])
+    places, heap = settle(room[: at[IN_HEAP]], at[PLACES])
     return (
-        *(why, places, heap, _busy(table, places), requests, times),
+        *(why, places, heap, clients_at_work(table, places), requests, times),
         *(taken[:, : at[TAKEN]], closed[:, : at[CLOSED]], moments[: at[CLOSED]]),
     )
-
-
-@njit
-def _table(busy, num_sent):
-    """Clients at work in a table with open addressing, of which half at least stays empty."""
-    size = 16
-    while size < 2 * (busy.shape[1] + num_sent):
-        size *= 2
-    table = np.full((3, size), -1)
-    for number in range(busy.shape[1]):
-        slot = _find(table, busy[0, number])
-        table[WHO, slot], table[LAST, slot], table[SINCE, slot] = (
-            busy[0, number],
-            busy[1, number],
-            number,
-        )
-    return table
-
-
-@njit
-def _settle(heap, num_places):
-    """The places that are in use, in order, and the heap by their numbers in it."""
-    number = np.full(num_places, -1)
-    number[heap] = 0
-    places = np.flatnonzero(number == 0)
-    number[places] = np.arange(len(places))
-    return places, number[heap]
-
-
-@njit
-def _busy(table, places):
-    """The clients at work as ``lay_out`` takes them, by the numbers of the places in use."""
-    slots = np.flatnonzero(table[LAST] >= 0)
-    slots = slots[np.argsort(table[SINCE][slots])]
-    busy = np.empty((2, len(slots)), np.int64)
-    busy[0] = table[WHO][slots]
-    busy[1] = np.searchsorted(places, table[LAST][slots])
-    return busy
 
 
 @njit
@@ -147,21 +122,17 @@ def _take_events(at, clock, tasks, law, flight, draws, accepts, taken, closed, m
         request = heap[0]
         if not at[IN_HEAP] or times[ARRIVES, request] > clock[LATEST]:
             return NOT_HERE
-        task, is_doomed = requests[TASK, request], requests[DOOMED, request]
+        task = requests[TASK, request]
         if tasks[STOPPED, task]:  # it was cancelled: only its client was still busy
             if not tasks[IN_FLIGHT].any():
                 return NOT_HERE
             _next_end(at, requests, times, heap, busy)
             continue
-        fate = GONE if is_doomed else _fate(tasks, requests, accepts, task, request)
+        fate = _fate(tasks, requests, accepts, task, request)
         if fate < 0:
             return UNKNOWN
-        closes = not is_doomed and tasks[BUFFERED, task] + fate >= tasks[ROUND_SIZE, task]
-        if closes and tasks[ROUNDS, task] + 1 == tasks[LAST_ROUND, task]:
-            return NOT_HERE
-        if is_doomed and at[LOST] + 1 >= at[MOST_LOST]:
-            return NOT_HERE
-        if at[ATTEMPTS] + MOST_SENT > len(draws[2]):
+        closes = fate != GONE and tasks[BUFFERED, task] + fate >= tasks[ROUND_SIZE, task]
+        if _is_for_plain(at, tasks, draws, task, fate, closes):
             return NOT_HERE
         clock[NOW] = times[ARRIVES, request]
         _next_end(at, requests, times, heap, busy)
@@ -169,7 +140,7 @@ def _take_events(at, clock, tasks, law, flight, draws, accepts, taken, closed, m
         if closes:
             _close_round(at, clock, tasks, closed, moments, task)
         at[NEXT_TASK], at[OWED_NEXT] = task, at[MOST_ACTIVE] >= 0
-        at[NUM_NEXT] = 1 if is_doomed else _num_missing(tasks, task)
+        at[NUM_NEXT] = 1 if fate == GONE else _num_missing(tasks, task)
         why = _send_next(at, clock, tasks, law, flight, draws)
         if why != ENOUGH:
             return why
@@ -177,26 +148,18 @@ def _take_events(at, clock, tasks, law, flight, draws, accepts, taken, closed, m
 
 
 @njit
-def _send_next(at, clock, tasks, law, flight, draws):
-    """Make the dispatches that an event asks for; why it stops before that."""
-    while at[NUM_NEXT] > 0 or at[OWED_NEXT]:
-        if at[NUM_NEXT] <= 0:
-            at[NEXT_TASK], at[OWED_NEXT] = _neediest(tasks), False
-            if at[NEXT_TASK] < 0:
-                break
-            tasks[OWED, at[NEXT_TASK]] -= 1
-            at[NUM_NEXT] = 1
-        why = _send(at, clock, tasks, law, flight, draws, at[NEXT_TASK])
-        if why != ENOUGH:
-            return why
-        at[NUM_NEXT] -= 1
-    at[NUM_NEXT] = 0
-    return ENOUGH
+def _is_for_plain(at, tasks, draws, task, fate, closes):
+    """Whether the next event ends a task, may be a loss too many, or draws are missing for it."""
+    is_last = closes and tasks[ROUNDS, task] + 1 == tasks[LAST_ROUND, task]
+    is_too_many = fate == GONE and at[LOST] + 1 >= at[MOST_LOST]
+    return is_last or is_too_many or at[ATTEMPTS] + MOST_SENT > len(draws[2])
 
 
 @njit
 def _fate(tasks, requests, accepts, task, request):
-    """Whether an update is kept; -1 where it is not known."""
+    """What becomes of an update; -1 where it is not known."""
+    if requests[DOOMED, request]:
+        return GONE
     if not accepts.size:
         return KEPT
     staleness = tasks[ROUNDS, task] - requests[BASE, request]
@@ -206,8 +169,9 @@ def _fate(tasks, requests, accepts, task, request):
 @njit
 def _next_end(at, requests, times, heap, busy):
     """Take the next end of work from the heap; its client may be idle from now on."""
-    request = _pop(at, times, heap)
-    slot = _find(busy, requests[CLIENT, request])
+    at[IN_HEAP] -= 1
+    request = pop(times, heap, at[IN_HEAP])
+    slot = find(busy, requests[CLIENT, request])
     if busy[LAST, slot] == request:
         busy[LAST, slot] = -1
         at[NUM_BUSY] -= 1
@@ -239,6 +203,24 @@ def _close_round(at, clock, tasks, closed, moments, task):
 
 
 @njit
+def _send_next(at, clock, tasks, law, flight, draws):
+    """Make the dispatches that an event asks for; why it stops before that."""
+    while at[NUM_NEXT] > 0 or at[OWED_NEXT]:
+        if at[NUM_NEXT] <= 0:
+            at[NEXT_TASK], at[OWED_NEXT] = _neediest(tasks), False
+            if at[NEXT_TASK] < 0:
+                break
+            tasks[OWED, at[NEXT_TASK]] -= 1
+            at[NUM_NEXT] = 1
+        why = _send(at, clock, tasks, law, flight, draws, at[NEXT_TASK])
+        if why != ENOUGH:
+            return why
+        at[NUM_NEXT] -= 1
+    at[NUM_NEXT] = 0
+    return ENOUGH
+
+
+@njit
 def _num_missing(tasks, task):
     """K, as ``AsyncState.num_missing``."""
     missing = tasks[ACTIVE, task] - tasks[IN_FLIGHT, task] - tasks[OWED, task]
@@ -265,37 +247,41 @@ def _neediest(tasks):
 @njit
 def _send(at, clock, tasks, law, flight, draws, task):
     """Dispatch a request now, or owe it, as ``send`` of the queues; ENOUGH if it is done."""
-    requests, times, heap, busy = flight
+    times, busy = flight[1], flight[3]
     client, duration = _ask(at, clock, law, draws, task)
     if client < 0:
         return NOBODY
-    slot = _find(busy, client)
-    if busy[LAST, slot] >= 0:
-        ready = times[ARRIVES, busy[LAST, slot]]
-    elif 0 <= at[MOST_ACTIVE] <= at[NUM_BUSY]:
+    slot = find(busy, client)
+    is_idle = busy[LAST, slot] < 0
+    if is_idle and 0 <= at[MOST_ACTIVE] <= at[NUM_BUSY]:
         tasks[OWED, task] += 1
-        at[ATTEMPTS], at[FOUND] = at[ATTEMPTS] + 1, -1
-        return ENOUGH
     else:
-        ready = clock[NOW]
-    start, end, is_lost = _work(law, at[LOSES_WORK], client, ready, duration)
-    if end < 0:
-        return ENDLESS
-    if busy[LAST, slot] < 0:
-        busy[WHO, slot], busy[SINCE, slot] = client, at[STAMP]
-        at[STAMP] += 1
-        at[NUM_BUSY] += 1
+        ready = clock[NOW] if is_idle else times[ARRIVES, busy[LAST, slot]]
+        start, end, is_lost = _work(law, at[LOSES_WORK], client, ready, duration)
+        if end < 0:
+            return ENDLESS
+        if is_idle:
+            busy[WHO, slot], busy[SINCE, slot] = client, at[STAMP]
+            at[STAMP], at[NUM_BUSY] = at[STAMP] + 1, at[NUM_BUSY] + 1
+        is_doomed = is_lost or draws[2][at[ATTEMPTS]]
+        busy[LAST, slot] = _append(at, clock, tasks, flight, task, client, start, end, is_doomed)
+    at[ATTEMPTS], at[FOUND] = at[ATTEMPTS] + 1, -1
+    return ENOUGH
+
+
+@njit
+def _append(at, clock, tasks, flight, task, client, start, end, is_doomed):
+    """Write a request down and put it into the heap; its place."""
+    requests, times, heap, _ = flight
     request = at[PLACES]
     requests[TASK, request], requests[CLIENT, request] = task, client
-    requests[BASE, request] = tasks[ROUNDS, task]
-    requests[DOOMED, request] = is_lost or draws[2][at[ATTEMPTS]]
+    requests[BASE, request], requests[DOOMED, request] = tasks[ROUNDS, task], is_doomed
     times[DISPATCHED, request], times[STARTED, request] = clock[NOW], start
     times[ARRIVES, request] = end
-    busy[LAST, slot] = request
     tasks[IN_FLIGHT, task] += 1
-    _push(at, times, heap, request)
-    at[ATTEMPTS], at[PLACES], at[FOUND] = at[ATTEMPTS] + 1, at[PLACES] + 1, -1
-    return ENOUGH
+    push(times, heap, at[IN_HEAP], request)
+    at[PLACES], at[IN_HEAP] = at[PLACES] + 1, at[IN_HEAP] + 1
+    return request
 
 
 @njit
@@ -335,57 +321,19 @@ def _work(law, loses_work, client, ready, duration):
     return start, -1.0, False
 
 
-@njit
-def _find(busy, client):
-    """The client's place in the table (open addressing), or the one that it can have."""
-    mask = busy.shape[1] - 1
-    slot = (client * 0x9E3779B1) & mask
-    while busy[WHO, slot] != client and busy[WHO, slot] >= 0:
-        slot = (slot + 1) & mask
-    return slot
+def _kept(sources: str) -> Callable:
+    """``_lay_out``, kept for the next process, and compiled anew where ``sources`` differ.
+
+    What is kept is known by this file's date and by what the function closes over: without that the
+    files that it calls could change, and nobody would notice.
+    """
+
+    @njit(cache=True)
+    def lay_out(at, clock, tasks, law, held, ends, heap, busy, draws, accepts):
+        sources  # noqa: B018
+        return _lay_out(at, clock, tasks, law, held, ends, heap, busy, draws, accepts)
+
+    return lay_out
 
 
-@njit
-def _is_before(times, first, second):
-    """Whether one request ends before another; ties by number."""
-    if times[ARRIVES, first] != times[ARRIVES, second]:
-        return times[ARRIVES, first] < times[ARRIVES, second]
-    return first < second
-
-
-@njit
-def _push(at, times, heap, request):
-    """``heapq.heappush``: the heap's layout is the same, too."""
-    heap[at[IN_HEAP]] = request
-    at[IN_HEAP] += 1
-    _move_up(times, heap, at[IN_HEAP] - 1)
-
-
-@njit
-def _pop(at, times, heap):
-    """``heapq.heappop``."""
-    at[IN_HEAP] -= 1
-    length, first = at[IN_HEAP], heap[0]
-    last, place, child = heap[length], 0, 1
-    while child < length:
-        if child + 1 < length and not _is_before(times, heap[child], heap[child + 1]):
-            child += 1
-        heap[place] = heap[child]
-        place, child = child, 2 * child + 1
-    if length:
-        heap[place] = last
-        _move_up(times, heap, place)
-    return first
-
-
-@njit
-def _move_up(times, heap, place):
-    """Move an entry towards the root until its parent comes before it."""
-    request = heap[place]
-    while place > 0:
-        parent = (place - 1) >> 1
-        if not _is_before(times, request, heap[parent]):
-            break
-        heap[place] = heap[parent]
-        place = parent
-    heap[place] = request
+lay_out = _kept("".join(Path(one.__file__).read_text() for one in (compiled_flight, compiled_laws)))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-PATIENCE = 100_000
-"""Events that a process plans in plain Python, in a second or less, before it compiles."""
+PATIENCE = 500_000
+"""Events that a process plans in plain Python, in some seconds, before it compiles: on a machine
+where that was never done it takes ten seconds and more, later less than one."""
 
 VARIABLE = "FEDAST_COMPILED_PLANNING"
 """An environment variable: ``never``, ``always``; anything else: once it is worth it."""
