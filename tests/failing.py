@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Row, SymbolicDevice
 from matplotlib.figure import Figure
 
 from fedast_jax.engine.planning.pool import LanePool
 from fedast_jax.run import simulate
 from fedast_jax.run.executor import Interrupted
+from fedast_jax.study.fuzz.symbols import Row, SymbolicDevice
 
 ERRORS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "EACCES": errno.EACCES}
 ALWAYS_DONE = ("close", "unlock")  # by the system, however a process ends

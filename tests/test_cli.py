@@ -60,6 +60,7 @@ def test_run_leaves_a_complete_folder_that_runs_again_to_the_same_bits(
     names = {
         "config.toml",
         "manifest.json",
+        "checksums.json",
         "summary.json",
         "evaluations.parquet",
         "allocations.parquet",

@@ -8,13 +8,11 @@ from functools import partial
 from typing import Any
 
 import chex
-import conftest
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Ran, engine_spec, run_driver, shared_device
 
 import fedast_jax as fx
 from fedast_jax.algorithms.methods.server_optimizers import SERVER_OPTIMIZERS as OPTIMIZERS
@@ -30,6 +28,9 @@ from fedast_jax.oracle import load_data, server_step
 from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Device
 from fedast_jax.run.resolve import make_config, resolve
+from fedast_jax.study.fuzz import drive
+from fedast_jax.study.fuzz.drive import Ran, engine_spec, run_driver
+from fedast_jax.study.fuzz.programs import shared_device
 
 pytestmark = pytest.mark.optimised
 
@@ -151,8 +152,8 @@ def test_the_width_changes_only_rounding(width, alone64):
 @pytest.fixture
 def accelerated(monkeypatch):
     """The form of the engine for an accelerator, with small shapes."""
-    plain = conftest.engine_spec
-    monkeypatch.setattr(conftest, "engine_spec", lambda *a: replace(plain(*a), backend="gpu"))
+    plain = drive.engine_spec
+    monkeypatch.setattr(drive, "engine_spec", lambda *a: replace(plain(*a), backend="gpu"))
     for name, value in {"MICRO_BATCH": 1, "MOST_LOOKS": 3, "TICKS": 2, "TEST_CHUNK": 100}.items():
         monkeypatch.setattr(spec_module, name, value)
 

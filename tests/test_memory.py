@@ -64,6 +64,7 @@ def test_a_thousand_replicates():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("own_engines")
 def test_one_run_after_another():
     """Compiled programs, rows and data go with the run that needed them."""
     sizes = []

@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import Scenario
 from flax import nnx
 from pandas.testing import assert_frame_equal
 from test_compilations import compilations as compilations
@@ -22,6 +21,7 @@ from fedast_jax import tasks as registry
 from fedast_jax.cli.show import show
 from fedast_jax.oracle import simulate_one_by_one
 from fedast_jax.results.console import Console
+from fedast_jax.study.fuzz.scenario import Scenario
 from fedast_jax.tasks.models import as_model
 
 RNG = np.random.default_rng(0)

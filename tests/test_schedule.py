@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from conftest import SymbolicDevice, run_driver, scenarios
+from conftest import scenarios
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +23,8 @@ from fedast_jax.engine.planning.schedule import (
 from fedast_jax.oracle import Asynchronous, SymbolicLearner, simulate_one_by_one
 from fedast_jax.run.executor import PlanOnly
 from fedast_jax.run.resolve import make_config
+from fedast_jax.study.fuzz.drive import run_driver
+from fedast_jax.study.fuzz.symbols import SymbolicDevice
 
 # One lane, R = 2, b = 1, W = 2. Requests 0 and 1 start from version 0; each round's dispatch
 # brings one more: 2 from version 1, 3 from version 2, 4 from version 3.

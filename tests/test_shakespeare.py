@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import named_leaves
 from jax import lax
 from test_text import speech
 
 from fedast_jax.oracle import simulate_one_by_one
 from fedast_jax.run.resolve import make_config
 from fedast_jax.run.simulate import simulate
+from fedast_jax.study.fuzz.compare import named_leaves
 from fedast_jax.tasks import TASKS, Shape
 from fedast_jax.tasks.nn.lstm import last_state
 

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from conftest import KeepingDriver, pools_of
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
@@ -20,6 +19,7 @@ from fedast_jax.config.errors import ConfigError
 from fedast_jax.oracle import shared_out
 from fedast_jax.run.executor import PlanOnly
 from fedast_jax.run.resolve import make_config
+from fedast_jax.study.fuzz.drive import KeepingDriver, pools_of
 
 SPEEDS = np.array([1.3, 1.0, 1.0, 0.7])
 

@@ -7,7 +7,6 @@ import math
 import jax
 import numpy as np
 import pytest
-from conftest import pools_of, run_driver
 
 from fedast_jax.algorithms import rounds, sync_ucb
 from fedast_jax.algorithms.log import Limits
@@ -22,6 +21,7 @@ from fedast_jax.run.executor import Device, PlanOnly
 from fedast_jax.run.plan import plan
 from fedast_jax.run.prepare import prepare_run
 from fedast_jax.run.resolve import make_config
+from fedast_jax.study.fuzz.drive import pools_of, run_driver
 
 # One task, three clients. Round 1 keeps all, with losses 2, 3 and 4; round 2 keeps client 0 alone,
 # with loss 1.

@@ -11,6 +11,7 @@ from .kinds import built_task as built_task
 from .kinds import key_of as key_of
 from .kinds import load_data as load_data
 from .learner import RealLearner as RealLearner
+from .one_by_one import loop_of as loop_of
 from .one_by_one import simulate_one_by_one as simulate_one_by_one
 from .replicate import OneReplicate as OneReplicate
 from .rules import server_step as server_step

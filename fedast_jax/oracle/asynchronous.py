@@ -116,7 +116,7 @@ class Asynchronous(OneReplicate):
     def reallocate(self) -> None:
         """Algorithms 3 and 4; who has had fewer than two arrivals keeps what it has."""
         self.num_periods = math.floor((self.num_arrivals - self.last_change) / self.period)
-        sigma_hat = [0.0 if task.is_stopped else self.estimate(task) for task in self.tasks]
+        sigma_hat = self.sigma_hats()
         others = [task for task in self.open_tasks if len(task.arrived) >= 2]
         if others:
             total = sum(task.num_active for task in others)
@@ -124,6 +124,10 @@ class Asynchronous(OneReplicate):
             for task, share in zip(others, shares, strict=True):
                 self.set_active(task, share)
         self.log_allocation(sigma_hat)
+
+    def sigma_hats(self) -> list[float]:
+        """Of all tasks."""
+        return [0.0 if task.is_stopped else self.estimate(task) for task in self.tasks]
 
     def shares(self, weights: Sequence[float], total: int) -> list[int]:
         """R_m of the open tasks."""

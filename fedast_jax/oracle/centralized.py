@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from ..config.settings import Config
+from ..config.tables import AvailabilityConfig, DelayConfig
 from .replicate import OneReplicate
-from .state import Request, TaskState
+from .state import Learner, Request, TaskState
 
 
 class Centralized(OneReplicate):
-    """Plain SGD: every task has a machine of speed 1, which needs the mean time for a step."""
+    """Plain SGD: every task has a machine of speed 1, which needs the mean time for a step.
+
+    What clients are like, and when they are on, is nothing to it.
+    """
+
+    def __init__(self, config: Config, seed: int, learner: Learner) -> None:
+        machines = {"availability": AvailabilityConfig(), "delays": DelayConfig()}
+        super().__init__(config.model_copy(update=machines), seed, learner)
 
     def run(self) -> Centralized:
         """One request of each task at a time."""

@@ -7,8 +7,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from ..clients.delays import CHUNK, Dispatches, Stream, client_delays, generator
+from ..config import disk
 from ..config.settings import Config
 from ..config.tables import TaskConfig
 from .hours import Hours
@@ -74,7 +76,7 @@ def duration(config: Config, task: TaskConfig, client: int, step_time: float) ->
         assert delays.trace is not None
         seconds, rate = measured_devices(delays.trace)[client]
         samples = work.num_steps * work.batch_size
-        transfer = delays.trace_scale * 2 * model_bytes(task.kind) * (1 / rate)
+        transfer = delays.trace_scale * 2 * model_bytes(task) * (1 / rate)
         return delays.trace_scale * 3 * samples * seconds + transfer
     if delays.law == "trace":  # whole requests were recorded
         return delays.trace_scale * step_time
@@ -84,17 +86,24 @@ def duration(config: Config, task: TaskConfig, client: int, step_time: float) ->
 @cache
 def measured_devices(path: str) -> dict[int, tuple[float, float]]:
     """Client -> seconds for a sample, bytes in a second."""
-    with open(path, newline="") as file:
-        return {
-            int(row["client"]): (float(row["seconds_per_sample"]), float(row["bytes_per_second"]))
-            for row in csv.DictReader(file)
-        }
+    return {
+        int(row["client"]): (float(row["seconds_per_sample"]), float(row["bytes_per_second"]))
+        for row in recorded_rows(path)
+    }
 
 
+@cache
 def recorded_times(path: str) -> dict[str, list[float]]:
-    """Device class -> its durations in a CSV file, shortest first."""
+    """Device class -> its durations, shortest first."""
     times: dict[str, list[float]] = {}
-    with open(path, newline="") as file:
-        for row in csv.DictReader(file):
-            times.setdefault(row["device_class"], []).append(float(row["duration"]))
+    for row in recorded_rows(path):
+        times.setdefault(row["device_class"], []).append(float(row["duration"]))
     return {name: sorted(found) for name, found in times.items()}
+
+
+def recorded_rows(path: str) -> list[dict[str, Any]]:
+    """Of a CSV or a Parquet file."""
+    if not path.endswith(".csv"):
+        with disk.reading(path) as file:
+            return pq.read_table(file).to_pylist()
+    return list(csv.DictReader(disk.read_text(path, "utf-8-sig").splitlines()))

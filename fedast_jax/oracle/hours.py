@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from functools import cache
+from operator import itemgetter
 
 from ..clients.availability import make_law
 from ..clients.delays import Stream, generator
@@ -30,7 +32,7 @@ class Hours:
         known = self.written.setdefault(client, [])
         while not known or known[-1][1] <= time:
             known.append(self.law.stretch(client, known[-1][1] if known else 0.0))
-        return next((start, end) for start, end in known if end > time)
+        return known[bisect_right(known, time, key=itemgetter(1))]
 
     def is_on(self, client: int, time: float) -> bool:
         return self.interval(client, time)[0] <= time

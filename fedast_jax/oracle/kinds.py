@@ -3,36 +3,48 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import jax
 import numpy as np
 
 from ..clients.batches import batch_samples, request_key
 from ..config.settings import Fidelity
+from ..config.tables import TaskConfig
 from ..data.task_data import TaskData
 from ..tasks import TaskFunctions, get_kind
 
 
-@cache
-def load_data(kind: str) -> TaskData:
+def load_data(kind: str, dataset: str | None = None, test_samples: int | None = None) -> TaskData:
     """The data of a kind."""
     found = get_kind(kind)
-    assert found.dataset is not None
-    return found.load(found.dataset, None)
+    name = found.dataset or dataset
+    assert name is not None
+    return _loaded(found.load, name, test_samples)
 
 
-@cache
-def built_task(kind: str, fidelity: Fidelity = "paper") -> TaskFunctions:
+def built_task(
+    kind: str, fidelity: Fidelity = "paper", dataset: str | None = None
+) -> TaskFunctions:
     """The functions of a kind."""
     found = get_kind(kind)
     build = (fidelity == "authors" and found.authors_build) or found.build
-    return build(load_data(kind).shape)
+    return _built(build, load_data(kind, dataset).shape)
 
 
 @cache
-def sgd_step(kind: str, fidelity: Fidelity = "paper"):
+def _loaded(load: Any, name: str, test_samples: int | None) -> TaskData:
+    return load(name, test_samples)
+
+
+@cache
+def _built(build: Any, shape: Any) -> TaskFunctions:
+    return build(shape)
+
+
+@cache
+def sgd_step(task: TaskFunctions):
     """``x - lr (grad + decay x + mu (x - start))`` and the loss at x, compiled."""
-    task = built_task(kind, fidelity)
 
     @jax.jit
     def step(x, data, rows, key, client_lr, weight_decay, mu, start):
@@ -49,16 +61,14 @@ def sgd_step(kind: str, fidelity: Fidelity = "paper"):
 
 
 @cache
-def whole_test(kind: str, fidelity: Fidelity = "paper"):
+def whole_test(task: TaskFunctions):
     """Scores of a list of test examples, compiled."""
-    task = built_task(kind, fidelity)
     return jax.jit(lambda x, data, places: task.score(x, task.take(data, places, None)))
 
 
-@cache
-def model_bytes(kind: str) -> int:
+def model_bytes(task: TaskConfig) -> int:
     """Four for each number of the model."""
-    leaves = jax.tree.leaves(built_task(kind).init(jax.random.key(0)))
+    leaves = jax.tree.leaves(built_task(task.kind, dataset=task.dataset).init(jax.random.key(0)))
     return sum(4 * np.size(leaf) for leaf in leaves)
 
 

@@ -12,6 +12,7 @@ from ..clients.batches import AUGMENT, INITIAL_MODEL
 from ..clients.delays import Stream
 from ..config.settings import Config
 from ..config.work import LocalWork
+from ..data.pooled_data import Pooled
 from ..data.task_data import Clients
 from .kinds import built_task, key_of, load_data, orders, sgd_step, whole_test
 from .rules import EPSILON, RULES, Round, server_step
@@ -24,8 +25,8 @@ class RealLearner:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.settings = [task.settings for task in config.named_tasks]
-        self.data = [load_data(one.kind) for one in self.settings]
-        self.tasks = [built_task(one.kind, config.fidelity) for one in self.settings]
+        self.data = [load_data(one.kind, one.dataset, one.test_samples) for one in self.settings]
+        self.tasks = [built_task(one.kind, config.fidelity, one.dataset) for one in self.settings]
         self.partitions: dict[tuple[int, int], Clients] = {}
         self.moments: dict[int, tuple[Any, Any]] = {}  # task -> FedOpt's m and v, leaf by leaf
 
@@ -39,7 +40,7 @@ class RealLearner:
         index, settings = request.task, self.settings[request.task]
         work, samples = self.work(seed, request)
         key = key_of(seed, index, request.number)
-        x, step, losses = model, sgd_step(settings.kind, self.config.fidelity), []
+        x, step, losses = model, sgd_step(self.tasks[index]), []
         for number, rows in enumerate(np.asarray(orders(work, samples, key))):
             x, loss = step(
                 x,
@@ -107,9 +108,8 @@ class RealLearner:
 
     def score(self, task: int, model: Model) -> tuple[float, float]:
         total = self.data[task].num_tests
-        correct, loss = whole_test(self.settings[task].kind, self.config.fidelity)(
-            model, self.data[task].on_device.test, np.arange(total)
-        )
+        test = whole_test(self.tasks[task])
+        correct, loss = test(model, self.data[task].on_device.test, np.arange(total))
         return float(np.sum(correct)) / total, float(np.mean(np.asarray(loss, np.float64)))
 
     def spread(self, updates: list[Update]) -> float:
@@ -125,6 +125,12 @@ class RealLearner:
             return [leaf for path, leaf in leaves if not path[-1].key.endswith("bias")]
 
         return self.spread([without(update) for update in updates])
+
+    def held(self, seed: int, task: int) -> Clients:
+        """Who holds which samples: clients, or one machine that holds all."""
+        if self.config.algorithm != "centralized":
+            return self.partition(seed, task)
+        return Pooled(self.data[task].num_examples)
 
     def partition(self, seed: int, task: int) -> Clients:
         """Which samples each client holds; the authors' clients draw proportions once."""

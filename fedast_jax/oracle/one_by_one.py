@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -26,10 +27,15 @@ LOOPS = {
 }
 
 
+def loop_of(config: Config) -> Callable[[Config, int, Learner], Any]:
+    """What plays one replicate of a configuration."""
+    asynchronous = AuthorsAsynchronous if config.fidelity == "authors" else Asynchronous
+    return LOOPS.get(config.algorithm, asynchronous)
+
+
 def simulate_one_by_one(config: Config, learner: Learner | None = None) -> list[Any]:
     """Every replicate of a configuration, one after another: what its algorithm's oracle says."""
-    asynchronous = AuthorsAsynchronous if config.fidelity == "authors" else Asynchronous
-    make = LOOPS.get(config.algorithm, asynchronous)
+    make = loop_of(config)
     with jax.enable_x64(config.machine.precision == "float64"):
         learner = learner or RealLearner(config)
         return [make(config, seed, learner).run() for seed in config.seeds]
