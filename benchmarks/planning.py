@@ -7,7 +7,8 @@ task stands in for all, with R = 96, b = 3 as in the paper.
 
 Hardware: any CPU; planning uses one core.
 
-Command: python benchmarks/planning.py [--events 400000] [--repeats 5]
+Command: python benchmarks/planning.py [--events 400000] [--repeats 5], or with ``--loops`` for the
+plain and the compiled loops beside one another.
 """
 
 from __future__ import annotations
@@ -32,6 +33,22 @@ LANES: dict[str, tuple[int, dict[str, int]]] = {
     "96 (sixteen seeds of these six)": (16, SIX),
 }
 """Row of the table -> number of seeds, settings of the task."""
+
+ON_OFF = {"law": "on_off", "mean_on": 500.0, "mean_off": 500.0}
+DIURNAL = {"law": "diurnal", "share_on": 0.5, "period": 1000.0}
+TWO = {"max_active_clients": 192, "tasks": {"digits": {"copies": 2}}}
+CASES: dict[str, dict[str, Any]] = {
+    "option S": {},
+    "option S, W = 64": {"machine": {"batch_width": 64}},
+    "option D, two tasks": {**TWO, "allocation": "dynamic"},
+    "on_off, loss 0.05": {"availability": {**ON_OFF, "loss": 0.05}},
+    "diurnal, loss 0.05": {"availability": {**DIURNAL, "loss": 0.05}},
+    "on_off, loss 0.05, N = 100,000": {
+        "availability": {**ON_OFF, "loss": 0.05},
+        "num_clients": 100_000,
+    },
+}
+"""Row of the table of loops -> what differs from option S of one task with N = 1,000, W = 16."""
 
 
 def plan_once(config: dict[str, Any]) -> dict[str, Any]:
@@ -89,6 +106,31 @@ def fills(events: int) -> None:
         print(f"| {name} | {' | '.join(cells)} | {runs[0]['wave']:.1f} |", flush=True)
 
 
+def loops(events: int, repeats: int) -> None:
+    """Print events a second of the plain and of the compiled loops, in turns in one process."""
+    import fedast_jax as fx
+    from fedast_jax.config.compiled import SWITCH
+
+    print("| | plain | compiled | ratio |\n|---|---|---|---|")
+    for name, more in CASES.items():
+        table = {
+            "num_clients": 1000,
+            "max_active_clients": 96,
+            "machine": {"batch_width": 16},
+            **more,
+        }
+        task = {**PAPER, "target_accuracy": "none", **table.get("tasks", {}).get("digits", {})}
+        table |= {"num_seeds": 1, "max_updates": events, "tasks": {"digits": task}}
+        rates: dict[str, list[float]] = {"never": [], "always": []}
+        for repeat in range(repeats + 1):
+            for mode, found in rates.items():
+                SWITCH.mode = mode
+                settings = table if repeat else {**table, "max_updates": 2000}  # once to compile
+                found.append(fx.plan(fx.make_config(settings)).events_per_second)
+        plain, compiled = (statistics.median(found[1:]) for found in rates.values())
+        print(f"| {name} | {plain:,.0f} | {compiled:,.0f} | {compiled / plain:.1f} |", flush=True)
+
+
 def median(runs: list[dict[str, Any]], key: str) -> float:
     """Of one number over the runs."""
     return statistics.median(run[key] for run in runs)
@@ -100,7 +142,11 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=400_000)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--plan", help=argparse.SUPPRESS)  # what the processes of their own do
+    parser.add_argument("--loops", action="store_true")
     arguments = parser.parse_args()
+    if arguments.loops:
+        loops(arguments.events, arguments.repeats)
+        return
     if arguments.plan:
         print(json.dumps(plan_once(json.loads(arguments.plan))))
         return

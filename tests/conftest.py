@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
+from fedast_jax.config.compiled import SWITCH
 from fedast_jax.engine import devices
 from fedast_jax.run import simulate as simulate_module
 from fedast_jax.run.executor import Device
@@ -41,6 +42,7 @@ settings.register_profile(  # pytest --hypothesis-profile=search: new examples, 
     "search", deadline=None, max_examples=600, suppress_health_check=SLOW_CHECKS
 )
 settings.load_profile("fixed")
+SWITCH.mode = "never"  # compiling takes seconds; test_compiled_planning.py compares
 
 
 def assert_identical(ours: Any, theirs: Any) -> None:

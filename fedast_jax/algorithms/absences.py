@@ -8,10 +8,11 @@ from heapq import heappush
 import numpy as np
 
 from ..clients.delays import CHUNK, Dispatches
+from ..clients.law_columns import LawColumns
 from ..clients.presence import Presence, always
 from .async_state import AsyncState, TaskPlan
 from .log import Requests
-from .queues import Queues
+from .queues import Drawn, Queues
 
 WINDOW = 512  # dispatches for which clients are prepared together
 
@@ -75,6 +76,37 @@ class QueuesWithAbsences(Queues):
         self._window = -1  # others have been prepared
         return self._presence.first_on(time)
 
+    def law_columns(self) -> LawColumns:
+        """As in ``Queues``."""
+        return self._presence.law.columns()
+
+    @property
+    def loses_work(self) -> bool:
+        """As in ``Queues``."""
+        return self._presence.loses_work
+
+    def units(self) -> tuple[np.ndarray, np.ndarray]:
+        """As in ``Queues``."""
+        per_load = np.zeros(0) if self._transfers is None else np.ascontiguousarray(self._transfers)
+        return np.array([self._scales, self._loads], np.float64), per_load
+
+    def drawn(self, index: int) -> Drawn:
+        """As in ``Queues``."""
+        first, u = self.dispatches.draws(index)
+        named = first[None]
+        if not self._presence.is_always:
+            named = np.concatenate([named, self.dispatches.others(index)])
+        times = np.stack([self.dispatches.times(names, u) for names in named])
+        return Drawn(named, times, self._presence.are_lost(index, CHUNK))
+
+    def search(self, attempt: int, time: float) -> tuple[int, float] | None:
+        """As in ``Queues``."""
+        found, (index, place) = self._presence.search(attempt, time), divmod(attempt, CHUNK)
+        if found is None:
+            return None
+        u = self.dispatches.draws(index).u[place : place + 1]
+        return found, float(self.dispatches.times(np.array([found]), u)[0])
+
     def _find_place(self, state: AsyncState) -> int:
         """The next dispatch's place in the stretch of draws, once that is at hand."""
         place = state.num_attempts - self._start
@@ -105,13 +137,10 @@ class QueuesWithAbsences(Queues):
     def _turn_to_chunk(self, attempt: int) -> int:
         """Draw the stretch of dispatches that holds this one; return its place there."""
         index, place = divmod(attempt, CHUNK)
-        first, self._u = self.dispatches.draws(index)
-        self._named = first[None]
-        if not self._presence.is_always:
-            self._named = np.concatenate([self._named, self.dispatches.others(index)])
-        self._names = self._named.tolist()
-        self._times = [self.dispatches.times(names, self._u).tolist() for names in self._named]
-        self._are_lost = self._presence.are_lost(index, CHUNK).tolist()
+        self._u = self.dispatches.draws(index).u
+        self._named, times, are_lost = self.drawn(index)
+        self._names, self._times = self._named.tolist(), times.tolist()
+        self._are_lost = are_lost.tolist()
         self._start, self._window = attempt - place, -1
         return place
 

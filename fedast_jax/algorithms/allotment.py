@@ -26,6 +26,11 @@ class Allotment:
         self.seed, self.tasks, self.rules = seed, tasks, rules
         self._granule = rules.flight_granule if is_shared_anew else None
 
+    @property
+    def follows_flight(self) -> bool:
+        """Whether buffers may change with every arrival."""
+        return self._granule is not None
+
     def hand_on(self, state: AsyncState, freed: int) -> list[int]:
         """Give what an ended task has freed to the unfinished ones, in proportion to their R.
 

@@ -132,7 +132,7 @@ class Server:
         if not state.stopped[task]:
             self.dispatch((task,) * state.num_missing(task))
         if self._limits.max_active_clients is not None:
-            self._try_owed()
+            self.try_owed()
         if self._allotment.follow_flight(state, task):
             self._log.log_allocation()
 
@@ -169,15 +169,15 @@ class Server:
         state.in_flight[task] -= 1
         self.dispatch((task,))
         if self._limits.max_active_clients is not None:
-            self._try_owed()
+            self.try_owed()
 
     def _end_cancelled(self, now: float) -> None:
         """Somebody is free again; no arrival may come before something is dispatched."""
         if not any(self._log.state.in_flight):
             self._log.state.time = now
-            self._try_owed()
+            self.try_owed()
 
-    def _try_owed(self) -> None:
+    def try_owed(self) -> None:
         """Try one dispatch that is owed, for the task that is owed the largest part of its R."""
         task = neediest(self._log.state.owed, self._log.state.num_active)
         if task is not None:

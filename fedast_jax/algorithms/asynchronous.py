@@ -20,6 +20,7 @@ from .allocation import Rules, in_turn
 from .allotment import Allotment
 from .async_server import Server
 from .async_state import AsyncState, TaskPlan, first_state
+from .fast_forward import FastForward
 from .late_starts import LateStarts
 from .log import EventLog, Limits, Mark, Measure
 from .reallocation import Reallocation
@@ -74,6 +75,10 @@ class Timeline(EventLog[AsyncState]):
         self._server = Server(
             *(self, limits, self._queues, self._allotment, self._realloc, accepts, self._late)
         )
+        may_be_used = not self._allotment.follows_flight
+        self._ahead = FastForward(
+            *(self, self._server, limits, self._queues, accepts), may_be_used=may_be_used
+        )
         self._state.next_realloc = self._realloc.find_next(self._state, self.rounds)
         self._server.dispatch(in_turn(self._state.num_active))
         if rules.starts_late:
@@ -92,7 +97,8 @@ class Timeline(EventLog[AsyncState]):
             if not state.heap or state.heap[0][0] > latest:
                 state.time, state.end_reason = latest, "time_limit"
                 return
-            self._server.take_event()
+            if not self._ahead.take_events(until):
+                self._server.take_event()
 
     def kept_updates(self, task: int) -> list[int]:
         """With option D those that the next estimate rests on."""
@@ -127,12 +133,11 @@ class Timeline(EventLog[AsyncState]):
             return []
         task_of, late = self.requests.task, self._late.number
         doomed = self._state.doomed
-        in_flight = sorted(
-            (time, request)
-            for time, request in self._state.heap
+        return self.buffered(task) + [
+            request
+            for _, request in sorted(self._state.heap)
             if task_of[request] == task and request >= late and request not in doomed
-        )
-        return self.buffered(task) + [request for _, request in in_flight]
+        ]
 
     def snapshot(self) -> dict[str, Any]:
         """As in ``EventLog``, with the estimates so far."""

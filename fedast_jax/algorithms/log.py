@@ -78,10 +78,6 @@ class Rounds:
         """Arrivals that an aggregation has used."""
         return self.end[-1] if self.end else 0
 
-    def last_used(self) -> list[int]:
-        """Requests that the last aggregation has used."""
-        return self.arrived[self.end[-2] if len(self) > 1 else 0 : self.num_used].tolist()
-
     def truncate(self, num_arrived: int, num_rounds: int, num_dropped: int) -> None:
         """Go back to an earlier point."""
         del self.arrived[num_arrived:]

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from heapq import heappop, heappush
+from typing import NamedTuple
+
+import numpy as np
 
 from ..clients.delays import CHUNK, Dispatches
+from ..clients.law_columns import LawColumns
 from .async_state import AsyncState
 from .log import Requests
+
+
+class Drawn(NamedTuple):
+    """A stretch of the stream of dispatches as columns, for the compiled loop."""
+
+    clients: np.ndarray  # int64[turns, n]: whom each asks in turn
+    steps: np.ndarray  # float64[turns, n]: their times in units of the law
+    is_lost: np.ndarray  # bool[n]
 
 
 class Queues:
@@ -61,6 +73,33 @@ class Queues:
     def first_on(self, time: float) -> float:
         """When somebody is on, from ``time`` on: at once."""
         return time
+
+    def law_columns(self) -> LawColumns:
+        """When clients are on."""
+        return LawColumns()
+
+    @property
+    def loses_work(self) -> bool:
+        """Whether clients that go off lose what they work on."""
+        return False
+
+    def units(self) -> tuple[np.ndarray, np.ndarray]:
+        """``float64[2, tasks]``: a time's unit and a load; what a unit of load takes each client.
+
+        The latter is ``float64[clients]``, or empty.
+        """
+        scales = np.array(self._scales, np.float64)
+        return np.stack([scales, np.zeros_like(scales)]), np.zeros(0)
+
+    def drawn(self, index: int) -> Drawn:
+        """The stretch of dispatches with this number."""
+        clients, steps = self.dispatches.chunk(index)
+        return Drawn(np.array([clients]), np.array([steps]), np.zeros(len(steps), bool))
+
+    def search(self, attempt: int, time: float) -> tuple[int, float] | None:
+        """Somebody who is on, where nobody whom a dispatch asks is, and a time as in ``Drawn``."""
+        del attempt, time
+        return None
 
     def _turn_to_chunk(self, attempt: int) -> int:
         """Draw the stretch of dispatches that holds this one; return its place there."""

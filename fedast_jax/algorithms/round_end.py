@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 
-from .log import Requests
+from .log import Requests, Rounds
 
 
 def end_of_round(
@@ -41,3 +41,8 @@ def end_of_round(
         if arrives_at[request] > end
     }
     return [order[place] for place in events if place <= last], busy
+
+
+def last_used(rounds: Rounds) -> list[int]:
+    """Requests that the last aggregation has used."""
+    return rounds.arrived[rounds.end[-2] if len(rounds) > 1 else 0 : rounds.num_used].tolist()

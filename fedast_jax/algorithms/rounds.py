@@ -11,7 +11,7 @@ import numpy as np
 from ..clients.delays import Stream, generator
 from ..clients.presence import always, check_losses
 from .log import EventLog, Limits, Mark, Measure, State
-from .round_end import end_of_round
+from .round_end import end_of_round, last_used
 from .round_rules import Clients, Round, SyncRules, SyncTask, Work
 from .round_start import Sent, Start, start_round
 
@@ -226,4 +226,4 @@ class SyncTimeline(EventLog[SyncState]):
     def _last_kept(self, task: int) -> list[int]:
         """Arrivals of the last round, of a task that goes on."""
         is_open = task in self._state.closed and not self._state.stopped[task]
-        return self.rounds[task].last_used() if is_open else []
+        return last_used(self.rounds[task]) if is_open else []

@@ -15,6 +15,7 @@ from ..config.closest import did_you_mean
 from ..config.tables import AvailabilityConfig
 from ..config.words import number
 from .diurnal import Diurnal
+from .law_columns import LawColumns
 from .names import Names
 from .on_off import OnOff
 from .on_trace import OnTrace, read_on_trace
@@ -53,6 +54,10 @@ class OnLaw(Protocol):
         """Which of ``int64[n]`` clients are on, ``bool[n]``; as ``stretch`` says."""
         ...
 
+    def columns(self) -> LawColumns:
+        """What ``compiled_laws.stretch`` works out the same from."""
+        ...
+
     def expect(self, named: np.ndarray, time: float) -> None:
         """Clients who will be asked for next; nothing but speed follows from it.
 
@@ -82,6 +87,10 @@ class Always:
         """All."""
         del time
         return np.ones(len(clients), bool)
+
+    def columns(self) -> LawColumns:
+        """As in ``OnLaw``."""
+        return LawColumns()
 
     def expect(self, named: np.ndarray, time: float) -> None:
         """Nothing is to be prepared."""

@@ -7,6 +7,7 @@ from math import floor, inf, nextafter
 import numpy as np
 
 from .hours import Hours
+from .law_columns import DIURNAL, LawColumns
 from .streams import Stream, generator
 
 
@@ -18,6 +19,11 @@ class Diurnal(Hours):
         self.share, self._period, self._length = share, period, share * period
         self._phases = generator(seed, Stream.ON_OFF).random(num_clients) * period
         self._phase_of = self._phases.tolist()
+
+    def columns(self) -> LawColumns:
+        """As in ``OnLaw``."""
+        numbers = np.array([self._period, self._length, self.share])
+        return LawColumns(DIURNAL, numbers, starts=self._phases)
 
     def stretch(self, client: int, time: float) -> tuple[float, float]:
         """As in ``OnLaw``."""

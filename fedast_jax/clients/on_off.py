@@ -17,6 +17,7 @@ from math import exp
 
 import numpy as np
 
+from .law_columns import ON_OFF, LawColumns
 from .names import Names
 from .streams import GOLDEN, WORD, Stream, mix, uniform
 
@@ -69,6 +70,10 @@ class OnOff:
         self._expected = list(range(num_clients if self._is_small else 0))
         self._named = np.zeros((0, 0), np.int64)  # whom ``expect`` was last given
         self._time = 0.0  # and when
+
+    def columns(self) -> LawColumns:
+        """As in ``OnLaw``."""
+        return LawColumns(ON_OFF, np.array([0.0, self._length, self.share]), self._key, ends=COUNTS)
 
     def pick(self, names: Names, place: int, time: float) -> tuple[int, float]:
         """As in ``OnLaw``."""

@@ -13,6 +13,7 @@ import pyarrow as pa
 from ..data.errors import DataError
 from .columns import client_numbers, numbers, read_table, shown, stamp
 from .hours import Hours
+from .law_columns import TRACE, LawColumns
 
 COLUMNS = ("client", "start", "end")
 WHAT = "trace of clients"
@@ -38,6 +39,12 @@ class OnTrace(Hours):
         self._first, self._starts, self._ends = (column.tolist() for column in intervals)
         lengths = np.minimum(intervals.end, intervals.start + period) - intervals.start
         self.share = float(lengths.sum()) / (period * (len(self._first) - 1))
+
+    def columns(self) -> LawColumns:
+        """As in ``OnLaw``."""
+        numbers = np.array([self._period, self._period, self.share])
+        first, starts, ends = (np.ascontiguousarray(column) for column in self._all)
+        return LawColumns(TRACE, numbers, first=first, starts=starts, ends=ends)
 
     def stretch(self, client: int, time: float) -> tuple[float, float]:
         """As in ``OnLaw``."""

@@ -47,8 +47,8 @@ class Presence:
             loses_work: whether a request is lost when its client goes off; otherwise it waits.
             loss: the share of requests that are lost on their way.
         """
-        self.law, self.num_clients = law, num_clients
-        self._seed, self._loses_work, self._loss = seed, loses_work, loss
+        self.law, self.num_clients, self.loses_work = law, num_clients, loses_work
+        self._seed, self._loss = seed, loss
 
     @property
     def is_always(self) -> bool:
@@ -66,7 +66,7 @@ class Presence:
         start, off = self.law.stretch(client, ready)
         if start + duration <= off:
             return Work(start, start + duration, False)
-        if self._loses_work:
+        if self.loses_work:
             return Work(start, off, True)
         left, begin = duration - (off - start), off
         for _ in range(MOST_STRETCHES):

@@ -130,7 +130,38 @@ def schedule(
     while planner.num_due or open_lanes:
         open_lanes = planner.close_rounds(open_lanes or planner.fill_batch(width))
         planner.end_step()
-    return planner.plan, planner.lanes()
+    after = planner.lanes()
+    return mark_rounds(planner.plan, works, after), after
+
+
+def mark_rounds(plan: Schedule, works: Sequence[LaneWork], lanes: Sequence[LaneRows]) -> Schedule:
+    """A plan with what methods must know of its rounds, where a lane's asks for anything.
+
+    Args:
+        plan: without it.
+        works: of the lanes.
+        lanes: their rows after the plan.
+    """
+    if not any(work.marks for work in works):
+        return plan
+    marks, number = RoundMarks([], [], [], [], []), [0] * len(works)
+    known = [work.marks or _unmarked(work) for work in works]
+    for lane in plan.round_lane:
+        _mark(marks, works[lane], known[lane], lanes[lane], number[lane])
+        number[lane] += 1
+    return plan._replace(marks=marks)
+
+
+def _mark(marks: RoundMarks, work: LaneWork, known: Marks, lane: LaneRows, number: int) -> None:
+    """Note what a method must know of the lane's round with this number."""
+    start, end = work.round_ends[number - 1] if number else 0, work.round_ends[number]
+    marks.weight.extend(known.weights[start:end])
+    marks.staleness.extend(known.staleness[start:end])
+    marks.previous_row.extend(
+        -1 if request is None else lane.updates[request] for request in known.previous[start:end]
+    )
+    marks.start_row.extend(lane.versions.get(base, 0) for base in work.bases[start:end])
+    marks.num_active.append(known.num_active[number])
 
 
 class _Planner:
@@ -144,9 +175,7 @@ class _Planner:
         most_updates: int,
     ) -> None:
         self.works, self.free, self.most_updates = works, free, most_updates
-        marks = RoundMarks([], [], [], [], []) if any(work.marks for work in works) else None
-        self.plan = Schedule([], [], [], [], [], [], [], [], [], [], [], marks)
-        self._marks = [work.marks or _unmarked(work) for work in works] if marks else []
+        self.plan = Schedule([], [], [], [], [], [], [], [], [], [], [])
         self.num_due = 0  # requests that a round of this segment still waits for
         self._version = [lane.version for lane in lanes]
         self._versions = [dict(lane.versions) for lane in lanes]
@@ -246,8 +275,6 @@ class _Planner:
         start, end = work.round_ends[index - 1] if index else 0, work.round_ends[index]
         updates = self._updates[lane]
         plan.update_row.extend([updates[request] for request in work.requests[start:end]])
-        if plan.marks is not None:
-            self._mark(plan.marks, lane, start, end)
         plan.round_lane.append(lane)
         plan.round_source_row.append(source)
         plan.round_target_row.append(target)
@@ -257,18 +284,6 @@ class _Planner:
         self._versions[lane][self._version[lane]] = target
         for key in self._waiting[lane].pop(self._version[lane], ()):
             heappush(self._ready, key)
-
-    def _mark(self, marks: RoundMarks, lane: int, start: int, end: int) -> None:
-        """Note what a method must know of the requests from ``start`` to ``end``."""
-        work, versions, updates = self.works[lane], self._versions[lane], self._updates[lane]
-        known = self._marks[lane]
-        marks.weight.extend(known.weights[start:end])
-        marks.staleness.extend(known.staleness[start:end])
-        marks.previous_row.extend(
-            -1 if request is None else updates[request] for request in known.previous[start:end]
-        )
-        marks.start_row.extend(versions.get(base, 0) for base in work.bases[start:end])
-        marks.num_active.append(known.num_active[self._round[lane]])
 
 
 def _unmarked(work: LaneWork) -> Marks:
