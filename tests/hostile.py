@@ -248,8 +248,8 @@ def try_one(reader: Reader, folder: Path, chance: random.Random) -> str:
     from fedast_jax.run.checkpoint import Damaged
 
     (folder / reader.file).write_bytes(reader.mutate(reader.data, chance))
-    signal.signal(signal.SIGALRM, _alarm)
-    signal.alarm(SECONDS)
+    signal.signal(signal.SIGPROF, _alarm)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)  # of this process, whatever else goes on
     try:
         with watched(folder), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -257,7 +257,7 @@ def try_one(reader: Reader, folder: Path, chance: random.Random) -> str:
     except (UserError, DataError, Damaged) as error:
         return _refusal(type(error).__name__, str(error))
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         (folder / reader.file).write_bytes(reader.data)
     return "taken"
 
@@ -274,7 +274,7 @@ def try_many(
     """The reader, the outcome, the seed and the error of each of many tries, reader by reader."""
     for one in range(seed, seed + number):
         chance = random.Random(one)
-        weights = [1 if name.startswith(("study", "run")) else 8 for name in readers]
+        weights = [1 if name.startswith(("study", "run")) else 20 for name in readers]
         (name,) = chance.choices(list(readers), weights)
         folder, reader = readers[name]
         try:

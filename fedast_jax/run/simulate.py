@@ -19,6 +19,7 @@ from .checkpoint import Keeper
 from .devices import named, settle
 from .driver import Driver
 from .executor import Device, Interrupted
+from .footprint import within_memory
 from .machine import machine_facts, say_where_it_gains_nothing
 from .options import RunOptions
 from .prepare import Prepared, prepare_run
@@ -86,7 +87,7 @@ def run_jobs(
     saved = SavedRun.find(options.checkpoints, configs, options.keeps)
     configs = saved.named(configs) if saved else settle(configs)
     start = time.perf_counter() - (saved.wall_seconds if saved else 0.0)
-    with precision(configs), interruptible(options.is_stopped) as stopping:
+    with within_memory(), precision(configs), interruptible(options.is_stopped) as stopping:
         say_where_it_gains_nothing(configs[0].machine.precision)
         with putting_back(options.checkpoints) if saved else nullcontext():
             prepared = prepare_run(configs, saved, jobs)
