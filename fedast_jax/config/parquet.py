@@ -71,7 +71,7 @@ def _written_out(chunk: pa.DictionaryArray) -> int:
     if chunk.dictionary.type != pa.string():
         return 0
     lengths = pc.binary_length(chunk.dictionary).cast(pa.int64())
-    return pc.sum(lengths.take(chunk.indices)).as_py() or 0
+    return int(lengths.take(chunk.indices.drop_null()).to_numpy(zero_copy_only=False).sum())
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

@@ -20,7 +20,7 @@ def check_columns(table: pd.DataFrame) -> None:
     if not table.columns.is_unique:
         raise ValueError("a column is there twice")
     for name in table.columns if len(table) else ():
-        if not _is_right(str(name), table[name]):
+        if not _is_right(str(name), table.loc[:, name]):
             raise ValueError(f"column {name!r} holds something else")
 
 
