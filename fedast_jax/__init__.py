@@ -6,11 +6,13 @@ The folders are layers; a module imports only from layers above its own in this 
     data        sources, readers, partitions; what lives on the device
     tasks       one file a task: model, loss, metric, defaults; nn: the layers
     clients     who is asked, how long it takes, who holds which samples
+    oracle      the same simulations one event at a time; what follows is checked by it
     algorithms  event orders: log, Algorithm 2, rounds, allocation; methods: what arrivals become
     engine      local training, the scan, the server, devices; planning: events to fixed batches
     results     records of replicates, tables, pictures, what the terminal shows
     run         one configuration resolved, sized, driven; checkpoints; cluster: several machines
-    study       comparisons and sweeps, and what they leave; paper: its figures and claims
+    study       comparisons and sweeps; paper: its figures and claims; fuzz: random scenarios
+    audit       finished folders checked: sums, events by the oracle, models trained anew
     views       pages, traces and pictures of finished runs
     cli         the command line
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from .algorithms.methods.server_optimizers import from_optax as from_optax
     from .algorithms.methods.sums import mean_in_order as mean_in_order
     from .algorithms.methods.sums import sum_in_order as sum_in_order
+    from .audit.verify import verify as verify
     from .clients.laws import register_delay as register_delay
     from .config.errors import ConfigError as ConfigError
     from .config.errors import ResumeError as ResumeError
@@ -89,6 +92,7 @@ _HOMES = {
     "simulate_together": "run.simulate",
     "sum_in_order": "algorithms.methods.sums",
     "sweep": "study.study",
+    "verify": "audit.verify",
 }
 __all__ = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
 

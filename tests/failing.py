@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from conftest import Row, SymbolicDevice
 from matplotlib.figure import Figure
 
 from fedast_jax.cli import commands as cli
@@ -26,6 +25,7 @@ from fedast_jax.config import disk
 from fedast_jax.engine.planning.pool import LanePool, PoolPlan
 from fedast_jax.run import simulate
 from fedast_jax.run.executor import Interrupted
+from fedast_jax.study.fuzz.symbols import Row, SymbolicDevice
 
 ERRORS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "EACCES": errno.EACCES}
 SIGNALS = {"SIGINT": signal.SIGINT, "SIGTERM": signal.SIGTERM}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import run_driver, shared_device
-from oracle import load_data, simulate_one_by_one
 
 from fedast_jax.algorithms import ALGORITHMS, get_algorithm
+from fedast_jax.oracle import load_data, simulate_one_by_one
 from fedast_jax.run.resolve import make_config
+from fedast_jax.study.fuzz.drive import run_driver
+from fedast_jax.study.fuzz.programs import shared_device
 
 KINDS = ["softmax", "tanh", "digits", "digits_cnn"]
 SIZES = {"samples_per_client": 20, "batch_size": 10, "local_epochs": 1}

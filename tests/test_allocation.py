@@ -11,10 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import KeepingDriver, engine_spec, pools_of
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import shared_out
 
 from fedast_jax.algorithms.allocation import (
     PERIOD,
@@ -31,8 +29,10 @@ from fedast_jax.algorithms.log import Limits
 from fedast_jax.clients.delays import LAWS, Dispatches, client_speeds
 from fedast_jax.config.errors import ConfigError
 from fedast_jax.engine.engine import Engine
+from fedast_jax.oracle import shared_out
 from fedast_jax.run.executor import Device, PlanOnly
 from fedast_jax.run.resolve import make_config, resolve
+from fedast_jax.study.fuzz.drive import KeepingDriver, engine_spec, pools_of
 
 SPEEDS, SHARES = (1.3, 1.0, 0.7), (0.25, 0.5, 0.25)
 NAN, INF = math.nan, math.inf

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from oracle import load_data
 
 from fedast_jax.algorithms.centralized import Chain, ChainTimeline
 from fedast_jax.algorithms.log import Limits
 from fedast_jax.config.errors import ConfigError
 from fedast_jax.config.work import LocalWork
 from fedast_jax.data.pooled_data import PooledData
+from fedast_jax.oracle import load_data
 from fedast_jax.run.prepare import prepare_run
 from fedast_jax.run.resolve import make_config, resolve
 from fedast_jax.run.simulate import simulate

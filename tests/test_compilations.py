@@ -11,6 +11,8 @@ import pytest
 from fedast_jax.run.resolve import make_config
 from fedast_jax.run.simulate import simulate_together
 
+pytestmark = pytest.mark.optimised
+
 COMPILED = "/jax/core/compile/backend_compile_duration"
 TASK = {"kind": "softmax", "num_active": 6, "buffer_size": 2, "target_accuracy": 0.5}
 
@@ -37,6 +39,7 @@ def config(num_seeds: int, top: dict[str, Any], **task: Any):
     return make_config({**common, **top, "machine": {"batch_width": 4}, "tasks": tasks})
 
 
+@pytest.mark.usefixtures("own_engines")
 def test_more_replicates_and_other_numbers_compile_nothing(compilations):
     """All but shapes differs: rates, decay, b, R, N, delays, targets."""
     alone = [config(1, {})]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from fedast_jax.config.shipped import find_config, shipped_configs
 from fedast_jax.config.toml import load_table
 from fedast_jax.data.errors import DataError
 from fedast_jax.study.variants import make_variants
+from fedast_jax.tasks import Kind
 
 AWAITED = {"sync_bayes_st", "sync_ucb_st", "sequential", "centralized"} - set(ALGORITHMS)
 """Algorithms that the paper's figures name and that are not there yet."""
@@ -42,6 +44,20 @@ def test_every_shipped_configuration_loads(name):
     assert {one.config.name for one in variants} == {Path(name).name}
 
 
+@pytest.fixture(scope="module")
+def _each_data_set_is_read_once():
+    """Fifty plans ask for the same few."""
+    read_once = cache(lambda load, *given: load(*given))
+
+    def load_for(kind, settings):
+        return read_once(kind.load, kind.dataset or settings.dataset, settings.test_samples)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Kind, "load_for", load_for)
+        yield
+
+
+@pytest.mark.usefixtures("_each_data_set_is_read_once")
 @pytest.mark.parametrize("name", sorted(set(shipped_configs()) - {f"paper/{n}" for n in SHARED}))
 def test_the_start_of_every_shipped_configuration_is_planned(name):
     """Of each configuration the first dispatches, from real data."""
@@ -181,6 +197,7 @@ def test_overrides_are_a_list(overrides):
     ("call", "says"),
     [
         (lambda: fx.compare(SMALL, "fedast"), "algorithms must be a list"),  # type: ignore
+        (lambda: fx.compare(SMALL, []), r"algorithms must name at least one, got \[\]"),
         (lambda: fx.sweep(SMALL, 3), "a grid is a dict such as"),  # type: ignore
         (lambda: fx.sweep(SMALL, {"num_clients": 3}), r"grid\['num_clients'\] must be a list"),  # type: ignore
         (lambda: fx.sweep(SMALL, {"num_clients": "39"}), "must be a list such as"),

@@ -25,7 +25,7 @@ def dataset(dtype: type = np.float32) -> Dataset:
 
 
 def build(shape: Shape) -> TaskFunctions:
-    from conftest import Perceptron
+    from fedast_jax.study.fuzz.kinds import Perceptron
 
     return classification(Perceptron(0, shape.num_classes), shape, Normalise(0.5, 0.3, scale=1.0))
 

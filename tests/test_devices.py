@@ -16,7 +16,6 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import engine_spec
 from test_cli import run
 from test_exactness import check_for_real, fixed_scenario
 
@@ -27,6 +26,9 @@ from fedast_jax.run.checkpoint import Checkpoints
 from fedast_jax.run.prepare import prepare_run
 from fedast_jax.run.resolve import make_config, resolve
 from fedast_jax.run.sizing import Sizing, batch_width, narrower
+from fedast_jax.study.fuzz.drive import engine_spec
+
+pytestmark = pytest.mark.optimised
 
 DIGITS = {"digits": {"num_active": 6, "buffer_size": 2, "samples_per_client": 20}}
 TASKS: dict[str, Any] = {

@@ -8,27 +8,31 @@ from functools import partial
 from typing import Any
 
 import chex
-import conftest
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Ran, engine_spec, run_driver, shared_device
-from oracle import load_data, server_step
 
 import fedast_jax as fx
 from fedast_jax.algorithms.methods.server_optimizers import SERVER_OPTIMIZERS as OPTIMIZERS
+from fedast_jax.clients.batches import request_key
 from fedast_jax.config.settings import Config
 from fedast_jax.engine import spec as spec_module
 from fedast_jax.engine.aggregate import Rounds, write_rows
-from fedast_jax.engine.engine import Engine, Program, Slots, request_key
+from fedast_jax.engine.engine import Engine, Program, Slots
 from fedast_jax.engine.planning.pack import BEYOND, LaneColumns, Shapes, pack
 from fedast_jax.engine.planning.schedule import FreeRows, LaneRows, LaneWork, schedule
 from fedast_jax.engine.server import make_server
+from fedast_jax.oracle import load_data, server_step
 from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Device
 from fedast_jax.run.resolve import make_config, resolve
+from fedast_jax.study.fuzz import drive
+from fedast_jax.study.fuzz.drive import Ran, engine_spec, run_driver
+from fedast_jax.study.fuzz.programs import shared_device
+
+pytestmark = pytest.mark.optimised
 
 FLOAT64 = {"precision": "float64"}
 BASE: dict[str, Any] = {
@@ -148,8 +152,8 @@ def test_the_width_changes_only_rounding(width, alone64):
 @pytest.fixture
 def accelerated(monkeypatch):
     """The form of the engine for an accelerator, with small shapes."""
-    plain = conftest.engine_spec
-    monkeypatch.setattr(conftest, "engine_spec", lambda *a: replace(plain(*a), backend="gpu"))
+    plain = drive.engine_spec
+    monkeypatch.setattr(drive, "engine_spec", lambda *a: replace(plain(*a), backend="gpu"))
     for name, value in {"MICRO_BATCH": 1, "MOST_LOOKS": 3, "TICKS": 2, "TEST_CHUNK": 100}.items():
         monkeypatch.setattr(spec_module, name, value)
 

@@ -8,127 +8,33 @@ tolerance (in float32 a ReLU turns rounding into visible differences).
 from __future__ import annotations
 
 import os
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import pytest
-from conftest import Ran, Scenario, SymbolicDevice, named_leaves, scenarios, shared_device
+from conftest import scenarios
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from oracle import OneReplicate, SymbolicLearner, simulate_one_by_one
 
 from fedast_jax.algorithms import get_algorithm
-from fedast_jax.algorithms.log import EventLog
-from fedast_jax.algorithms.methods.bound import Bound
 from fedast_jax.config.settings import Config
-from fedast_jax.run.resolve import make_config, resolve
+from fedast_jax.oracle import OneReplicate, SymbolicLearner, simulate_one_by_one
+from fedast_jax.run.resolve import make_config
+from fedast_jax.study.fuzz.cases import seen_by
+from fedast_jax.study.fuzz.compare import (
+    TOLERANCE,
+    evaluation_columns,
+    expect_same,
+    expect_same_events,
+    expect_same_models,
+)
+from fedast_jax.study.fuzz.drive import Ran
+from fedast_jax.study.fuzz.programs import shared_device
+from fedast_jax.study.fuzz.scenario import Scenario
+from fedast_jax.study.fuzz.symbols import SymbolicDevice
 
-TOLERANCE = 1e-9
-REQUEST_COLUMNS = [
-    "replicate",
-    "request",
-    "task",
-    "client",
-    "dispatched_at",
-    "started_at",
-    "arrived_at",
-    "base_round",
-    "used_round",
-    "status",
-]
-
-
-def request_table(config: Config, oracles: list[OneReplicate]) -> pd.DataFrame:
-    """The oracle's requests with the columns of ``requests.parquet``."""
-    names = [task.name for task in config.named_tasks]
-    rows = [
-        (index, request.number, names[request.task], *columns(request))
-        for index, oracle in enumerate(oracles)
-        for request in oracle.requests
-    ]
-    table = pd.DataFrame(rows, columns=REQUEST_COLUMNS)
-    return table.astype({"used_round": "Int64"})
-
-
-def columns(request) -> list:
-    """From the client on."""
-    return [getattr(request, name) for name in REQUEST_COLUMNS[3:]]
-
-
-def evaluation_table(oracles: list[OneReplicate]) -> pd.DataFrame:
-    """The oracle's tests with the columns of ``evaluations.parquet``."""
-    rows = [
-        (index, oracle.seed, *test)
-        for index, oracle in enumerate(oracles)
-        for test in oracle.evaluations
-    ]
-    names = ["replicate", "seed", "task", "round", "time", "arrivals", "accuracy", "loss"]
-    return pd.DataFrame(rows, columns=names)
-
-
-def assert_same_events(ran: Ran, config: Config, oracles: list[OneReplicate]) -> None:
-    """The request table equal in every bit, and every replicate's end."""
-    same = partial(pd.testing.assert_frame_equal, check_dtype=False, check_exact=True)
-    same(ran.requests.loc[:, REQUEST_COLUMNS], request_table(config, oracles))
-    for ours, theirs in zip(by_index(ran), oracles, strict=True):
-        timeline = ours.timeline
-        assert timeline.end_reason == theirs.end_reason
-        assert timeline.num_arrivals == theirs.num_arrivals
-        assert timeline.num_active == [task.num_active for task in theirs.tasks]
-        assert timeline.buffer_size == [task.buffer_size for task in theirs.tasks]
-        assert timeline.time == theirs.now
-        assert ours.target_times == theirs.target_times
-        assert_same_allocations(timeline, theirs)
-
-
-def assert_same_allocations(timeline: EventLog, theirs: OneReplicate) -> None:
-    """The integers equal; what they were worked out from within the tolerance."""
-    assert len(timeline.allocations) == len(theirs.allocations)
-    for one, other in zip(timeline.allocations, theirs.allocations, strict=True):
-        assert one[:4] == other[:4]
-        assert (one.sigma_hat is None) == (other.sigma_hat is None)
-        if one.sigma_hat is not None and other.sigma_hat is not None:
-            np.testing.assert_allclose(one.sigma_hat, other.sigma_hat, rtol=TOLERANCE)
-
-
-def assert_same_tests(ran: Ran, oracles: list[OneReplicate], tolerance: float) -> None:
-    """The accuracies equal in every bit, the losses within the tolerance."""
-    theirs = evaluation_table(oracles)
-    assert len(ran.evaluations) == len(theirs)
-    exact = partial(pd.testing.assert_frame_equal, check_dtype=False, check_exact=True)
-    exact(ran.evaluations.drop(columns="loss"), theirs.drop(columns="loss"))
-    np.testing.assert_allclose(
-        ran.evaluations.loss.to_numpy(float), theirs.loss.to_numpy(float), rtol=tolerance
-    )
-
-
-def assert_same_models(ran: Ran, oracles: list[OneReplicate], tolerance: float) -> None:
-    """Every leaf within the tolerance, relative to the leaf's largest number."""
-    for ours, theirs in zip(by_index(ran), oracles, strict=True):
-        for task in theirs.tasks:
-            for model, version in (
-                (ours.initial_models[task.name], task.versions[0]),
-                (ours.final_models[task.name], task.versions[-1]),
-            ):
-                leaves = named_leaves(version)
-                assert model.keys() == leaves.keys()
-                for name, leaf in leaves.items():
-                    assert_close_leaf(tolerance, model[name], leaf)
-
-
-def assert_close_leaf(tolerance: float, ours, theirs) -> None:
-    ours, theirs = np.asarray(ours), np.asarray(theirs)
-    assert ours.shape == theirs.shape
-    assert ours.dtype == theirs.dtype
-    assert np.abs(ours - theirs).max() <= tolerance * np.abs(theirs).max()
-
-
-def by_index(ran: Ran) -> list:
-    """The replicates in order of their seeds."""
-    return sorted(ran.driver.ended, key=lambda one: one.index)
+pytestmark = pytest.mark.optimised
 
 
 def check_for_real(
@@ -137,9 +43,7 @@ def check_for_real(
     """Train a scenario both ways and compare everything."""
     ran = scenario.run(shared_device(), step_updates=_step_updates(scenario))
     oracles = simulate_one_by_one(scenario.config)
-    assert_same_events(ran, scenario.config, oracles)
-    assert_same_tests(ran, oracles, tolerance)
-    assert_same_models(ran, oracles, tolerance)
+    expect_same(ran, oracles, tolerance)
     return ran, oracles
 
 
@@ -168,18 +72,8 @@ def note(oracles: list[OneReplicate]) -> None:
 
 
 def _num_dropped(oracle: OneReplicate) -> int:
-    return getattr(oracle, "num_attempts", len(oracle.requests)) - len(oracle.requests)
-
-
-def seen_by(config: Config) -> list[str]:
-    """What a configuration's method makes of updates depends on."""
-    resolved = resolve(config)
-    methods = [Bound(task.method, task.settings, config.num_clients) for task in resolved.tasks]
-    if all(method.is_plain for method in methods):
-        return []
-    names = {"previous": "previous", "start": "starts"}
-    needs = methods[0].method.needs
-    return ["staleness", "weights", *(names[need] for need in sorted(needs) if need in names)]
+    stream = getattr(oracle, "dispatches", None)
+    return 0 if stream is None else stream.num_attempts - len(oracle.requests)
 
 
 def check_symbols(scenario: Scenario, diverging: int | None = None, **more) -> None:
@@ -188,9 +82,7 @@ def check_symbols(scenario: Scenario, diverging: int | None = None, **more) -> N
     ran = scenario.run(SymbolicDevice(learner), **more)
     oracles = simulate_one_by_one(scenario.config, learner)
     note(oracles)
-    assert_same_events(ran, scenario.config, oracles)
-    assert_same_tests(ran, oracles, 0.0)
-    assert_same_symbols(ran, oracles)
+    expect_same(ran, oracles)
 
 
 @given(scenarios())
@@ -445,13 +337,6 @@ def test_histories_equal_the_oracle_with_bayesian_optimization(scenario):
     check_symbols(scenario, step_updates=_step_updates(scenario))
 
 
-def assert_same_symbols(ran: Ran, oracles: list[OneReplicate]) -> None:
-    for ours, theirs in zip(by_index(ran), oracles, strict=True):
-        assert ours.final_models == {
-            task.name: {"content": task.versions[-1]} for task in theirs.tasks
-        }
-
-
 @given(
     scenarios(
         targets=("none", 0.1, 0.15, 0.25, 0.4),
@@ -532,7 +417,7 @@ def test_a_target_met_in_the_middle_of_a_batch():
     }
     scenario = fixed_scenario(tasks=tasks, num_seeds=2, max_updates=80, window=80)
     ran, oracles = check_for_real(scenario)
-    for ours, theirs in zip(by_index(ran), oracles, strict=True):
+    for ours, theirs in zip(ran.replicates, oracles, strict=True):
         met = [test for test in theirs.evaluations if test[0] == "a" and test[4] >= 0.2]
         assert len(met) == 1
         assert 0 < met[0][3] < 80  # neither the segment's first nor its last event
@@ -553,9 +438,9 @@ def test_two_tasks_end_at_the_same_time(buffer_size):
         seed=3,
     )
     ran, _ = check_for_real(scenario)
-    ends = [rounds.time[-1] for rounds in by_index(ran)[0].timeline.rounds]
+    ends = [rounds.time[-1] for rounds in ran.replicates[0].timeline.rounds]
     assert ends[0] == ends[1] or ends[1] == ends[2]
-    assert by_index(ran)[0].timeline.end_reason == "finished"
+    assert ran.replicates[0].timeline.end_reason == "finished"
 
 
 @pytest.mark.parametrize("algorithm", ["fedast", "fedast_nobuffer"])
@@ -574,7 +459,7 @@ def test_option_d_with_tasks_of_two_kinds(algorithm):
     assert len({one.num_active for one in made}) > 1
     assert made[-1].sigma_hat
     assert made[-1].sigma_hat[0] == 0.0
-    assert by_index(ran)[0].timeline.is_stopped(0)
+    assert ran.replicates[0].timeline.is_stopped(0)
 
 
 def test_digits_with_relu():
@@ -638,11 +523,11 @@ def test_float32_to_rounding():
     scenario = fixed_scenario(tasks=tasks, machine={"precision": "float32"}, max_updates=80)
     ran = scenario.run(shared_device())
     oracles = simulate_one_by_one(scenario.config)
-    assert_same_events(ran, scenario.config, oracles)
-    assert_same_models(ran, oracles, 2e-5)
-    ours, theirs = ran.evaluations, evaluation_table(oracles)
-    np.testing.assert_allclose(ours.accuracy, theirs.accuracy, atol=2.5 / 360)
-    np.testing.assert_allclose(ours.loss, theirs.loss, rtol=1e-4)
+    expect_same_events(ran, oracles)
+    expect_same_models(ran, oracles, 2e-5)
+    ours, theirs = ran.evaluations, evaluation_columns(oracles)
+    np.testing.assert_allclose(ours.accuracy, theirs["accuracy"], atol=2.5 / 360)
+    np.testing.assert_allclose(ours.loss, theirs["loss"], rtol=1e-4)
 
 
 @pytest.mark.slow

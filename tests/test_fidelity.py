@@ -7,25 +7,21 @@ most tests lower the authors' numbers, for the engine and for the oracle alike.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracle
 import pytest
-from conftest import KeepingDriver, Ran, build_tanh, engine_spec, pools_of, scenarios
+from conftest import scenarios
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import shared_out_by_granules
 from test_allocation import Drawn, Listed, drawn_timelines
 from test_exactness import check_for_real, check_symbols, fixed_scenario, note
 
 from fedast_jax.algorithms import ALGORITHMS
-from fedast_jax.algorithms import authors as fidelity
 from fedast_jax.algorithms.allocation import Rules
 from fedast_jax.algorithms.async_state import TaskPlan
 from fedast_jax.algorithms.asynchronous import Timeline
@@ -35,30 +31,26 @@ from fedast_jax.config.errors import ConfigError
 from fedast_jax.config.settings import Config
 from fedast_jax.data import Partition
 from fedast_jax.engine.engine import Engine
+from fedast_jax.oracle.authors import shared_out_by_granules
 from fedast_jax.results.tables import evaluation_table, request_table
 from fedast_jax.run.executor import Device, PlanOnly
 from fedast_jax.run.prepare import load, make_pools
 from fedast_jax.run.resolve import make_config, resolve
+from fedast_jax.study.fuzz.drive import KeepingDriver, Ran, engine_spec, pools_of
+from fedast_jax.study.fuzz.kinds import build_tanh
+from fedast_jax.study.fuzz.knobs import small_numbers
 from fedast_jax.tasks import Shape, get_kind
 from fedast_jax.tasks.fashion_mnist import LeNet5
 from fedast_jax.tasks.nn.resnet import Block, ResNet18
 
+pytestmark = pytest.mark.optimised
+
 NAN = math.nan
-
-
-@contextmanager
-def lowered(granule: int = 2, window: int = 3, least_rounds: int = 2) -> Iterator[None]:
-    """Smaller numbers for the authors' rules."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (fidelity, oracle):
-            patch.setattr(module, "GRANULE", granule)
-            patch.setattr(module, "WINDOW", window)
-            patch.setattr(module, "LEAST_ROUNDS", least_rounds)
-        yield
 
 
 # Against the oracle.
 
+FEW = (2, 3, 2)
 NUMBERS = st.sampled_from([(1, 2, 0), (2, 3, 2), (3, 2, 1), (2, 7, 4)])
 AUTHORS = {"fidelity": "authors", "algorithm": ["fedast", "fedast", "fedast_nobuffer"]}
 DYNAMIC = {**AUTHORS, "allocation": "dynamic", "num_tasks": (2, 4)}
@@ -68,7 +60,7 @@ DYNAMIC = {**AUTHORS, "allocation": "dynamic", "num_tasks": (2, 4)}
 @settings(max_examples=2 * settings().max_examples)
 def test_histories_equal_the_oracle_with_option_d(data):
     numbers = data.draw(NUMBERS)
-    with lowered(*numbers):
+    with small_numbers(numbers):
         most = scenarios(most_active=3, num_updates=(40, 200), granule=numbers[0], **DYNAMIC)
         check_symbols(data.draw(most), diverging=data.draw(st.sampled_from([None, None, 20])))
 
@@ -87,7 +79,7 @@ def test_rounds_are_those_of_the_paper(scenario):
 @given(data=st.data())
 @settings(max_examples=settings().max_examples // 6)
 def test_models_equal_the_oracle(data):
-    with lowered():
+    with small_numbers(FEW):
         scenario = data.draw(
             scenarios(
                 targets=("none", 0.1, 0.15, 0.25, 0.4),
@@ -111,7 +103,7 @@ def test_reallocations_of_trained_tasks_of_two_kinds():
         "tanh": {"num_active": 4, "buffer_size": 2, "copies": 2, "client_lr": 0.3},
     }
     settings_ = {"fidelity": "authors", "allocation": "dynamic", "max_updates": 130}
-    with lowered():
+    with small_numbers(FEW):
         scenario = fixed_scenario(tasks=tasks, window=20, **settings_)
         _, oracles = check_for_real(scenario)
     made = [one for one in oracles[0].allocations if one.sigma_hat]
@@ -201,7 +193,7 @@ def hand_timeline():
     """The example, not yet advanced."""
     steps = [1.0, 2.0, 3.0, 4.0, 5.0, 6.5, 6.0, 10.0, 10.0, 4.0, 10.0, 10.0, 1.0, *[20.0] * 5]
     plans = [TaskPlan(2, 1, None, 1.0), TaskPlan(4, 2, None, 1.0)]
-    with lowered(2, 2, 0):
+    with small_numbers((2, 2, 0)):
         rules = authors()
     return Timeline(0, plans, Limits(max_updates=11), Listed(range(18), steps), 0.25, rules)
 
@@ -274,7 +266,7 @@ def replace_rules(timeline: Timeline, **changes) -> Timeline:
 def test_a_task_that_ended_early_rules_reallocations_out():
     """As in the authors' code, where the rounds of ended tasks count. Nothing is kept for them."""
     plans = [TaskPlan(4, 1, 2, 0.1), TaskPlan(4, 1, None, 1.0), TaskPlan(4, 1, None, 1.0)]
-    with lowered(4, 2, 2):
+    with small_numbers((4, 2, 2)):
         rules = authors()
     stream = Listed(range(200), [1.0 + 0.01 * one for one in range(200)])
     timeline = Timeline(0, plans, Limits(max_updates=150), stream, 0.1, rules)
@@ -306,7 +298,7 @@ def test_b_follows_from_the_first_arrival_on():
 @st.composite
 def late_timelines(draw) -> tuple[Drawn, Rules]:
     """Timelines under the authors' rules."""
-    with lowered(*draw(NUMBERS)):
+    with small_numbers(draw(NUMBERS)):
         rules = authors()
     return draw(drawn_timelines()), rules
 
@@ -451,18 +443,18 @@ def test_what_counts_as_a_bias(name, shape, num_biases):
 
 
 def test_lenet_has_a_relu_on_its_logits():
-    images = jax.random.normal(jax.random.key(1), (5, 28, 28, 1))
+    images = jnp.asarray(np.random.default_rng(1).normal(size=(5, 28, 28, 1)), jnp.float32)
     plain, other = LeNet5(10), LeNet5(10, has_relu_on_logits=True)
-    model = plain.init(jax.random.key(0), images)
-    logits = np.asarray(plain.apply(model, images))
+    model = jax.jit(plain.init)(jax.random.key(0), images)
+    logits, cut = (np.asarray(jax.jit(one.apply)(model, images)) for one in (plain, other))
     assert (logits < 0).any()
-    np.testing.assert_array_equal(other.apply(model, images), np.maximum(logits, 0))
+    np.testing.assert_array_equal(cut, np.maximum(logits, 0))
     kind = get_kind("fashion_mnist")
     assert kind.with_authors_model().build is kind.authors_build
 
 
 def test_resnet_pools_three_rows_and_columns_of_four():
-    images = jax.random.normal(jax.random.key(1), (1, 32, 32, 3))
+    images = jnp.asarray(np.random.default_rng(1).normal(size=(1, 32, 32, 3)), jnp.float32)
     resnet = ResNet18(100, pool_size=3)
 
     @jax.jit

@@ -12,6 +12,7 @@ import fedast_jax as fx
 from fedast_jax.engine.planning.pack import Shapes
 from fedast_jax.engine.workspace import order_bytes
 from fedast_jax.run import footprint, prepare, probe, sizing
+from fedast_jax.run.replicate import jobs_of
 from fedast_jax.run.resolve import resolve
 
 TASK = {"num_active": 4, "buffer_size": 2, "samples_per_client": 32}
@@ -81,7 +82,7 @@ def test_a_request_in_flight_takes_what_is_counted():
     config = fx.make_config(table({"max_updates": 10**6, "num_clients": 10**4}, num_active=500))
     pools, settings = prepare.make_pools(prepare.load([resolve(config)]), 4)
     tracemalloc.start()
-    sizes = probe.sizings(settings, pools, 1, 2**40)
+    sizes = probe.sizings(settings, pools, [(0, 0)], 2**40)
     next(sizes)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -97,7 +98,7 @@ def test_the_windows_of_many_requests_are_longer():
 def test_lanes_are_never_more_than_can_be_told_apart():
     config = fx.make_config(table({"num_seeds": 10**6}, {"batch_width": 2**16}, copies=100))
     pools, settings = prepare.make_pools(prepare.load([resolve(config)]), 2**16)
-    first = next(probe.sizings(settings, pools, 10**6, 2**50))
+    first = next(probe.sizings(settings, pools, jobs_of([config]), 2**50))
     assert 1 < first.num_resident * 100 <= 2**20
 
 

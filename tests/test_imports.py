@@ -63,7 +63,7 @@ def test_the_package_needs_no_module_that_windows_lacks():
 
 def test_who_only_loads_data_waits_for_no_downloader():
     code = (
-        "import sys, fedast_jax.data.prepare; assert not {'pooch', 'requests'} & set(sys.modules)"
+        "import sys, fedast_jax.data.download; assert not {'pooch', 'requests'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -12,7 +12,7 @@ from functools import partial
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import Ran, assert_identical, engine_spec, run_driver, shared_device, shared_engine
+from conftest import assert_identical
 from test_engine import assert_same_bits, base, models, of_replicate, replicate, run, spoil
 
 import fedast_jax as fx
@@ -22,6 +22,10 @@ from fedast_jax.results.figures import accuracy_figure, held_mean
 from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Contents, Device, UsedRows
 from fedast_jax.run.resolve import make_config, resolve
+from fedast_jax.study.fuzz.drive import Ran, engine_spec, run_driver
+from fedast_jax.study.fuzz.programs import shared_device, shared_engine
+
+pytestmark = pytest.mark.optimised
 
 WAYS = [{}, {"allocation": "dynamic", "max_updates": 90}, {"algorithm": "sync_st", "keep_first": 3}]
 

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
+from fedast_jax.clients import batches
+from fedast_jax.clients.batches import AUGMENT, batch_orders
 from fedast_jax.config.work import LocalWork
-from fedast_jax.engine import local_train as module
-from fedast_jax.engine.local_train import AUGMENT, Trained, batch_orders, local_train, side_by_side
+from fedast_jax.engine.local_train import Trained, local_train, side_by_side
 from fedast_jax.tasks import TASKS, Shape, TaskFunctions
+
+pytestmark = pytest.mark.optimised
 
 EPOCHS = LocalWork(batch_size=4, local_epochs=2, local_steps=None, num_samples=11)
 STEPS = LocalWork(batch_size=4, local_epochs=None, local_steps=5, num_samples=11)
@@ -153,9 +156,9 @@ def test_epochs_are_a_prefix_of_longer_training():
     np.testing.assert_array_equal(batch_orders(longer, key)[:4], batch_orders(EPOCHS, key))
 
 
-@pytest.mark.parametrize("largest_packed", [0, module.LARGEST_PACKED])
+@pytest.mark.parametrize("largest_packed", [0, batches.LARGEST_PACKED])
 def test_every_position_is_equally_likely_everywhere(monkeypatch, largest_packed):
-    monkeypatch.setattr(module, "LARGEST_PACKED", largest_packed)
+    monkeypatch.setattr(batches, "LARGEST_PACKED", largest_packed)
     work = LocalWork(batch_size=5, local_epochs=1, local_steps=None, num_samples=5)
     keys = jax.random.split(jax.random.key(0), 5000)
     orders = np.asarray(jax.vmap(lambda key: batch_orders(work, key))(keys))[:, 0]

@@ -19,6 +19,8 @@ from fedast_jax.data import DataError, load_dataset
 from fedast_jax.engine.engine import Engine
 from fedast_jax.run.resolve import make_config
 
+pytestmark = pytest.mark.optimised
+
 TINY = {
     "machine": {"batch_width": 4},
     "max_updates": 20,
@@ -62,6 +64,7 @@ def test_a_thousand_replicates():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("own_engines")
 def test_one_run_after_another():
     """Compiled programs, rows and data go with the run that needed them."""
     sizes = []

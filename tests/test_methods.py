@@ -274,7 +274,7 @@ def test_a_sweep_over_a_hyperparameter():
 @pytest.fixture(scope="module")
 def work():
     """A kind, its data and one client's samples."""
-    from oracle import built_task, load_data
+    from fedast_jax.oracle import built_task, load_data
 
     task, data = built_task("softmax"), load_data("softmax").on_device.train
     local = config_of(samples_per_client=30, local_epochs=1).tasks["softmax"].work

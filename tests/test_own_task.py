@@ -11,9 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import Scenario
 from flax import nnx
-from oracle import simulate_one_by_one
 from pandas.testing import assert_frame_equal
 from test_compilations import compilations as compilations
 from test_exactness import check_for_real
@@ -21,7 +19,9 @@ from test_exactness import check_for_real
 import fedast_jax as fx
 from fedast_jax import tasks as registry
 from fedast_jax.cli.show import show
+from fedast_jax.oracle import simulate_one_by_one
 from fedast_jax.results.console import Console
+from fedast_jax.study.fuzz.scenario import Scenario
 from fedast_jax.tasks.models import as_model
 
 RNG = np.random.default_rng(0)

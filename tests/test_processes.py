@@ -21,6 +21,8 @@ from fedast_jax.run.cluster.errors import ClusterError
 from fedast_jax.run.cluster.processes import Place
 from fedast_jax.run.cluster.roll_call import Card, call_roll
 
+pytestmark = pytest.mark.optimised
+
 CONFIG = """
 num_clients = 20
 max_updates = 60

@@ -22,6 +22,8 @@ from fedast_jax.run.cluster.errors import ClusterError
 from fedast_jax.run.cluster.ray_tasks import Progress, RayTasks, make_task
 from fedast_jax.run.replicate import jobs_of
 
+pytestmark = pytest.mark.optimised
+
 CONFIG = """
 num_clients = 20
 max_updates = 400

@@ -25,6 +25,8 @@ import fedast_jax as fx
 from fedast_jax.cli import work_folder
 from fedast_jax.run import checkpoint, saved
 
+pytestmark = pytest.mark.optimised
+
 CONFIG = """
 num_clients = 20
 max_updates = {max_updates}

@@ -10,6 +10,8 @@ import pytest
 from test_cli import run
 from test_resume import CHECKPOINTS, interrupt_after, partial, python, refused
 
+pytestmark = pytest.mark.optimised
+
 CONFIG = """
 num_clients = 20
 max_active_clients = 12

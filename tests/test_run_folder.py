@@ -26,6 +26,7 @@ DATA = {
     "lanes.parquet",
     "summary.json",
     "manifest.json",
+    "checksums.json",
 }
 
 

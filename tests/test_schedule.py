@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from conftest import SymbolicDevice, run_driver, scenarios
+from conftest import scenarios
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import Oracle, SymbolicLearner, simulate_one_by_one
 
 from fedast_jax.engine.planning.schedule import (
     FreeRows,
@@ -21,8 +20,11 @@ from fedast_jax.engine.planning.schedule import (
     mean_wave_width,
     schedule,
 )
+from fedast_jax.oracle import Asynchronous, SymbolicLearner, simulate_one_by_one
 from fedast_jax.run.executor import PlanOnly
 from fedast_jax.run.resolve import make_config
+from fedast_jax.study.fuzz.drive import run_driver
+from fedast_jax.study.fuzz.symbols import SymbolicDevice
 
 # One lane, R = 2, b = 1, W = 2. Requests 0 and 1 start from version 0; each round's dispatch
 # brings one more: 2 from version 1, 3 from version 2, 4 from version 3.
@@ -184,7 +186,7 @@ def test_a_cut_keeps_what_was_trained_for_earlier_requests(scenario):
         assert count == 1 or request >= first_after_a_target(oracles[replicate])
 
 
-def first_after_a_target(oracle: Oracle) -> float:
+def first_after_a_target(oracle: Asynchronous) -> float:
     """Number of the first request that was dispatched when or after the first target was met."""
     first = min(oracle.target_times.values(), default=np.inf)
     sent = [request.number for request in oracle.requests if request.dispatched_at >= first]

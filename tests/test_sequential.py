@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import KeepingDriver, pools_of
 
 from fedast_jax.algorithms import rounds
 from fedast_jax.algorithms.log import Limits
@@ -14,6 +13,7 @@ from fedast_jax.algorithms.sequential import RULES
 from fedast_jax.config.errors import ConfigError
 from fedast_jax.run.executor import PlanOnly
 from fedast_jax.run.resolve import make_config
+from fedast_jax.study.fuzz.drive import KeepingDriver, pools_of
 
 
 class Listed:

@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import named_leaves
 from jax import lax
-from oracle import simulate_one_by_one
 from test_text import speech
 
+from fedast_jax.oracle import simulate_one_by_one
 from fedast_jax.run.resolve import make_config
 from fedast_jax.run.simulate import simulate
+from fedast_jax.study.fuzz.compare import named_leaves
 from fedast_jax.tasks import TASKS, Shape
 from fedast_jax.tasks.nn.lstm import last_state
 
@@ -35,11 +35,11 @@ def plain_last_state(table, kernel, symbols):
 
 def arguments(batch: int = 5, time: int = 12):
     """A small LSTM: 7 symbols, 6 hidden units."""
-    keys = jax.random.split(jax.random.key(0), 4)
-    table = jax.random.normal(keys[0], (7, 24))
-    kernel = jax.random.normal(keys[1], (6, 24))
-    symbols = jax.random.randint(keys[2], (batch, time), 0, 7, jnp.int32)
-    return table, kernel, symbols, jax.random.normal(keys[3], (batch, 6))
+    rng = np.random.default_rng(0)
+    table, kernel, weight = (
+        jnp.asarray(rng.normal(size=shape)) for shape in ((7, 24), (6, 24), (batch, 6))
+    )
+    return table, kernel, jnp.asarray(rng.integers(0, 7, (batch, time), np.int32)), weight
 
 
 @pytest.mark.parametrize("time", [1, 2, 12])

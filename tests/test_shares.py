@@ -14,6 +14,8 @@ from fedast_jax.run.cluster.shares import from_bytes, merge, run_share, to_bytes
 from fedast_jax.run.options import RunOptions
 from fedast_jax.run.replicate import jobs_of
 
+pytestmark = pytest.mark.optimised
+
 BASE = {
     "num_clients": 20,
     "max_updates": 60,

@@ -6,118 +6,30 @@ as a process does that resumes. It must equal the run in one part in every event
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
-from conftest import (
-    KeepingDriver,
-    Scenario,
-    SymbolicDevice,
-    assert_identical,
-    pools_of,
-    scenarios,
-    shared_device,
-)
+from conftest import assert_identical, scenarios
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from oracle import SymbolicLearner
 from test_exactness import SYNCHRONOUS, _step_updates
-from test_fidelity import DYNAMIC, NUMBERS, lowered
+from test_fidelity import DYNAMIC, FEW, NUMBERS
 
 from fedast_jax.algorithms import ALGORITHMS, get_algorithm
 from fedast_jax.algorithms.log import EventLog
 from fedast_jax.config.errors import ConfigError
 from fedast_jax.config.settings import Config
-from fedast_jax.results.plain import flatten, unflatten
-from fedast_jax.run.driver import Driver
-from fedast_jax.run.executor import Executor, Interrupted
+from fedast_jax.oracle import SymbolicLearner
 from fedast_jax.run.resolve import make_config
-from fedast_jax.run.snapshot import restore_driver, snapshot_of
+from fedast_jax.study.fuzz.knobs import small_numbers
+from fedast_jax.study.fuzz.parts import Parted, Stopping, measured, there_and_back
+from fedast_jax.study.fuzz.programs import shared_device
+from fedast_jax.study.fuzz.scenario import Scenario
+from fedast_jax.study.fuzz.symbols import SymbolicDevice
 
-
-class Killed(Exception):
-    """The process has ended."""
-
-
-def there_and_back(value: Any) -> Any:
-    """As through a file."""
-    tree, entries = flatten(value)
-    return unflatten(json.loads(json.dumps(tree)), entries)
-
-
-def new_driver(
-    scenario: Scenario, device: Executor, step_updates: int | None = None
-) -> KeepingDriver:
-    """A driver as a new process makes it."""
-    pools, setting = pools_of(scenario.config)
-    for pool in pools:
-        pool.grow(*scenario.capacity)
-    driver = KeepingDriver([setting], pools, device, keep_models=True)
-    driver.step_updates = step_updates or driver.step_updates
-    return driver
-
-
-class Parted:
-    """Runs a scenario in parts."""
-
-    def __init__(
-        self,
-        scenario: Scenario,
-        make_device: Callable[[], Executor],
-        stops: Sequence[bool],
-        step_updates: int | None = None,
-    ) -> None:
-        """Prepare.
-
-        Args:
-            scenario: what to run.
-            make_device: a new device for each part.
-            stops: in turn, whether a part ends after a segment.
-            step_updates: instead of the driver's choice.
-        """
-        self.scenario, self.make_device, self.step_updates = scenario, make_device, step_updates
-        self.stops, self.num_segments, self.num_parts = stops, 0, 0
-        self.content: Any = None
-
-    def run(self) -> KeepingDriver:
-        """All parts; the last one's driver."""
-        with jax.enable_x64(self.scenario.config.machine.precision == "float64"):
-            while True:
-                device = self.make_device()
-                driver = new_driver(self.scenario, device, self.step_updates)
-                if self.content is not None:
-                    restore_driver(driver, self.content)
-                driver.on_segment = self.after_segment
-                self.num_parts += 1
-                try:
-                    driver.run(self.scenario.num_resident, self.scenario.window)
-                except Interrupted:
-                    self.content = there_and_back(snapshot_of(driver))
-                except Killed:
-                    pass
-                else:
-                    return driver
-
-    def after_segment(self, driver: Driver) -> None:
-        """Let the part end here, or not."""
-        if isinstance(driver.executor, SymbolicDevice):
-            driver.executor.on_segment(driver)
-        self.num_segments += 1
-        if driver.is_unfinished and self.stops[self.num_segments % len(self.stops)]:
-            self.content = there_and_back(snapshot_of(driver))
-            raise Killed
-
-
-def measured(driver: Driver) -> dict[str, Any]:
-    """All that a driver holds, without the clock."""
-    content = snapshot_of(driver)
-    del content["seconds"]
-    return content
-
+pytestmark = pytest.mark.optimised
 
 STOPS = st.sampled_from([[True], [True, False], [False, False, True], [True, False, False, True]])
 
@@ -137,7 +49,7 @@ def test_parts_equal_one_run_with_option_d(scenario, stops):
 @given(st.data(), STOPS)
 def test_parts_equal_one_run_by_the_rules_of_the_authors(data, stops):
     numbers = data.draw(NUMBERS)
-    with lowered(*numbers):
+    with small_numbers(numbers):
         most = scenarios(most_active=3, num_updates=(40, 200), granule=numbers[0], **DYNAMIC)
         check_parts(data.draw(most), stops)
 
@@ -172,27 +84,6 @@ def check_parts(
     driver = parted.run()
     event(f"parts: {min(parted.num_parts, 5)}")
     assert_identical(measured(driver), measured(whole))
-
-
-class Stopping(SymbolicDevice):
-    """Is interrupted in the middle of its n-th call of train or test, once."""
-
-    def __init__(self, learner: SymbolicLearner, countdown: list[int]) -> None:
-        super().__init__(learner)
-        self.countdown = countdown
-
-    def train(self, pool, plan, step_updates):
-        super().train(pool, plan, step_updates)
-        self.count()
-
-    def test(self, pool, tests):
-        self.count()
-        return super().test(pool, tests)
-
-    def count(self):
-        self.countdown[0] -= 1
-        if self.countdown[0] == 0:
-            raise Interrupted
 
 
 @given(scenarios(capacities=((150, 150),)), st.integers(1, 12))
@@ -294,7 +185,7 @@ LOGS = [(name, {}) for name in sorted(ALGORITHMS)] + [
 
 @pytest.fixture
 def _small_granules():
-    with lowered():
+    with small_numbers(FEW):
         yield
 
 

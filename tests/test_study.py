@@ -223,7 +223,7 @@ def test_the_folder_runs_again_to_the_same_bits(study, tmp_path):
     names = {path.name for path in first.iterdir()}
     assert names == {
         "config.toml", "configs", "evaluations.parquet", "allocations.parquet", "lanes.parquet",
-        "summary.json", "manifest.json", "figures",
+        "summary.json", "manifest.json", "checksums.json", "figures",
     }  # fmt: skip
     again = save_study(fx.compare(first / "config.toml"), tmp_path / "again")
     tables = ("evaluations.parquet", "allocations.parquet", "lanes.parquet")

@@ -6,10 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from conftest import KeepingDriver, pools_of
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import shared_out
 from scipy import stats
 
 from fedast_jax.algorithms import rounds as module
@@ -18,8 +16,10 @@ from fedast_jax.algorithms.round_rules import Clients, SyncTask
 from fedast_jax.algorithms.rounds import SyncTimeline
 from fedast_jax.algorithms.sync import RULES
 from fedast_jax.config.errors import ConfigError
+from fedast_jax.oracle import shared_out
 from fedast_jax.run.executor import PlanOnly
 from fedast_jax.run.resolve import make_config
+from fedast_jax.study.fuzz.drive import KeepingDriver, pools_of
 
 SPEEDS = np.array([1.3, 1.0, 1.0, 0.7])
 

@@ -7,21 +7,21 @@ import math
 import jax
 import numpy as np
 import pytest
-from conftest import pools_of, run_driver
-from oracle import key_of
 
 from fedast_jax.algorithms import rounds, sync_ucb
 from fedast_jax.algorithms.log import Limits
 from fedast_jax.algorithms.round_rules import Clients, SyncTask
 from fedast_jax.algorithms.rounds import SyncTimeline
 from fedast_jax.algorithms.sync_ucb import RULES, Experience, pick, scores, update
-from fedast_jax.engine.engine import INITIAL_MODEL
+from fedast_jax.clients.batches import INITIAL_MODEL
 from fedast_jax.engine.local_train import local_train
+from fedast_jax.oracle import key_of
 from fedast_jax.run.driver import Driver
 from fedast_jax.run.executor import Device, PlanOnly
 from fedast_jax.run.plan import plan
 from fedast_jax.run.prepare import prepare_run
 from fedast_jax.run.resolve import make_config
+from fedast_jax.study.fuzz.drive import pools_of, run_driver
 
 # One task, three clients. Round 1 keeps all, with losses 2, 3 and 4; round 2 keeps client 0 alone,
 # with loss 1.

@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedast_jax.clients.draws import draw_from_span, draw_subsets
 from fedast_jax.config.errors import ConfigError
 from fedast_jax.data import DataError
 from fedast_jax.data.task_data import evenly
 from fedast_jax.data.text import SYMBOLS, Roles, decode, encode, make_text_dataset, split_text
 from fedast_jax.data.text_data import TextData
 from fedast_jax.data.text_sources import join_windows, load_roles, parse_play
-from fedast_jax.engine.draws import draw_from_span, draw_subsets
 from fedast_jax.run.prepare import prepare_run
 from fedast_jax.run.resolve import make_config
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import Oracle, SymbolicLearner
 from scipy import stats
 
 from fedast_jax.algorithms.async_state import TaskPlan
 from fedast_jax.algorithms.asynchronous import Timeline
 from fedast_jax.algorithms.log import Limits
 from fedast_jax.clients.delays import CHUNK, LAWS, Dispatches, Stream, client_speeds, generator
+from fedast_jax.oracle import Asynchronous, SymbolicLearner
 from fedast_jax.run.resolve import make_config
 
 SPEEDS, SHARES = (1.3, 1.0, 0.7), (0.25, 0.5, 0.25)
@@ -91,7 +91,7 @@ def test_the_oracle_agrees_with_the_hand():
         "B": {**task, "num_active": 1, "buffer_size": 1, "max_rounds": 2},
     }
     config = make_config({"num_clients": 3, "tasks": tasks})
-    oracle = Oracle(config, 0, SymbolicLearner(), HAND_STREAM).run()
+    oracle = Asynchronous(config, 0, SymbolicLearner(), HAND_STREAM).run()
     for name, column in HAND_COLUMNS.items():
         name = "arrived_at" if name == "arrives_at" else name
         assert [getattr(request, name) for request in oracle.requests] == column

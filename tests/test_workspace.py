@@ -10,6 +10,8 @@ from fedast_jax.engine.workspace import order_bytes, training_bytes
 from fedast_jax.run import bench
 from fedast_jax.tasks import get_kind
 
+pytestmark = pytest.mark.optimised
+
 
 @pytest.mark.parametrize("name", ["softmax", "digits", "digits_cnn"])
 def test_a_program_holds_what_was_counted(name):

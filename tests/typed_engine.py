@@ -9,7 +9,9 @@ import sys
 
 from jaxtyping import install_import_hook
 
-install_import_hook(["fedast_jax.engine"], "beartype.beartype")
+METHODS = "fedast_jax.algorithms.methods"
+CHECKED = ["fedast_jax.engine", f"{METHODS}.sums", f"{METHODS}.server_optimizers"]
+install_import_hook(CHECKED, "beartype.beartype")
 
 import jax  # noqa: E402
 import numpy as np  # noqa: E402

@@ -44,26 +44,15 @@ class QueuesWithAbsences(Queues):
 
     def send(self, state: AsyncState, requests: Requests, task: int, base_round: int) -> None:
         """Dispatch a request now, or when somebody is on; or owe it, as in ``Queues``."""
-        place = state.num_attempts - self._start
-        if not 0 <= place < CHUNK:
-            place = self._turn_to_chunk(state.num_attempts)
-        if place // WINDOW != self._window:
-            self._prepare(place, state.time)
-        now, last = state.time, state.last_request
-        turn, until = self._pick(self._names, place, now)
-        if turn >= 0:
-            client, step = self._names[turn][place], self._times[turn][place]
-        else:
-            found = self._presence.search(state.num_attempts, now)
-            if found is None:
-                state.unsent.append(task)
-                state.in_flight[task] += 1
-                return
-            client, step = found, self._time_of(found, place)
+        place, now = self._find_place(state), state.time
+        asked = self._ask(state, place)
+        if asked is None:
+            state.unsent.append(task)
+            state.in_flight[task] += 1
+            return
+        client, step, until = asked
         state.num_attempts += 1
-        duration = self._scales[task] * step
-        if self._transfers is not None:
-            duration += self._loads[task] * float(self._transfers[client])
+        last, duration = state.last_request, self._duration(task, client, step)
         if client in last:
             work = self._presence.work(client, requests.arrives_at[last[client]], duration)
         elif self._most_active is not None and len(last) >= self._most_active:
@@ -85,6 +74,29 @@ class QueuesWithAbsences(Queues):
         """When somebody is on, from ``time`` on."""
         self._window = -1  # others have been prepared
         return self._presence.first_on(time)
+
+    def _find_place(self, state: AsyncState) -> int:
+        """The next dispatch's place in the stretch of draws, once that is at hand."""
+        place = state.num_attempts - self._start
+        if not 0 <= place < CHUNK:
+            place = self._turn_to_chunk(state.num_attempts)
+        if place // WINDOW != self._window:
+            self._prepare(place, state.time)
+        return place
+
+    def _ask(self, state: AsyncState, place: int) -> tuple[int, float, float] | None:
+        """Who is on now, its time in units of the law, and until when it stays; None: nobody is."""
+        turn, until = self._pick(self._names, place, state.time)
+        if turn >= 0:
+            return self._names[turn][place], self._times[turn][place], until
+        found = self._presence.search(state.num_attempts, state.time)
+        return None if found is None else (found, self._time_of(found, place), state.time)
+
+    def _duration(self, task: int, client: int, step: float) -> float:
+        """What a request takes, of which ``step`` is the time in units of the law."""
+        if self._transfers is None:
+            return self._scales[task] * step
+        return self._scales[task] * step + self._loads[task] * float(self._transfers[client])
 
     def _time_of(self, client: int, place: int) -> float:
         """What another client takes for a dispatch, in units of the law."""

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from ..clients.delays import Dispatches
-from ..clients.presence import Presence, check_losses
+from ..clients.presence import Presence
 from .absences import make_queues
-from .allocation import Rules, in_turn, neediest
+from .allocation import Rules, in_turn
 from .allotment import Allotment
+from .async_server import Server
 from .async_state import AsyncState, TaskPlan, first_state
 from .late_starts import LateStarts
 from .log import EventLog, Limits, Mark, Measure
@@ -67,27 +68,31 @@ class Timeline(EventLog[AsyncState]):
         )
         is_shared_anew = realloc_period is not None
         self._allotment = Allotment(seed, tasks, rules, is_shared_anew=is_shared_anew)
-        self._accepts = [task.accepts for task in tasks]
         self._queues = make_queues(dispatches, tasks, limits.max_active_clients, presence)
+        self._late = LateStarts()
+        accepts = [task.accepts for task in tasks]
+        self._server = Server(
+            *(self, limits, self._queues, self._allotment, self._realloc, accepts, self._late)
+        )
         self._state.next_realloc = self._realloc.find_next(self._state, self.rounds)
-        self._dispatch(in_turn(self._state.num_active))
-        self._late = LateStarts(len(self.requests) if rules.starts_late else 0)
-        self._state.num_late = self._late.number
-        self._log_allocation()
+        self._server.dispatch(in_turn(self._state.num_active))
+        if rules.starts_late:
+            self._late.number = self._state.num_late = len(self.requests)
+        self.log_allocation()
 
     def advance(self, until: int) -> None:
         """Lay out events until ``until`` arrivals are in, the timeline waits or it ends."""
         state = self._state
         if state.decision is not None and state.num_arrivals <= until:
-            self._resume()
+            self._server.resume()
         latest = inf if self._limits.time_limit is None else self._limits.time_limit
         while state.num_arrivals < until and state.end_reason is None and state.waiting is None:
             if state.unsent:
-                self._send_waiting(latest)
+                self._server.send_waiting(latest)
             if not state.heap or state.heap[0][0] > latest:
                 state.time, state.end_reason = latest, "time_limit"
                 return
-            self._take_event()
+            self._server.take_event()
 
     def kept_updates(self, task: int) -> list[int]:
         """With option D those that the next estimate rests on."""
@@ -145,137 +150,3 @@ class Timeline(EventLog[AsyncState]):
         super().rewind(mark)
         self._realloc.forget(mark.num_arrived)
         self._late.forget(self._state, self.requests)
-
-    def _take_event(self) -> None:
-        """One arrival, or the end of a cancelled request's work."""
-        state = self._state
-        now, request = self._queues.next_end(state, self.requests)
-        task = self.requests.task[request]
-        if state.doomed and request in state.doomed:
-            self._lose(now, request)
-            return
-        if request < self._late.number:
-            self._late.end(state, self.requests, self.rounds, request)
-        if state.stopped[task]:  # it was cancelled: only its client was still busy
-            self._end_cancelled(now)
-            return
-        state.time = now
-        state.num_arrivals += 1
-        state.num_lost = 0
-        state.in_flight[task] -= 1
-        self._take_update(task, request)
-        if state.num_arrivals >= state.next_realloc and self._realloc.may_happen(
-            state, self.rounds
-        ):
-            state.waiting = task
-        else:
-            self._finish_arrival(task)
-
-    def _take_update(self, task: int, request: int) -> None:
-        """Buffer an arrival's update, or drop it where the task's method does not accept it."""
-        rounds, accepts = self.rounds[task], self._accepts[task]
-        if accepts is not None:
-            staleness = len(rounds) - self.requests.base_round[request]
-            if not accepts(staleness, self._state.num_active[task]):
-                rounds.dropped.append(request)
-                return
-        self._state.num_buffered[task] += 1
-        rounds.arrived.append(request)
-
-    def _end_cancelled(self, now: float) -> None:
-        """Somebody is free again; no arrival may come before something is dispatched."""
-        if not any(self._state.in_flight):
-            self._state.time = now
-            self._try_owed()
-
-    def _lose(self, now: float, request: int) -> None:
-        """A request is found out to be lost: its task dispatches another, and one is tried owed."""
-        state = self._state
-        task = state.doomed.pop(request)
-        if request < self._late.number:
-            state.num_late -= 1
-        if state.stopped[task]:
-            self._end_cancelled(now)
-            return
-        state.time = now
-        state.num_lost += 1
-        check_losses(state.num_lost)
-        self.lost.append(request)
-        state.in_flight[task] -= 1
-        self._dispatch((task,))
-        if self._limits.max_active_clients is not None:
-            self._try_owed()
-
-    def _send_waiting(self, latest: float) -> None:
-        """Go on to when somebody is on, and make the dispatches that have waited for it."""
-        state = self._state
-        if state.heap and state.heap[0][0] <= state.time:
-            return  # other work ends at this very moment
-        now = self._queues.first_on(state.time)
-        if now > latest:
-            return
-        state.time, tasks = now, state.unsent
-        state.unsent = []
-        for task in tasks:
-            state.in_flight[task] -= 1
-        self._dispatch(tasks)
-
-    def _finish_arrival(self, task: int) -> None:
-        """Aggregate if the buffer is full, then dispatch: K of the arrival's task, one owed."""
-        state = self._state
-        if state.num_buffered[task] >= state.round_size[task]:
-            state.num_buffered[task] = 0
-            state.round_size[task] = state.buffer_size[task]  # of the round that opens now
-            if self._close_round(task):
-                self._stop(task)
-        if state.num_arrivals == self._limits.max_updates and state.end_reason is None:
-            state.end_reason = "max_updates"
-        if not state.stopped[task]:
-            self._dispatch((task,) * state.num_missing(task))
-        if self._limits.max_active_clients is not None:
-            self._try_owed()
-        if self._allotment.follow_flight(state, task):
-            self._log_allocation()
-
-    def _dispatch(self, tasks: Sequence[int]) -> None:
-        """Send a request of each task, in order, with the present version of its model."""
-        for task in tasks:
-            self._queues.send(self._state, self.requests, task, len(self.rounds[task].end))
-
-    def _try_owed(self) -> None:
-        """Try one dispatch that is owed, for the task that is owed the largest part of its R."""
-        task = neediest(self._state.owed, self._state.num_active)
-        if task is not None:
-            self._state.owed[task] -= 1
-            self._dispatch((task,))  # where it is dropped again, it is owed again
-
-    def _stop(self, task: int) -> None:
-        """End a task at the current event: cancel its requests, hand its R_m on, dispatch."""
-        state = self._state
-        freed = state.num_active[task]
-        state.stopped[task] = True
-        state.num_active[task] = state.in_flight[task] = state.owed[task] = 0
-        state.unsent = [other for other in state.unsent if other != task]
-        if not state.open_tasks():
-            state.end_reason = "finished"
-            return
-        state.counted_since = state.num_arrivals
-        state.next_realloc = self._realloc.find_next(state, self.rounds)
-        heirs = self._allotment.hand_on(state, freed)
-        if self._realloc.period is None:  # with option D they come through K
-            self._dispatch(heirs)
-        self._log_allocation()
-
-    def _resume(self) -> None:
-        """Apply the allocation that was decided, and finish the arrival that waits for it."""
-        state = self._state
-        task, sigma_hat = state.waiting, state.decision
-        assert task is not None
-        assert sigma_hat is not None
-        state.waiting = state.decision = None
-        state.next_realloc = self._realloc.find_next(state, self.rounds)
-        state.counted_from = [len(rounds.arrived) for rounds in self.rounds]
-        for open_task, share in self._realloc.shares(state, self.rounds, sigma_hat).items():
-            self._allotment.set_active(state, open_task, share)
-        self._log_allocation(sigma_hat)
-        self._finish_arrival(task)

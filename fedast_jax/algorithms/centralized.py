@@ -45,7 +45,7 @@ class ChainTimeline(EventLog[_State]):
         self._chains, self._limits = chains, limits
         for task in range(count):
             self._dispatch(task)
-        self._log_allocation()
+        self.log_allocation()
 
     def advance(self, until: int) -> None:
         """Lay out events until ``until`` arrivals are in or the replicate ends."""
@@ -72,7 +72,7 @@ class ChainTimeline(EventLog[_State]):
         state.time = arrives_at[request]
         state.num_arrivals += 1
         self.rounds[task].arrived.append(request)
-        if self._close_round(task):
+        if self.close_round(task):
             self._stop(task)
         else:
             self._dispatch(task)
@@ -86,7 +86,7 @@ class ChainTimeline(EventLog[_State]):
         if all(state.stopped):
             state.end_reason = "finished"
         else:
-            self._log_allocation()
+            self.log_allocation()
 
     def _dispatch(self, task: int) -> None:
         requests, now = self.requests, self._state.time

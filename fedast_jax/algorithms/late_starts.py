@@ -11,8 +11,8 @@ from .log import Requests, Rounds
 class LateStarts:
     """The requests below ``number``; how many of them have not ended is in the state."""
 
-    def __init__(self, number: int) -> None:
-        self.number = number
+    def __init__(self) -> None:
+        self.number = 0  # none
 
     def end(
         self, state: AsyncState, requests: Requests, rounds: Sequence[Rounds], request: int

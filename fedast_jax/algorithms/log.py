@@ -78,6 +78,10 @@ class Rounds:
         """Arrivals that an aggregation has used."""
         return self.end[-1] if self.end else 0
 
+    def last_used(self) -> list[int]:
+        """Requests that the last aggregation has used."""
+        return self.arrived[self.end[-2] if len(self) > 1 else 0 : self.num_used].tolist()
+
     def truncate(self, num_arrived: int, num_rounds: int, num_dropped: int) -> None:
         """Go back to an earlier point."""
         del self.arrived[num_arrived:]
@@ -192,6 +196,11 @@ class EventLog(ABC, Generic[S]):
     def decide(self, measure: Measure) -> None:
         """Decide by what was trained so far how to go on, where the algorithm does that."""
         raise NotImplementedError
+
+    @property
+    def state(self) -> S:
+        """What continues from the present event; another object after ``rewind``."""
+        return self._state
 
     @property
     def time(self) -> float:
@@ -314,7 +323,8 @@ class EventLog(ABC, Generic[S]):
         self.allocations[:] = [Allocation(*row) for row in snapshot["allocations"]]
         self.lost[:] = snapshot["lost"]
 
-    def _log_allocation(self, sigma_hat: Sequence[float] | None = None) -> None:
+    def log_allocation(self, sigma_hat: Sequence[float] | None = None) -> None:
+        """Note R and b of every task from the present event on."""
         state = self._state
         self.allocations.append(
             Allocation(
@@ -326,7 +336,7 @@ class EventLog(ABC, Generic[S]):
             )
         )
 
-    def _close_round(self, task: int) -> bool:
+    def close_round(self, task: int) -> bool:
         """Close the task's round at the present event; whether it was its last."""
         rounds, state = self.rounds[task], self._state
         rounds.end.append(len(rounds.arrived))

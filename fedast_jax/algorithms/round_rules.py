@@ -151,3 +151,10 @@ class SyncRules:
     to_plain: Callable[[Any], Any] = lambda memory: memory
     """The memory as ``plain.flatten`` takes it."""
     from_plain: Callable[[Any], Any] = lambda plain: plain
+
+    def share_out(self, round_: Round, num_tasks: int) -> tuple[list[int], list[int]]:
+        """Of every task: its clients, and how many arrivals it keeps; 0 where it is not trained."""
+        shares, kept = [0] * num_tasks, [0] * num_tasks
+        for task, of_task in zip(round_.tasks, self.shares(round_), strict=True):
+            shares[task], kept[task] = of_task
+        return shares, kept

@@ -13,6 +13,7 @@ from ..clients.presence import always, check_losses
 from .log import EventLog, Limits, Mark, Measure, State
 from .round_end import end_of_round
 from .round_rules import Clients, Round, SyncRules, SyncTask, Work
+from .round_start import Sent, Start, start_round
 
 
 @dataclass
@@ -120,16 +121,14 @@ class SyncTimeline(EventLog[SyncState]):
         self._state.memory = self._rules.from_plain(snapshot["state"]["memory"])
 
     def _play_round(self) -> None:
-        first, round_ = len(self.requests), self._round()
-        kept_of = dict(enumerate(self._state.buffer_size))
+        state, first, round_ = self._state, len(self.requests), self._round()
+        kept_of = dict(enumerate(state.buffer_size))
         if not self._presence.is_always:
             if not self._wait_for_somebody():
                 return
             round_, kept_of = self._among_those_here(round_)
         doomed = self._dispatch_round(round_)
-        events, self._state.free_at = end_of_round(
-            self.requests, first, kept_of, doomed, self._state.free_at
-        )
+        events, state.free_at = end_of_round(self.requests, first, kept_of, doomed, state.free_at)
         for request in events:
             if not self._receive(request, is_lost=request in doomed):
                 return
@@ -141,7 +140,7 @@ class SyncTimeline(EventLog[SyncState]):
         state.num_rounds += 1
         state.closed = sorted({task_of[request] for request in kept})
         for task in state.closed:
-            if self._close_round(task):
+            if self.close_round(task):
                 state.stopped[task] = True
                 state.num_active[task] = state.buffer_size[task] = 0
         sent = range(first, len(self.requests))
@@ -156,9 +155,8 @@ class SyncTimeline(EventLog[SyncState]):
 
     def _wait_for_somebody(self) -> bool:
         """Go on to when a client is on; False where the replicate ends before that."""
-        state, limit, now = self._state, self._limits.time_limit, self._state.time
-        if not len(self._presence.present(now)):
-            now = self._presence.first_on(now)
+        state, limit = self._state, self._limits.time_limit
+        now = self._presence.somebody_on(state.time)
         if limit is not None and now > limit:
             state.time, state.end_reason = limit, "time_limit"
             return False
@@ -184,29 +182,17 @@ class SyncTimeline(EventLog[SyncState]):
         random = generator(self._seed, Stream.DISPATCH, state.num_rounds)
         chosen = self._rules.choose(state.memory, round_, random)
         u = np.clip(random.random(len(chosen)), 2.0**-54, None)
-        durations = self._clients.durations(chosen, self._tasks, task_of, u).tolist()
-        presence = self._presence
-        presence.law.expect(chosen[None], state.time)
-        are_lost = presence.are_lost(state.num_rounds, len(chosen)).tolist()
-        free_at, doomed = dict(state.free_at), set[int]()
-        for task, client, duration, is_lost in zip(
-            task_of.tolist(), chosen.tolist(), durations, are_lost, strict=True
-        ):
-            work = presence.work(client, max(state.time, free_at.get(client, 0.0)), duration)
-            free_at[client] = work.end
-            base = len(self.rounds[task])
-            request = self.requests.add(task, client, state.time, work.start, work.end, base)
-            if is_lost or work.is_lost:
-                doomed.add(request)
-        return doomed
+        durations = self._clients.durations(chosen, self._tasks, task_of, u)
+        are_lost = self._presence.are_lost(state.num_rounds, len(chosen))
+        start = Start(state.time, state.free_at, [len(rounds) for rounds in self.rounds])
+        sent = Sent(task_of, chosen, durations, are_lost)
+        return start_round(self.requests, sent, start, self._presence)
 
     def _among_those_here(self, round_: Round) -> tuple[Round, dict[int, int]]:
         """The round with the clients that are on now, and how many arrivals each task keeps."""
         round_ = round_.among(self._presence.present(self._state.time))
-        shares, kept_of = [0] * len(self._tasks), {}
-        for task, (share, kept) in zip(round_.tasks, self._rules.shares(round_), strict=True):
-            shares[task], kept_of[task] = share, kept
-        return round_._replace(shares=shares), kept_of
+        shares, kept = self._rules.share_out(round_, len(self._tasks))
+        return round_._replace(shares=shares), dict(enumerate(kept))
 
     def _receive(self, request: int, *, is_lost: bool) -> bool:
         """Count one arrival or loss; False where the replicate ends before the round does."""
@@ -231,18 +217,13 @@ class SyncTimeline(EventLog[SyncState]):
 
     def _share_clients_out(self) -> None:
         """The clients of the rounds from now on, and how many arrivals each task keeps."""
-        state, round_ = self._state, self._round()
-        state.num_active = [0] * len(self._tasks)
-        state.buffer_size = [0] * len(self._tasks)
-        for task, (share, kept) in zip(round_.tasks, self._rules.shares(round_), strict=True):
-            state.num_active[task], state.buffer_size[task] = share, kept
+        state, num_tasks = self._state, len(self._tasks)
+        state.num_active, state.buffer_size = self._rules.share_out(self._round(), num_tasks)
         before = self.allocations[-1][2:4] if self.allocations else None
         if before != (tuple(state.num_active), tuple(state.buffer_size)):
-            self._log_allocation()
+            self.log_allocation()
 
     def _last_kept(self, task: int) -> list[int]:
         """Arrivals of the last round, of a task that goes on."""
-        rounds = self.rounds[task]
-        if self._state.stopped[task] or task not in self._state.closed:
-            return []
-        return rounds.arrived[rounds.end[-2] if len(rounds) > 1 else 0 : rounds.num_used].tolist()
+        is_open = task in self._state.closed and not self._state.stopped[task]
+        return self.rounds[task].last_used() if is_open else []

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from ..config.errors import ConfigError, UserError
 from ..results.extras import EXTRAS
+from .fuzz import fuzz
 from .lazy_group import lazy_group
 from .look import report, show, trace
 from .options import (
@@ -29,6 +30,7 @@ from .options import (
     ProcessId,
     Seeds,
 )
+from .verify import verify
 
 # What a command needs beyond this it imports itself: --help and version come at once.
 if TYPE_CHECKING:
@@ -191,9 +193,8 @@ def sweep(
         raise ClusterError("--ray and --coordinator are two ways to run; leave one out")
 
 
-app.command()(show)
-app.command()(report)
-app.command()(trace)
+for command in (show, report, trace, verify, fuzz):
+    app.command()(command)
 
 
 @app.command()

@@ -13,8 +13,8 @@ from rich.progress import DownloadColumn, Progress, TextColumn
 from rich.table import Table
 
 from ..data.dataset import show_shape
-from ..data.prepare import Progress as ReportProgress
-from ..data.prepare import prepare
+from ..data.download import Progress as ReportProgress
+from ..data.download import prepare
 from ..data.reports import TEXT, DatasetReport, TextReport, check_dataset, check_text, list_datasets
 from ..data.sources import DATASETS
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -75,6 +76,12 @@ def model_bytes(task: TaskConfig) -> int:
         DataError: the task's data is missing; its shape is the model's, too.
     """
     kind = get_kind(task.kind)
-    init = kind.build(kind.load_for(task).shape).init
+    return _model_bytes(kind.load, kind.dataset or task.dataset, kind.build)
+
+
+@lru_cache(maxsize=16)
+def _model_bytes(load: Callable, dataset: str | None, build: Callable) -> int:
+    """Every replicate asks for this, and loading a data set takes far longer than planning one."""
+    init = build(load(dataset, None).shape).init
     leaves = jax.tree.leaves(jax.eval_shape(init, jax.random.key(0)))
     return 4 * sum(leaf.size for leaf in leaves)

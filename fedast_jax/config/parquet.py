@@ -70,7 +70,7 @@ def _chunks(column: pa.ChunkedArray) -> Iterable[pa.DictionaryArray]:
 def _written_out(chunk: pa.DictionaryArray) -> int:
     if chunk.dictionary.type != pa.string():
         return 0
-    lengths = pc.binary_length(chunk.dictionary).cast(pa.int64())
+    lengths = pc.call_function("binary_length", [chunk.dictionary]).cast(pa.int64())
     return int(lengths.take(chunk.indices.drop_null()).to_numpy(zero_copy_only=False).sum())
 
 

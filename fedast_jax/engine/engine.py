@@ -17,8 +17,9 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Float, Integer, Key
+from jaxtyping import Float, Integer
 
+from ..clients.batches import INITIAL_MODEL, request_key
 from ..tasks import Data, Params, TaskFunctions
 from .aggregate import Array, Rounds, close_rounds, write_rows
 from .apply import apply_rounds
@@ -27,8 +28,6 @@ from .local_train import Trained, local_train, side_by_side
 from .scores import Scores, score_rows
 from .server import Server, make_server
 from .spec import EngineSpec
-
-INITIAL_MODEL = 1 << 31  # in place of a request's number: the randomness of a lane's initial model
 
 
 class PoolArrays(NamedTuple):
@@ -270,10 +269,3 @@ def relative_spread(
     gram = jnp.matmul(updates, updates.T, precision="highest")
     norm = gram.sum() / number**2  # of the mean, squared
     return (jnp.trace(gram) / number - norm) / norm
-
-
-def request_key(
-    seed: Integer[Array, ""], task: Integer[Array, ""], request: Integer[Array, ""]
-) -> Key[jax.Array, ""]:
-    """Randomness that belongs to one request, wherever and whenever it is computed."""
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), task), request)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..config import disk
+from .checksums import add_checksums
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,13 +22,17 @@ METADATA = {
 def write_pictures(
     figures: Mapping[str, Figure | None], folder: Path, dpi: int = 150
 ) -> list[Path]:
-    """Write each figure as PNG, to look at, and as PDF, to print; what is None is left out."""
+    """Write each figure as PNG, to look at, and as PDF, to print; what is None is left out.
+
+    Those of a folder inside that of a finished run get their sums there.
+    """
     paths = []
     for name, figure in figures.items():
         for suffix in METADATA if figure is not None else ():
             assert figure is not None
             paths.append(folder / f"{name}.{suffix}")
             _write(figure, paths[-1], suffix, dpi)
+    add_checksums(folder.parent, paths)
     return paths
 
 

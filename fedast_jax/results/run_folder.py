@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from ..config import disk
 from ..config.errors import OutputError
+from .checksums import CHECKSUMS, write_checksums
 from .figures import allocation_figure
 from .output import attempt, reason_of, warn
 from .pictures import write_pictures
@@ -151,16 +152,17 @@ def save(
 
 
 def place(files: Files, folder: Path, work: Work | None, *, is_interrupted: bool) -> None:
-    """As ``save``, for whatever files."""
+    """As ``save``, for whatever files; their sums come last."""
+    summed = {**files, CHECKSUMS: write_checksums}
     try:
         if work is None:
-            _write_folder(files, folder)
+            _write_folder(summed, folder)
         elif is_interrupted and work.has_checkpoints:
-            work.keep(lambda staging: _write_all(files, staging))
+            work.keep(lambda staging: _write_all(summed, staging))
         else:
-            work.finish(lambda staging: _write_all(files, staging))
+            work.finish(lambda staging: _write_all(summed, staging))
     except OSError as error:
-        reason, rescued = reason_of(error), _rescue(files, folder)
+        reason, rescued = reason_of(error), _rescue(summed, folder)
         if rescued is None:
             rescued = "the results are lost, free some space"
             if work is not None and work.has_checkpoints:
@@ -176,7 +178,7 @@ def _rescue(files: Files, folder: Path) -> str | None:
         _write_folder({name: _forgiving(write, lost) for name, write in files.items()}, rescue)
     except OSError:
         return None
-    if len(lost) == len(files):
+    if {*lost, CHECKSUMS} >= {Path(name).name for name in files}:
         disk.remove_tree(rescue)
         return None
     without = f", without {', '.join(lost)}" if lost else ""
@@ -270,7 +272,7 @@ def write_blocks(blocks: Iterable[Any], path: Path) -> None:
     with disk.writing(path) as file:
         writer = None
         for block in blocks:
-            table = _table(block)
+            table = as_table(block)
             writer = writer or pq.ParquetWriter(file, table.schema)
             writer.write_table(table)
         if writer:
@@ -280,10 +282,10 @@ def write_blocks(blocks: Iterable[Any], path: Path) -> None:
 def write_table(frame: Any, path: Path) -> None:
     """A table as Parquet."""
     with disk.writing(path) as file:
-        pq.write_table(_table(frame), file)
+        pq.write_table(as_table(frame), file)
 
 
-def _table(frame: Any) -> pa.Table:
+def as_table(frame: Any) -> pa.Table:
     """Without pandas' metadata, so that equal data are equal bytes under every version of it."""
     return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata()
 

@@ -229,7 +229,7 @@ class Device:
         loaded = self._load(pool)
         model = loaded.engine.unflatten(loaded.arrays.versions[row])
         leaves, _ = jax.tree_util.tree_flatten_with_path(model)
-        return {_path_name(path): np.asarray(leaf) for path, leaf in leaves}
+        return {path_name(path): np.asarray(leaf) for path, leaf in leaves}
 
     def read(self, pool: LanePool, rows: UsedRows) -> Contents:
         """What rows hold, for a checkpoint."""
@@ -320,7 +320,7 @@ def _rows_of_each(rows: UsedRows) -> tuple[list[int], list[int], list[int]]:
     return rows.versions, rows.updates, rows.updates
 
 
-def _path_name(path: Sequence[Any]) -> str:
+def path_name(path: Sequence[Any]) -> str:
     return "/".join(map(_key_name, path))
 
 

@@ -74,7 +74,7 @@ def _pool_row(
         "kind": pool.spec.kind.name,
         "version_rows": pool.capacity[0],
         "update_rows": pool.capacity[1],
-        "previous_rows": needs.previous * num_resident,
+        "previous_rows": needs.previous_rows(num_resident),
         "most_version_rows_used": pool.peak[0],
         "most_update_rows_used": pool.peak[1],
         "parameters": Engine(pool.spec).num_params,

@@ -23,6 +23,7 @@ from ..engine.spec import EngineSpec
 from .driver import Driver
 from .executor import Executor
 from .footprint import check_footprint
+from .groups import in_groups
 from .probe import sizings
 from .replicate import Arm, Job, jobs_of
 from .resolve import Resolved, ResolvedTask, resolve
@@ -146,11 +147,11 @@ def _widest(loaded: Sequence[Loaded], jobs: Sequence[Job]) -> Prepared:
         for width in narrower(_with_seeds_of(configs, jobs)):
             pools, arms = make_pools(loaded, width)
             try:
-                sizing = fit(sizings(arms, pools, len(jobs), budget), budget, configs)
+                sizing = fit(sizings(arms, pools, jobs, budget), budget, configs)
             except ConfigError as error:
                 refusals.append(error)
             else:
-                fitting.append(Prepared(pools, arms, sizing, jobs))
+                fitting.append(Prepared(pools, arms, sizing, in_groups(jobs, arms)))
                 yield sizing
 
     chosen = most_filled(sizes())

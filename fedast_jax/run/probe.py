@@ -18,7 +18,8 @@ from ..results.records import LaneRecord
 from .driver import Driver
 from .executor import PlanOnly
 from .footprint import largest_in_flight
-from .replicate import Arm
+from .groups import Group, groups_of
+from .replicate import Arm, Job
 from .sizing import (
     LEAST_WINDOW,
     MOST_LANES,
@@ -35,14 +36,15 @@ FEW_TURNS = 2
 
 
 def sizings(
-    arms: Sequence[Arm], pools: list[LanePool], total: int, budget: int
+    arms: Sequence[Arm], pools: list[LanePool], jobs: Sequence[Job], budget: int
 ) -> Iterator[Sizing]:
     """Ways to run, the largest first: all replicates at once, half of them, ..., small windows.
 
     A way whose rows go beyond the budget is probed only until they do.
     """
-    width = pools[0].spec.width
-    empty = _without_rows(arms, pools)
+    width, total = pools[0].spec.width, len(jobs)
+    groups = groups_of(arms, jobs)
+    empty = _without_rows(arms, pools, groups)
     in_flight = largest_in_flight([arm.config for arm in arms])
     fewest = fewest_events(in_flight, _turns(in_flight))
     least = max(LEAST_WINDOW, fewest)
@@ -53,24 +55,38 @@ def sizings(
     narrowest = min(width for driver in drivers for width in wave_widths(driver))
     turns = max(1, total // enough_resident(width, narrowest))  # of about equal numbers
     num_resident = min(-(-total // turns), MOST_LANES // most_lanes)
-    fill = _fill(drivers, width)
     while True:
-        events = max(least, window(width, len(pools), num_resident))
+        events = max(least, *(_window(width, group, num_resident) for group in groups))
         needs = _needs(arms, pools, empty, events, num_resident, limit)
-        yield Sizing(num_resident, events, needs, min(1.0, num_resident * fill))
+        yield Sizing(num_resident, events, needs, _fill(groups, drivers, width, num_resident))
         if num_resident == 1:
             break
         num_resident = (num_resident + 1) // 2
+    fill = _fill(groups, drivers, width, 1)
     while events > fewest:
         events = max(events // 2, fewest)
-        yield Sizing(1, events, _needs(arms, pools, empty, events, 1, limit), min(1.0, fill))
+        yield Sizing(1, events, _needs(arms, pools, empty, events, 1, limit), fill)
 
 
-def _fill(drivers: Sequence[Driver], width: int) -> float:
+def _window(width: int, group: Group, num_resident: int) -> int:
+    return window(width, len(group.pools), min(num_resident, group.num_jobs))
+
+
+def _fill(
+    groups: Sequence[Group], drivers: Sequence[Driver], width: int, num_resident: int
+) -> float:
+    """Share of a batch that is filled, in the pool for which it is least."""
+    fills = [
+        min(num_resident, group.num_jobs) * _least_fill(drivers[arm], width)
+        for group in groups
+        for arm in group.arms
+    ]
+    return min(1.0, *fills)
+
+
+def _least_fill(driver: Driver, width: int) -> float:
     """Share of a batch that one replicate can fill, of the least filled pool that it trains in."""
-    return min(
-        sum(widths) / width for driver in drivers for widths in _widths_by_pool(driver).values()
-    )
+    return min(sum(widths) / width for widths in _widths_by_pool(driver).values())
 
 
 def _widths_by_pool(driver: Driver) -> dict[int, list[float]]:
@@ -90,10 +106,15 @@ def _needs(
     limit: _Limit,
 ) -> tuple[PoolNeeds, ...]:
     """What one of the resident replicates needs at most, whichever arm it is of."""
-    share = -(-pools[0].spec.width // num_resident)  # a wider batch would train further ahead
-    drivers = [_probe(arm, pools, events, share, limit) for arm in arms]
+    drivers = [_probe(arm, pools, events, _share(arm, empty, num_resident), limit) for arm in arms]
     probed = zip(*(driver.pools for driver in drivers), strict=True)
     return tuple(_with_rows(needs, copies) for needs, copies in zip(empty, probed, strict=True))
+
+
+def _share(arm: Arm, empty: Sequence[PoolNeeds], num_resident: int) -> int:
+    """Of a batch, for one replicate: a wider one would train further ahead."""
+    needs = [empty[pool] for pool in arm.pool_of]
+    return max(-(-need.width // min(num_resident, need.most)) for need in needs)
 
 
 def _with_rows(needs: PoolNeeds, probed: Sequence[LanePool]) -> PoolNeeds:
@@ -151,7 +172,9 @@ def _turns(in_flight: int) -> int:
     return PROBE_TURNS if in_flight < MANY_ACTIVE else FEW_TURNS
 
 
-def _without_rows(arms: Sequence[Arm], pools: list[LanePool]) -> list[PoolNeeds]:
+def _without_rows(
+    arms: Sequence[Arm], pools: list[LanePool], groups: Sequence[Group]
+) -> list[PoolNeeds]:
     """What each pool needs beside its rows. Data that pools share counts for the first of them."""
     first = {id(pool.data): pool for pool in reversed(pools)}
     is_cpu = pools[0].spec.backend == "cpu"  # the process holds all, its own copy of the data too
@@ -169,7 +192,10 @@ def _without_rows(arms: Sequence[Arm], pools: list[LanePool]) -> list[PoolNeeds]
         width = pool.spec.width
         row_bytes = copies * version, copies * update
         previous = max(_num_previous(arm, number, pool) for arm in arms)
-        needs.append(PoolNeeds(0, 0, width, *row_bytes, fixed, clients, previous=previous))
+        most = next(group.num_jobs for group in groups if number in group.pools)
+        needs.append(
+            PoolNeeds(0, 0, width, *row_bytes, fixed, clients, previous=previous, most=most)
+        )
     return needs
 
 

@@ -50,8 +50,7 @@ def _latest(driver: Driver) -> dict[str, str]:
     """Of the replicates that are running; once none is, of those that have ended."""
     found: dict[str, list[float]] = {}
     for replicate in driver.resident:
-        of_task = {test.task: test.metric for test in replicate.evaluations}
-        for task, metric in of_task.items():
+        for task, metric in replicate.latest.items():
             found.setdefault(replicate.lanes[task].name, []).append(metric)
     for record in driver.done if not driver.resident else ():
         tests = zip(record.evaluations["task"], record.evaluations["metric"], strict=True)

@@ -54,6 +54,7 @@ class Replicate:
     timeline: EventLog
     lanes: list[Lane]
     evaluations: list[Evaluation] = field(default_factory=list)
+    latest: dict[int, float] = field(default_factory=dict)  # task -> metric of its last test
     target_times: dict[str, float] = field(default_factory=dict)  # task -> time
     initial_models: dict[str, Any] = field(default_factory=dict)
     final_models: dict[str, Any] = field(default_factory=dict)
@@ -98,9 +99,12 @@ class Replicate:
         """Keep what tests have measured."""
         for test, score in scored:
             time = self.timeline.rounds[test.lane.task].time[test.round - 1]
-            self.evaluations.append(
-                Evaluation(test.lane.task, test.round, time, test.event, *score)
-            )
+            self.keep(Evaluation(test.lane.task, test.round, time, test.event, *score))
+
+    def keep(self, evaluation: Evaluation) -> None:
+        """Keep a test."""
+        self.evaluations.append(evaluation)
+        self.latest[evaluation.task] = evaluation.metric
 
     def cut(self, mark: Mark, event: int, scored: Scored) -> int:
         """Go back to an event whose tests end tasks, and let these end there.

@@ -56,8 +56,9 @@ def simulate_together(configs: Sequence[Config], **options: Any) -> list[Result]
     """Run several configurations in shared full batches: other methods, other numbers.
 
     Seeds are taken in turn: the first of every configuration, the second of every configuration,
-    and so on. Equal seeds meet equal clients, data and initial models, and equal delays as far as
-    the methods dispatch alike.
+    and so on; configurations that share no compiled program come one after another, since they
+    cannot fill each other's batches. Equal seeds meet equal clients, data and initial models, and
+    equal delays as far as the methods dispatch alike.
 
     Args:
         configs: with the same ``machine``, but for its ``checkpoint_seconds``: the least one holds.

@@ -34,20 +34,25 @@ class PoolNeeds(NamedTuple):
     clients_bytes: int = 0  # of one replicate: which samples its clients hold
     saved_bytes: int = 0  # of one replicate: its rows' contents while a checkpoint is written
     previous: int = 0  # update rows of one replicate that hold each client's last update
+    most: int = MOST_LANES  # replicates that train in it at all, at any time
 
-    def rows(self, num_replicates: int) -> tuple[int, int]:
-        """Version rows and update rows for so many replicates."""
+    def rows(self, num_resident: int) -> tuple[int, int]:
+        """Version rows and update rows where so many replicates are resident."""
+        number = min(num_resident, self.most)
         return (
-            int(self.versions * num_replicates * SPARE) + 2,
-            int(self.updates * num_replicates * SPARE)
-            + self.width
-            + self.previous * num_replicates,
+            int(self.versions * number * SPARE) + 2,
+            int(self.updates * number * SPARE) + self.width + self.previous_rows(num_resident),
         )
 
-    def bytes(self, num_replicates: int) -> int:
-        """Bytes for so many replicates."""
+    def previous_rows(self, num_resident: int) -> int:
+        """Update rows among these that hold each client's last update."""
+        return self.previous * min(num_resident, self.most)
+
+    def bytes(self, num_resident: int) -> int:
+        """Bytes where so many replicates are resident."""
         each = self.clients_bytes + self.saved_bytes
-        return self.row_bytes(num_replicates) + each * num_replicates + self.fixed_bytes
+        held = each * min(num_resident, self.most)
+        return self.row_bytes(num_resident) + held + self.fixed_bytes
 
     @property
     def previous_bytes(self) -> int:
@@ -55,9 +60,9 @@ class PoolNeeds(NamedTuple):
         is_saved = self.saved_bytes > 0
         return self.previous * self.update_bytes * (1 + is_saved)
 
-    def row_bytes(self, num_replicates: int) -> int:
-        """Bytes of the rows for so many replicates."""
-        versions, updates = self.rows(num_replicates)
+    def row_bytes(self, num_resident: int) -> int:
+        """Bytes of the rows where so many replicates are resident."""
+        versions, updates = self.rows(num_resident)
         return versions * self.version_bytes + updates * self.update_bytes
 
 

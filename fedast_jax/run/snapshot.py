@@ -63,7 +63,8 @@ def _put_back_replicate(driver: Driver, content: Mapping[str, Any]) -> Replicate
     replicate.timeline.restore(content["timeline"])
     for lane, rows in zip(replicate.lanes, content["rows"], strict=True):
         lane.rows = LaneRows(*rows)
-    replicate.evaluations = evaluation_rows(content["evaluations"])
+    for evaluation in evaluation_rows(content["evaluations"]):
+        replicate.keep(evaluation)
     for name in _PLAIN:
         setattr(replicate, name, content[name])
     return replicate

@@ -85,7 +85,7 @@ class Study(ShownStudy):
 
 def compare(
     config: Source,
-    algorithms: Sequence[str | Method] = (),
+    algorithms: Sequence[str | Method] | None = None,
     *,
     overrides: Iterable[str] = (),
     **options: Any,
@@ -104,8 +104,13 @@ def compare(
     """
     options, settings = split_options(options)
     table = read_source(config, overrides, settings)
-    if algorithms:
+    if algorithms is not None:
         labels = _list_of("algorithms", algorithms, '["fedast", "sync_st"]')
+        if not labels:
+            raise ConfigError(
+                "algorithms must name at least one, got []; without it, the "
+                "configuration's own are run"
+            )
         set_value(table, "study.compare", labels)
     return run_study(table, **options)
 

@@ -183,35 +183,23 @@ def _request(
     row: dict[str, Any], moments: list[int], place: str, process: int, tracks: Tracks
 ) -> Iterator[Entry]:
     dispatched, begin, end = moments
-    told = as_json(_told(row))
+    name, told = as_json(row["task"]), as_json(_told(row))
     if begin < 0:
-        yield (
-            dispatched,
-            (
-                f'{{"ph":"i","s":"t","cat":"unstarted","name":{as_json(row["task"])},'
-                f'"ts":{micro(dispatched)},{place},"args":{told}}}'
-            ),
-        )
+        head = f'"ph":"i","s":"t","cat":"unstarted","name":{name}'
+        yield dispatched, f'{{{head},"ts":{micro(dispatched)},{place},"args":{told}}}'
         return
-    yield (
-        begin,
-        (
-            f'{{"ph":"X","cat":"training","name":{as_json(row["task"])},"ts":{micro(begin)},'
-            f'"dur":{micro(end - begin)},{place},"args":{told}}}'
-        ),
-    )
+    lasts = f'"ts":{micro(begin)},"dur":{micro(end - begin)}'
+    yield begin, f'{{"ph":"X","cat":"training","name":{name},{lasts},{place},"args":{told}}}'
     if begin > dispatched:
-        head = (
-            f'"cat":"waiting","id":{tracks.wait()},"pid":{process},'
-            f'"name":"waits for client {row["client"]}"'
-        )
-        yield (
-            dispatched,
-            (
-                f'{{"ph":"b",{head},"ts":{micro(dispatched)},"args":{told}}},\n'
-                f'{{"ph":"e",{head},"ts":{micro(begin)}}}'
-            ),
-        )
+        yield _waiting(row["client"], dispatched, begin, process, tracks, told)
+
+
+def _waiting(client: int, since: int, until: int, process: int, tracks: Tracks, told: str) -> Entry:
+    """From when to when a request waits for its client to be free."""
+    name = f'"name":"waits for client {client}"'
+    head = f'"cat":"waiting","id":{tracks.wait()},"pid":{process},{name}'
+    opened = f'{{"ph":"b",{head},"ts":{micro(since)},"args":{told}}}'
+    return since, f'{opened},\n{{"ph":"e",{head},"ts":{micro(until)}}}'
 
 
 def _told(row: dict[str, Any]) -> dict[str, Any]:

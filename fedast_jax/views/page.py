@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -163,43 +163,44 @@ def _choices(
 
 
 def _sections(shown: Shown, work: Work, left_out: list[str]) -> Iterator[str]:
-    yield section("summary", SECTIONS["summary"], *_summary(shown))
+    yield _section("summary", _summary(shown))
     yield from claims_section(shown.folders)
-    yield section(
-        "accuracy",
-        SECTIONS["accuracy"],
-        _select("measure", "Shown is the", {"a": "test accuracy", "l": "test loss"}),
-        paragraph(
-            "Thick lines are means over the seeds, dots where a seed meets its target. "
-            "Drag to zoom, double-click to go back.",
-            "muted",
-        ),
-        *(paragraph(note, "muted") for note in left_out),
-        panels("accuracy"),
+    yield _section("accuracy", _accuracy(left_out))
+    yield _section("allocation", _allocation())
+    yield _section("progress", _progress())
+    yield _section("requests", _requests(shown, work))
+    yield _section("clients", _clients(shown, work))
+    yield _section("seconds", _seconds(shown))
+    yield _section("settings", _settings(shown))
+    yield _section("versions", _versions(shown))
+    yield _section("again", _commands(shown))
+
+
+def _section(name: str, parts: Iterable[str]) -> str:
+    return section(name, SECTIONS[name], *parts)
+
+
+def _accuracy(left_out: list[str]) -> Iterator[str]:
+    yield _select("measure", "Shown is the", {"a": "test accuracy", "l": "test loss"})
+    yield paragraph(
+        "Thick lines are means over the seeds, dots where a seed meets its target. "
+        "Drag to zoom, double-click to go back.",
+        "muted",
     )
+    yield from (paragraph(note, "muted") for note in left_out)
+    yield panels("accuracy")
+
+
+def _allocation() -> Iterator[str]:
     amounts = {"R": "requests in flight, R", "b": "buffer size, b"}
-    yield section(
-        "allocation",
-        SECTIONS["allocation"],
-        _select("amount", "Shown are the", amounts),
-        paragraph(
-            "A line is a task; the first seed picked is thick.",
-            "muted",
-        ),
-        panels("allocation"),
-    )
-    yield section(
-        "progress",
-        SECTIONS["progress"],
-        paragraph("Means over the seeds, as the tests have seen them.", "muted"),
-        panels("progress"),
-    )
-    yield section("requests", SECTIONS["requests"], *_requests(shown, work))
-    yield section("clients", SECTIONS["clients"], *_clients(shown, work))
-    yield section("seconds", SECTIONS["seconds"], *_seconds(shown))
-    yield section("settings", SECTIONS["settings"], *_settings(shown))
-    yield section("versions", SECTIONS["versions"], *_versions(shown))
-    yield section("again", SECTIONS["again"], *_commands(shown))
+    yield _select("amount", "Shown are the", amounts)
+    yield paragraph("A line is a task; the first seed picked is thick.", "muted")
+    yield panels("allocation")
+
+
+def _progress() -> Iterator[str]:
+    yield paragraph("Means over the seeds, as the tests have seen them.", "muted")
+    yield panels("progress")
 
 
 def _select(name: str, label: str, options: dict[str, str]) -> str:

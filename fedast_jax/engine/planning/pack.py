@@ -77,7 +77,7 @@ def pack(
     np.maximum.at(num_ticks, step, tick + 1)
     pieces = np.maximum(-(-num_ticks // shapes.ticks), 1)
     begin = np.cumsum(pieces) - pieces  # where each step of the plan begins
-    num_steps = -(-pieces.sum() // shapes.steps) * shapes.steps
+    num_steps = -(-int(pieces.sum()) // shapes.steps) * shapes.steps
     places = begin[step] + tick // shapes.ticks, tick % shapes.ticks, column
     program = Program(
         *_slots(plan, lanes, samples, begin, shapes, num_steps, dtype),

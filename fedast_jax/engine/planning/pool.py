@@ -65,7 +65,9 @@ class Lane:
         if self.method.is_plain:
             return LaneWork(requests, bases, ends, needed)
         rounds_marked = RoundsToMark(start.version, ends, rounds.num_active[start.version :])
-        previous = self.previous(requests[: ends[-1] if ends else 0])
+        used = requests[: ends[-1] if ends else 0]
+        sees_previous = "previous" in self.method.method.needs  # only then their rows are kept
+        previous = self.previous(used) if sees_previous else [None] * len(used)
         marks = mark_requests(self.method, rounds_marked, bases, previous)
         return LaneWork(requests, bases, ends, needed, marks)
 

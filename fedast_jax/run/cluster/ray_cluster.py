@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -42,7 +43,9 @@ def ray_cluster(address: str | None) -> Iterator[Any]:
         options["include_dashboard"] = False
     else:
         check_reachable(address)
-    with keep_handlers():
+    with keep_handlers(), warnings.catch_warnings():
+        # where an own module has used JAX already; Ray's forks are other programs at once
+        warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
         ray.init(address=address, **options)
     try:
         yield ray

@@ -15,6 +15,7 @@ from ...config import disk
 from ...config.errors import ConfigError, OutputError, RecordError
 from ...config.grid import flat_keys
 from ...config.words import show
+from ...results.checksums import add_checksums
 from ...results.pictures import write_pictures
 from ...results.run_folder import write_json
 from ...results.style import DPI, for_print
@@ -63,6 +64,7 @@ def write_figures(folder: Path, experiment: Experiment, scale: str) -> list[Path
     write_json(record, folder / RECORD)
     claims = verdicts(study, experiment, is_papers=not record["changed"])
     write_json({"format": FORMAT, "claims": claims}, folder / VERDICTS)
+    add_checksums(folder, [folder / RECORD, folder / VERDICTS])
     pictures = {name: FIGURES[name].draw(study) for name in experiment.figures}
     return [*for_print(write_pictures)(pictures, folder / "figures", DPI), folder / VERDICTS]
 

@@ -6,7 +6,7 @@ Reference:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -27,39 +27,44 @@ def synchronous_methods(study: StudyTables) -> list[Claim]:
     """Figure 2."""
     until = shown_until(study.results)
     levels = {method: level(study.result(method), until=until) for method in study.methods}
-    first, others = "fedast", [method for method in study.methods if method != "fedast"]
+    rivals = ("sync_bayes_st", "sync_ucb_st")
+    return [_first(levels), _last(levels), *(_no_better(levels, method) for method in rivals)]
+
+
+def _first(levels: Mapping[str, pd.Series]) -> Claim:
+    others = (values for method, values in levels.items() if method != "fedast")
+    return Claim(
+        "FedAST is ahead of every synchronous method, in mean accuracy over the time shown",
+        "trains faster than synchronous methods",
+        paired(levels["fedast"], *others),
+        lead,
+        low=0,
+        form=PERCENT,
+    )
+
+
+def _last(levels: Mapping[str, pd.Series]) -> Claim:
     slowest = "sync_st_no_mitigation"
-    rest = [levels[method] for method in study.methods if method != slowest]
-    behind = paired(*rest, levels[slowest])
-    return [
-        Claim(
-            "FedAST is ahead of every synchronous method, in mean accuracy over the time shown",
-            "trains faster than synchronous methods",
-            paired(levels[first], *(levels[other] for other in others)),
-            lead,
-            low=0,
-            form=PERCENT,
-        ),
-        Claim(
-            "without straggler mitigation Sync-ST is by far last (five points)",
-            "by far the slowest",
-            -behind[:, ::-1],
-            lead,
-            low=BY_FAR,
-            form=PERCENT,
-        ),
-        *(
-            Claim(
-                f"{in_words(method)} is no better than Sync-ST (one point)",
-                "similar performance",
-                paired(levels[method], levels["sync_st"]),
-                difference,
-                high=NO_BETTER,
-                form=PERCENT,
-            )
-            for method in ("sync_bayes_st", "sync_ucb_st")
-        ),
-    ]
+    others = (values for method, values in levels.items() if method != slowest)
+    return Claim(
+        "without straggler mitigation Sync-ST is by far last (five points)",
+        "by far the slowest",
+        -paired(*others, levels[slowest])[:, ::-1],
+        lead,
+        low=BY_FAR,
+        form=PERCENT,
+    )
+
+
+def _no_better(levels: Mapping[str, pd.Series], method: str) -> Claim:
+    return Claim(
+        f"{in_words(method)} is no better than Sync-ST (one point)",
+        "similar performance",
+        paired(levels[method], levels["sync_st"]),
+        difference,
+        high=NO_BETTER,
+        form=PERCENT,
+    )
 
 
 def active_ratio(value: str) -> Callable[[StudyTables], list[Claim]]:

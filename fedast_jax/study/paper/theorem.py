@@ -68,8 +68,14 @@ def _draw(panel: Axes, line: Line, values: np.ndarray) -> None:
         rate = (np.array(places) / places[0]) ** RATE
         panel.plot(places, values.mean(axis=0)[0] * rate, **ORDER)
     panel.set(xscale="log", yscale="log", xlabel=LABELS[line.symbol])
-    panel.set_xticks(places, [f"{place:,}".replace(",", " ") for place in places])
+    panel.set_xticks(places, [_power_of_two(place) for place in places])
     panel.minorticks_off()
+
+
+def _power_of_two(number: int) -> str:
+    """Short enough to stand beside others."""
+    power = number.bit_length() - 1
+    return f"$2^{{{power}}}$" if number == 1 << power and number >= 1000 else str(number)
 
 
 def claims(study: StudyTables) -> list[Claim]:

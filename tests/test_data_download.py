@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from fedast_jax.data import DATASETS, DataError, prepare
-from fedast_jax.data.prepare import RemoteFile, fetch, no_progress, open_remote, remote_files
+from fedast_jax.data.download import RemoteFile, fetch, no_progress, open_remote, remote_files
 
 # the package has a function of the same name as the module
-module = importlib.import_module("fedast_jax.data.prepare")
+module = importlib.import_module("fedast_jax.data.download")
 
 FILES = {
     "train-images-idx3-ubyte.gz": b"training images",

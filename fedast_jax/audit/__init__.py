@@ -1,0 +1,1 @@
+"""Finished folders checked: their sums, their events by the oracle, their models, their numbers."""
