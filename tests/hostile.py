@@ -224,8 +224,13 @@ def _audit(event: str, arguments: tuple) -> None:
         and isinstance(arguments[2], int)
         and arguments[2] & (os.O_WRONLY | os.O_RDWR)
     )
-    if is_write and isinstance(arguments[0], str | bytes | os.PathLike):
-        path = os.path.realpath(os.fsdecode(arguments[0]))
+    for place in arguments[: 2 if event == "os.rename" else 1] if is_write else ():
+        _check_place(event, place)
+
+
+def _check_place(event: str, place: object) -> None:
+    if isinstance(place, str | bytes | os.PathLike):
+        path = os.path.realpath(os.fsdecode(place))
         if not path.startswith((_inside[-1], "/dev/null", "/proc/")) and "__pycache__" not in path:
             raise AssertionError(f"{event} of {path!r}, outside of the folder")
 
