@@ -10,6 +10,7 @@ from typing import Any
 from ..config.closest import did_you_mean
 from ..config.plugins import load_entry_points
 from ..config.settings import Config
+from ..config.words import show
 from . import centralized, fedast, sequential, sync, sync_bayes, sync_ucb
 from .log import EventLog
 from .methods.built_in import BUILT_IN
@@ -130,7 +131,7 @@ def get_algorithm(name: str) -> Algorithm:
     found = find_algorithm(name)
     if found is None:
         raise ValueError(
-            f"unknown algorithm {name!r}; {did_you_mean(name, ALGORITHMS)}; an own method is known "
-            f"once its module is imported (--import MODULE)"
+            f"unknown algorithm {show(name)}; {did_you_mean(name, ALGORITHMS)}; an own method is "
+            f"known once its module is imported (--import MODULE)"
         )
     return found

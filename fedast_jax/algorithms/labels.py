@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ..config.words import show
 from . import get_algorithm
 
 ALLOCATIONS = ("static", "dynamic")
@@ -36,11 +37,11 @@ def parse_label(label: str) -> Label:
         return Label(label, name, None)
     if algorithm.is_synchronous:
         raise ValueError(
-            f"{label!r}: {name!r} is synchronous and has no allocation; write {name!r}"
+            f"{show(label)}: {name!r} is synchronous and has no allocation; write {name!r}"
         )
     if allocation not in ALLOCATIONS:
         words = " or ".join(f"{name}:{word}" for word in ALLOCATIONS)
-        raise ValueError(f"unknown allocation in {label!r}; write {words}")
+        raise ValueError(f"unknown allocation in {show(label)}; write {words}")
     return Label(label, name, allocation)
 
 

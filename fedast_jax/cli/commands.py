@@ -54,8 +54,8 @@ def main() -> None:
     """Run the command line; what the user can mend ends with one sentence and exit code 2."""
     try:
         app()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (UserError, MemoryError) as error:
+        print(f"error: {str(error) or 'out of memory'}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
         name = f" {error.filename!r}" if error.filename else ""

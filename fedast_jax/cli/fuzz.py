@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..config import disk
 from ..config.bounds import MOST_SEED
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ def _tell(failure: Failure, out: Path) -> None:
     """What is wrong, and a file that makes it happen again."""
     seed = failure.drawn.seed
     text, path = failure.to_toml(), out / f"seed_{seed}.toml"
-    out.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    disk.make_folders(out)
+    disk.write_text(text, path)
     print(f"\n{text}\n{path}")
     again = f"fedast fuzz --seed {seed} --scenarios 1"
     print(f"error: a scenario fails; to see it again: {again}, or fedast fuzz {path}; put the file "

@@ -12,7 +12,7 @@ from rich.console import Console
 from ..results.console import show_costs, show_summary
 from ..results.pictures import write_pictures
 from ..study.beside import side_by_side
-from ..study.recorded import Folder, Recorded, read_folder
+from ..study.recorded import Folder, Recorded, read_folder, showing
 from ..study.report import show_tables
 
 if TYPE_CHECKING:
@@ -33,11 +33,12 @@ def show(paths: Sequence[Path], out: Path | None, console: Console) -> list[Path
         RecordError: a folder is not what a run leaves, or they cannot be shown together.
         OSError: the figures cannot be written.
     """
-    folders = [read_folder(path) for path in paths]
-    figures = _print(folders, console)
-    for folder in folders:
-        show_costs(folder.manifest, console)
-    return write_pictures(figures, out or _place(folders))
+    with showing(paths):
+        folders = [read_folder(path) for path in paths]
+        figures = _print(folders, console)
+        for folder in folders:
+            show_costs(folder.manifest, console)
+        return write_pictures(figures, out or _place(folders))
 
 
 def _print(folders: Sequence[Folder], console: Console) -> dict[str, Figure]:

@@ -239,7 +239,7 @@ def _take_away(path: Path) -> None:
     with suppress(OSError):
         for entry in [one for one in disk.entries(path) if one.name not in BEGUN]:
             disk.remove_tree(entry) if disk.is_folder(entry) else disk.remove(entry)
-        for entry in [one for one in disk.entries(folder) if one.name != JOB]:
+        for entry in [one for one in disk.find(folder, "*") if one.name != JOB]:
             disk.remove(entry)
         disk.remove(folder / JOB)
         disk.remove_tree(path)

@@ -13,7 +13,7 @@ import numpy as np
 from ..config.bounds import MOST_UNLIKE, SHORTEST
 from ..config.closest import did_you_mean
 from ..config.tables import AvailabilityConfig
-from ..config.words import number
+from ..config.words import number, show
 from .diurnal import Diurnal
 from .law_columns import LawColumns
 from .names import Names
@@ -122,7 +122,7 @@ def check_availability(settings: AvailabilityConfig) -> None:
     """Raise ValueError where the law is unknown, or the table lacks a setting or has one more."""
     law = settings.law
     if law not in NEEDS:
-        raise ValueError(f"unknown law {law!r}; {did_you_mean(law, NEEDS)}")
+        raise ValueError(f"unknown law {show(law)}; {did_you_mean(law, NEEDS)}")
     for name in NEEDS[law]:
         if getattr(settings, name) is None:
             raise ValueError(f"law {law!r} needs {' and '.join(NEEDS[law])}; {name} is missing")

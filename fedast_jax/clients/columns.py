@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.parquet as pq
 
 from ..config import disk
+from ..config.parquet import read_parquet
+from ..config.words import few, show
 from ..data.errors import DataError
 
+LONGEST_REASON, LONGEST_NAME = 200, 40  # characters
 LARGEST_FILE = 10**9  # bytes; some ten million rows
 NUMBERS = (
     *(pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null),
@@ -53,14 +55,14 @@ def read_table(path: str, columns: Sequence[str], what: str) -> pa.Table:
         raise DataError(f"a {what} must be a .csv or .parquet file, got {path!r}")
     try:
         with disk.reading(path) as file:
-            table = pq.read_table(file) if suffix == ".parquet" else _read_csv(file, columns)
-    except (pa.ArrowException, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"cannot read the {what} {path!r}: {reason}") from None
+            table = read_parquet(file) if suffix == ".parquet" else _read_csv(file, columns)
+        present = table.column_names
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DataError(f"cannot read the {what} {path!r}: {_reason(error)}") from None
     for name in columns:
-        if table.column_names.count(name) != 1:
-            present = ", ".join(table.column_names)
-            raise DataError(f"{what} {path!r} must have one column {name!r}; it has {present}")
+        if present.count(name) != 1:
+            names = few(name[:LONGEST_NAME] for name in present)
+            raise DataError(f"{what} {path!r} must have one column {name!r}; it has {names}")
     if not table.num_rows:
         raise DataError(f"{what} {path!r} has no rows")
     return table.select(list(columns))
@@ -100,7 +102,11 @@ def client_numbers(table: pa.Table, path: str, what: str, num_clients: int) -> n
 def shown(table: pa.Table, name: str, row: int) -> str:
     """A cell as a message shows it."""
     value = table[name][row].as_py()
-    return "nothing" if value in (None, "") else repr(value)
+    return "nothing" if value in (None, "") else show(value)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:LONGEST_REASON]
 
 
 def _read_csv(file: IO[bytes], columns: Sequence[str]) -> pa.Table:

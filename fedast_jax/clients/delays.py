@@ -9,6 +9,7 @@ import numpy as np
 
 from ..config.closest import did_you_mean
 from ..config.tables import DEVICES, RECORDED, TRACE, DelayConfig, TaskConfig
+from ..config.words import show
 from .devices import ClientDevices, model_bytes, read_devices
 from .laws import LAWS, check_law, find_law
 from .streams import Stream as Stream
@@ -32,7 +33,7 @@ def check_delays(delays: DelayConfig) -> None:
     law = find_law(delays.law)
     if law is None:
         names = [*LAWS, *RECORDED]
-        raise ValueError(f"unknown delay law {delays.law!r}; {did_you_mean(delays.law, names)}")
+        raise ValueError(f"unknown delay law {show(delays.law)}; {did_you_mean(delays.law, names)}")
     for name, laws in KEYS_OF_RECORDED.items():
         if getattr(delays, name) != type(delays).model_fields[name].default:
             raise ValueError(f"{name} has a meaning for {laws} only, got law {delays.law!r}")

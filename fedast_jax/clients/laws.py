@@ -156,9 +156,9 @@ def check_law(name: str, law: DelayLaw, given: Mapping[str, Any]) -> None:
     for key in given:
         if key not in law.parameters:
             raise ValueError(
-                f"law {name!r} has no parameter {key!r}; {did_you_mean(key, law.parameters)}"
+                f"law {name!r} has no parameter {show(key)}; {did_you_mean(key, law.parameters)}"
                 if law.parameters
-                else f"law {name!r} has no parameters, got {key!r}"
+                else f"law {name!r} has no parameters, got {show(key)}"
             )
     values = law.filled(given)
     try:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from ..config.words import few, show
 from ..data.errors import DataError
 from .columns import numbers, read_table, shown, stamp
 
@@ -36,8 +37,8 @@ class Trace(NamedTuple):
         """
         for name in names:
             if name not in self.classes:
-                known = ", ".join(self.classes)
-                raise DataError(f"trace {path!r} has no device class {name!r}; it has {known}")
+                known = few(show(one) for one in self.classes)
+                raise DataError(f"trace {path!r} has no device class {show(name)}; it has {known}")
         rows = [self.durations[self.classes.index(name)] for name in names]
         return Trace(tuple(names), tuple(rows))
 

@@ -22,5 +22,9 @@ class ResumeError(UserError, ValueError):
     """A run that cannot be continued; one sentence."""
 
 
+class OutOfMemory(UserError, MemoryError):
+    """A device or the machine has no room left for what was begun; one sentence."""
+
+
 class RecordError(UserError, ValueError):
     """A folder that does not hold what a run leaves, or not whole; one sentence."""

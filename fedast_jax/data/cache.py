@@ -18,6 +18,7 @@ from typing import IO
 import numpy as np
 
 from ..config import disk
+from ..config.npz import read_npz
 from .dataset import Splits
 from .errors import DataError
 from .paths import cache_folder
@@ -64,8 +65,8 @@ def file_sha256(path: Path) -> bytes:
 def read_entry(entry: Path) -> Splits | None:
     """The arrays of an entry; None if it is not there or damaged (zip keeps check sums)."""
     try:
-        with disk.reading(entry) as stream, np.load(stream, allow_pickle=False) as arrays:
-            return Splits(*(arrays[field] for field in Splits._fields))
+        with disk.reading(entry) as stream:
+            return Splits(**read_npz(stream))
     except Exception:  # damaged bytes can raise nearly anything here, and all of it means the same
         return None
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..config.closest import did_you_mean
+from ..config.words import show
 from .cache import cached
 from .dataset import Dataset, Splits, make_dataset, show_shape
 from .errors import DataError
@@ -105,7 +106,9 @@ def get_entry(name: str) -> Entry:
     """The registry entry of a name; DataError with the nearest right name if there is none."""
     if name not in DATASETS:
         hint = did_you_mean(name, DATASETS).rstrip("?")
-        raise DataError(f"unknown data set {name!r}: {hint}, or name a prepared TFDS set as such")
+        raise DataError(
+            f"unknown data set {show(name)}: {hint}, or name a prepared TFDS set as such"
+        )
     return DATASETS[name]
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..config import disk
 from ..config.errors import ResumeError
+from ..config.npz import read_npz
 from ..config.versions import package_version
 from ..results.plain import flatten, unflatten
 
@@ -165,11 +166,10 @@ def read_file(file: Any, name: str) -> Any:
         ResumeError: another version of the package or of the format has written it.
     """
     try:
-        with np.load(file, allow_pickle=False) as entries:
-            header = json.loads(entries["header"].tobytes())
-            _check_version(name, header)
-            text = entries["tree"].tobytes().decode()
-            arrays = {key: entries[key] for key in entries.files if key not in ("header", "tree")}
+        arrays = read_npz(file)
+        header = json.loads(arrays.pop("header").tobytes())
+        _check_version(name, header)
+        text = arrays.pop("tree").tobytes().decode()
         if _digest(text, arrays) != header["sha256"]:
             raise Damaged("the check sum is wrong")
         return unflatten(json.loads(text), arrays)

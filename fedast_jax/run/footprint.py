@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import jax
 import psutil
 
 from ..algorithms import get_algorithm
-from ..config.errors import ConfigError
+from ..config.errors import ConfigError, OutOfMemory
 from ..config.settings import Config
 from ..data.task_data import TaskData
+from ..results.output import reason_of
 from .sizing import BUDGET_SHARE, memory_budget
 
 CLIENT_BYTES = 16  # of a client: its class, its speed, and whether a round has it
+FULL = "RESOURCE_EXHAUSTED"  # what a device says that has no room left
 REQUEST_BYTES = 1200  # of a request in flight, and of those before it while a probe runs: measured
 
 
@@ -75,3 +78,21 @@ def _most_active(config: Config) -> str:
     if tasks[name].copies > 1:
         return f"tasks.{name}.copies={tasks[name].copies}"
     return f"tasks.{name}.num_active={tasks[name].num_active}"
+
+
+@contextmanager
+def within_memory() -> Iterator[None]:
+    """Tell in one sentence that memory has run out, here or on a device.
+
+    Raises:
+        OutOfMemory: it has; what was kept before is kept.
+    """
+    try:
+        yield
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        if isinstance(error, jax.errors.JaxRuntimeError) and FULL not in str(error):
+            raise
+        raise OutOfMemory(
+            f"out of memory ({reason_of(error)}): free some and resume the run where it has "
+            f"checkpoints, or begin it anew with a lower machine.memory_gib or machine.batch_width"
+        ) from error

@@ -11,6 +11,7 @@ from ..config.closest import did_you_mean
 from ..config.errors import ConfigError
 from ..config.settings import Config
 from ..config.tables import TaskConfig
+from ..config.words import show
 
 
 def check_method_settings(config: Config, method: Method | None) -> None:
@@ -38,7 +39,7 @@ def _check_number(place: str, key: str, value: float, method: Method | None) -> 
             raise ValueError(f"{place} {error}") from None
     elif key not in _all_numbers():
         raise ValueError(
-            f"unknown key {place!r}; {did_you_mean(key, _all_numbers(), 'methods know')}"
+            f"unknown key {show(place)}; {did_you_mean(key, _all_numbers(), 'methods know')}"
         )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any, NamedTuple, Self
 
@@ -10,9 +11,10 @@ import jax
 
 from ..config import disk
 from ..config.cores import divide_cpu
-from ..config.errors import ResumeError
+from ..config.errors import ResumeError, UserError
 from ..config.settings import Config
 from ..config.versions import package_version
+from ..results.output import reason_of
 from ..tasks import get_kind
 from .checkpoint import Checkpoints
 from .devices import named
@@ -61,14 +63,19 @@ class SavedRun(NamedTuple):
         content = checkpoints.newest() if checkpoints else None
         if checkpoints is None or content is None:
             return None
+        with putting_back(checkpoints):
+            saved = cls._parse(content)
+            divide_cpu(saved.num_devices)  # before anything asks JAX what it computes on
+            saved._check(checkpoints, [config.to_dict() for config in saved.named(configs)], keeps)
+            saved._check_traces(configs)
+            check_digests(saved.data, configs)
+            return saved
+
+    @classmethod
+    def _parse(cls, content: Mapping[str, Any]) -> Self:
         num_resident, window, needs = content["sizing"]
         sizing = Sizing(num_resident, window, tuple(PoolNeeds(*row) for row in needs))
-        saved = cls(**{**content, "sizing": sizing})
-        divide_cpu(saved.num_devices)  # before anything asks JAX what it computes on
-        saved._check(checkpoints, [config.to_dict() for config in saved.named(configs)], keeps)
-        saved._check_traces(configs)
-        check_digests(saved.data, configs)
-        return saved
+        return cls(**{**content, "sizing": sizing})
 
     def named(self, configs: Sequence[Config]) -> list[Config]:
         """With the number of devices that the run began with, where they leave it open."""
@@ -104,6 +111,25 @@ class SavedRun(NamedTuple):
                 f"{changed[0]!r} is not the file that the run began with: put it back, or start a "
                 f"new run"
             )
+
+
+@contextmanager
+def putting_back(checkpoints: Checkpoints | None) -> Iterator[None]:
+    """What is whole, but is not what a run has written, is told in one sentence.
+
+    Raises:
+        ResumeError: a part of a checkpoint is missing or of another kind.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        where = checkpoints and str(checkpoints.folder)
+        raise ResumeError(
+            f"the newest checkpoint in {where!r} is not as a run wrote it ({reason_of(error)}): "
+            f"remove it to go on from the one before, or start a new run"
+        ) from error
 
 
 def _traces(configs: Sequence[Config]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import jax
@@ -19,13 +19,14 @@ from .checkpoint import Keeper
 from .devices import named, settle
 from .driver import Driver
 from .executor import Device, Interrupted
+from .footprint import within_memory
 from .machine import machine_facts, say_where_it_gains_nothing
 from .options import RunOptions
 from .prepare import Prepared, prepare_run
 from .progress import progress_of
 from .replicate import Job
 from .resolve import load_config
-from .saved import SavedRun
+from .saved import SavedRun, putting_back
 from .snapshot import restore_driver
 from .sources import split_options
 from .stopping import interruptible
@@ -87,12 +88,13 @@ def run_jobs(
     saved = SavedRun.find(options.checkpoints, configs, options.keeps)
     configs = saved.named(configs) if saved else settle(configs)
     start = time.perf_counter() - (saved.wall_seconds if saved else 0.0)
-    with precision(configs), interruptible(options.is_stopped) as stopping:
+    with within_memory(), precision(configs), interruptible(options.is_stopped) as stopping:
         say_where_it_gains_nothing(configs[0].machine.precision)
-        prepared = prepare_run(configs, saved, jobs)
-        driver = prepared.driver(Device(stopping.is_wanted), **options.keeps)
-        if saved:
-            restore_driver(driver, saved.driver)
+        with putting_back(options.checkpoints) if saved else nullcontext():
+            prepared = prepare_run(configs, saved, jobs)
+            driver = prepared.driver(Device(stopping.is_wanted), **options.keeps)
+            if saved:
+                restore_driver(driver, saved.driver)
         keeper = Keeper(
             options.checkpoints,
             lambda: SavedRun.content(driver, prepared.sizing, time.perf_counter() - start),

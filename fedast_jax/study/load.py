@@ -11,6 +11,8 @@ import pandas as pd
 
 from ..config import disk
 from ..config.errors import RecordError
+from ..config.npz import read_npz
+from ..results.output import reason_of
 from ..results.result import Result
 from ..run.resolve import make_config
 from .recorded import Folder, Recorded, read_folder, read_table
@@ -88,5 +90,8 @@ def _models(folder: Path) -> dict[str, np.ndarray] | None:
     path = folder / "models.npz"
     if not disk.exists(path):
         return None
-    with disk.reading(path) as file, np.load(file, allow_pickle=False) as leaves:
-        return {name: leaves[name] for name in leaves.files}
+    try:
+        with disk.reading(path) as file:
+            return read_npz(file)
+    except Exception as error:  # there is no end to what readers raise on damaged bytes
+        raise RecordError(f"{str(path)!r} is not as a run wrote it: {reason_of(error)}") from None

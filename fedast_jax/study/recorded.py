@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 import pandas as pd
 
 from ..config import disk
-from ..config.errors import RecordError
+from ..config.bounds import MOST_REPLICATES, MOST_TASKS
+from ..config.errors import RecordError, UserError
 from ..config.goal import ACCURACY, Goal, Word
 from ..config.grid import Point, flat_keys, points
+from ..config.words import few, show
+from ..results.output import reason_of
 from ..results.summary import summarise
+from .recorded_kinds import check_columns
 from .shown import ShownStudy
 from .tables import are_of_one_kind
 
@@ -70,8 +75,8 @@ class RecordedConfig:
     def parse(cls, table: Mapping[str, Any]) -> RecordedConfig:
         """From a complete configuration; raises whatever is wrong with it."""
         tasks = [copy for name, task in table["tasks"].items() for copy in _copies(name, task)]
-        if not tasks or int(table["num_seeds"]) < 1:
-            raise ValueError("no task or no seed")
+        if not tasks or not 1 <= int(table["num_seeds"]) <= MOST_REPLICATES:
+            raise ValueError(f"no task, or not 1 to {MOST_REPLICATES:,} seeds")
         names = str(table["name"]), str(table["algorithm"])
         return cls(*names, int(table["seed"]), int(table["num_seeds"]), tuple(tasks), table)
 
@@ -152,10 +157,11 @@ def _recorded(
         unknown = sorted(set(table.task) - known)
         if unknown:
             raise RecordError(
-                f"{str(path / name)!r} has a task {unknown[0]!r} that its configuration has not: "
-                f"the folder has been changed"
+                f"{str(path / name)!r} has a task {show(unknown[0])} that its configuration has "
+                f"not: the folder has been changed"
             )
     evaluations, changes, lanes = (tables[name] for name in COLUMNS)
+    _check_lanes(path, lanes, config)
     for task in config.named_tasks:
         if not {task.settings.goal.column} <= set(evaluations) & set(lanes):
             raise RecordError(
@@ -169,6 +175,8 @@ def _copies(name: str, task: Mapping[str, Any]) -> Iterator[RecordedTask]:
     goal, copies = _goal(task), int(task["copies"])
     value = task["target_accuracy"] if goal.is_accuracy else task.get("target_metric", "none")
     target = RecordedTarget(None if value == "none" else float(value), goal)
+    if copies > MOST_TASKS:
+        raise ValueError(f"it has over {MOST_TASKS} copies of a task")
     if copies == 1:
         yield RecordedTask(name, target)
     else:
@@ -197,12 +205,10 @@ def _variants(path: Path, table: Mapping[str, Any], num_configs: int) -> list[Re
         study = table.get("study", {})
         labels = list(study.get("compare") or [table.get("algorithm", "fedast")])
         grid = dict(flat_keys(study.get("sweep", {})))
-        variants = [RecordedVariant(label, point) for point in points(grid) for label in labels]
-        if len(variants) != num_configs:
-            raise ValueError(
-                f"it names {len(variants)} configurations, and there are {num_configs}"
-            )
-    return variants
+        num_named = len(labels) * prod(map(len, grid.values()))  # billions, perhaps
+        if num_named != num_configs:
+            raise ValueError(f"it names {num_named} configurations, and there are {num_configs}")
+        return [RecordedVariant(label, point) for point in points(grid) for label in labels]
 
 
 def split(
@@ -233,10 +239,12 @@ def split(
 
 def read_table(path: Path) -> pd.DataFrame:
     """A table of a run folder."""
-    import pyarrow.parquet as pq
+    from ..config.parquet import read_parquet
 
     with reading(path), disk.reading(path) as file:
-        return pq.read_table(file).to_pandas()
+        table = read_parquet(file).to_pandas()
+        check_columns(table)
+        return table
 
 
 def _read_table(path: Path, name: str) -> pd.DataFrame:
@@ -246,6 +254,17 @@ def _read_table(path: Path, name: str) -> pd.DataFrame:
             if is_number != pd.api.types.is_numeric_dtype(table[column]) and len(table):
                 raise ValueError(f"column {column!r} holds something else")
         return table
+
+
+def _check_lanes(path: Path, lanes: pd.DataFrame, config: RecordedConfig) -> None:
+    """Raise RecordError where a replicate has not one row for each task."""
+    with reading(path / "lanes.parquet"):
+        begun = pd.unique(lanes.replicate)
+        pairs = len(lanes[["replicate", "task"]].drop_duplicates())
+        if not pairs == len(lanes) == len(begun) * len(config.named_tasks):
+            raise ValueError("a replicate needs one row for each task")
+        if len(begun) and not 0 <= begun.min() <= begun.max() < config.num_seeds:
+            raise ValueError(f"there are replicates 0 to {config.num_seeds - 1}")
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -259,6 +278,20 @@ def _read_json(path: Path) -> dict[str, Any]:
         if content["status"] not in STATUSES:
             raise ValueError(f"its status is {content['status']!r}")
         return content
+
+
+@contextmanager
+def showing(paths: Iterable[Path]) -> Iterator[None]:
+    """Tables can be changed in ways that only what is drawn of them meets: told in one sentence."""
+    try:
+        yield
+    except (UserError, OSError):
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise RecordError(
+            f"cannot show {few(repr(str(path)) for path in paths)}: a table is not as a run wrote "
+            f"it ({reason_of(error)})"
+        ) from error
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import pandas as pd
 
 from ..config import disk
 from .recorded import Folder, reading, split
+from .recorded_kinds import check_columns
 
 NAME = "requests"
 COLUMNS = [
@@ -40,6 +41,8 @@ def read_requests(folder: Folder, first: int, last: int) -> list[pd.DataFrame]:
     """
     import pyarrow.parquet as pq
 
+    from ..config.parquet import read_parquet
+
     path = _path(folder)
     with reading(path), disk.reading(path) as file:
         keys = list(folder.study.variants[0].point)
@@ -49,7 +52,8 @@ def read_requests(folder: Folder, first: int, last: int) -> list[pd.DataFrame]:
         if missing:
             raise ValueError(f"there is no column {missing[0]!r}")
         wanted = [("replicate", ">=", first), ("replicate", "<=", last)]
-        table = pq.read_table(file, columns=columns, filters=wanted).to_pandas()
+        table = read_parquet(file, columns=columns, filters=wanted).to_pandas()
+        check_columns(table)
     parts = split(folder.path, NAME, table, folder.study.variants, folder.is_study)
     return [part.reset_index(drop=True) for part in parts]
 

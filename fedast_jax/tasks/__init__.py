@@ -54,8 +54,8 @@ def get_kind(name: str) -> Kind:
     if name in TASKS:
         return TASKS[name]
     raise ValueError(
-        f"unknown task kind {name!r}; {did_you_mean(name, TASKS)}; an own one must be registered "
-        f"before: fx.register_task, or --import of the module that does it"
+        f"unknown task kind {show(name)}; {did_you_mean(name, TASKS)}; an own one must be "
+        f"registered before: fx.register_task, or --import of the module that does it"
     )
 
 

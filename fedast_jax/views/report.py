@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..config import disk
 from ..config.errors import OutputError
+from ..study.recorded import showing
 from .output import check_output, write_whole
 
 NAME = "report.html"
@@ -33,7 +34,8 @@ def write_report(paths: Sequence[Path], out: Path | None = None, *, force: bool 
     from .page import make_page
     from .shown import Shown
 
-    page = make_page(Shown.read(paths), plotly)
+    with showing(paths):
+        page = make_page(Shown.read(paths), plotly)
     return write_whole(path, lambda beside: _write(page, beside))
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ..config import disk
 from ..config.errors import ConfigError, RecordError
 from ..results.pictures import METADATA, write_picture
+from ..study.recorded import showing
 from ..study.recorded_requests import has_requests, read_requests
 from .events import UNITS, Clock, Entry, Tracks, as_json, events_of
 from .output import check_output, write_whole
@@ -55,11 +56,12 @@ def write_trace(
     """
     path = out or folder / NAME
     check_output(path, force=force)
-    shown, window = _read(folder, replicate, clients, start, stop)
-    tracks, clock = Tracks(), Clock.of(_last_time(shown))
-    entries = [
-        entry for one in shown for entry in events_of(one, window, clock, tracks)
-    ]  # fmt: skip
+    with showing([folder]):
+        shown, window = _read(folder, replicate, clients, start, stop)
+        tracks, clock = Tracks(), Clock.of(_last_time(shown))
+        entries = [
+            entry for one in shown for entry in events_of(one, window, clock, tracks)
+        ]  # fmt: skip
     kept, note = _capped(sorted(entries, key=itemgetter(0)), clock, tracks)
     told = {
         "simulated time": f"one unit is shown as {UNITS[clock.unit]}",
@@ -87,8 +89,9 @@ def write_gantt(
     paths = [out.with_suffix(f".{kind}") for kind in METADATA]
     for path in paths:
         check_output(path, force=force)
-    timelines, window = _read(folder, replicate, clients, start, stop)
-    figure = gantt_figure(timelines, window)
+    with showing([folder]):
+        timelines, window = _read(folder, replicate, clients, start, stop)
+        figure = gantt_figure(timelines, window)
     for path, kind in zip(paths, METADATA, strict=True):
         write_whole(
             path,

@@ -14,6 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
+from ...config import disk
 from ...config.bounds import MOST_SEED
 from ...config.errors import ConfigError, UserError
 from ...config.versions import package_version
@@ -142,7 +143,7 @@ def read_case(path: Path) -> Case:
         ConfigError: the file does not hold one, or it cannot be run.
     """
     try:
-        case = Case.from_toml(path.read_text())
+        case = Case.from_toml(disk.read_text(path))
         with small_numbers():
             assert case.config
     except (ConfigError, UnicodeDecodeError) as error:

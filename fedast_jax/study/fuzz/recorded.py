@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+from ...config import disk
 from ...config.errors import ConfigError
 from ...config.words import show
 
@@ -50,7 +51,8 @@ def _number(num_clients: Any) -> int:
 def recorded(name: str, num_clients: int) -> Path:
     """The path of a file, written once in a process."""
     path = _folder() / f"{name}_{num_clients}.csv"
-    path.write_text(CLASSES if name == "classes" else "\n".join(_LINES[name](num_clients)) + "\n")
+    text = CLASSES if name == "classes" else "\n".join(_LINES[name](num_clients)) + "\n"
+    disk.write_text(text, path)
     return path
 
 
