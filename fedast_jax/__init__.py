@@ -11,8 +11,7 @@ The folders are layers; a module imports only from layers above its own in this 
     engine      local training, the scan, the server, devices; planning: events to fixed batches
     results     records of replicates, tables, pictures, what the terminal shows
     run         one configuration resolved, sized, driven; checkpoints; cluster: several machines
-    study       comparisons and sweeps; paper: its figures and claims; fuzz: random scenarios
-    audit       finished folders checked: sums, events by the oracle, models trained anew
+    study       comparisons and sweeps; paper: its figures; audit: folders checked; fuzz: the engine
     views       pages, traces and pictures of finished runs
     cli         the command line
 
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from .algorithms.methods.server_optimizers import from_optax as from_optax
     from .algorithms.methods.sums import mean_in_order as mean_in_order
     from .algorithms.methods.sums import sum_in_order as sum_in_order
-    from .audit.verify import verify as verify
     from .clients.laws import register_delay as register_delay
     from .config.errors import ConfigError as ConfigError
     from .config.errors import ResumeError as ResumeError
@@ -50,6 +48,7 @@ if TYPE_CHECKING:
     from .run.resolve import make_config as make_config
     from .run.simulate import simulate as simulate
     from .run.simulate import simulate_together as simulate_together
+    from .study.audit.verify import verify as verify
     from .study.load import load_result as load_result
     from .study.load import load_study as load_study
     from .study.study import Study as Study
@@ -92,7 +91,7 @@ _HOMES = {
     "simulate_together": "run.simulate",
     "sum_in_order": "algorithms.methods.sums",
     "sweep": "study.study",
-    "verify": "audit.verify",
+    "verify": "study.audit.verify",
 }
 __all__ = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
 

@@ -17,18 +17,18 @@ from test_cli import run
 
 import fedast_jax as fx
 from fedast_jax.algorithms import OWN_NAMES
-from fedast_jax.audit.drift import Drift, lenient, strict
-from fedast_jax.audit.events import check_events
-from fedast_jax.audit.findings import Audit, Difference
-from fedast_jax.audit.invariants import check_invariants
-from fedast_jax.audit.sums import check_sums
-from fedast_jax.audit.told import Story
 from fedast_jax.config.errors import UserError
 from fedast_jax.results.checksums import CHECKSUMS, write_checksums
 from fedast_jax.results.records import NOTHING
 from fedast_jax.results.result import Result
 from fedast_jax.results.run_folder import write_json, write_models
 from fedast_jax.run.resolve import make_config
+from fedast_jax.study.audit.drift import Drift, lenient, strict
+from fedast_jax.study.audit.events import check_events
+from fedast_jax.study.audit.findings import Audit, Difference
+from fedast_jax.study.audit.invariants import check_invariants
+from fedast_jax.study.audit.sums import check_sums
+from fedast_jax.study.audit.told import Story
 from fedast_jax.study.fuzz.drive import run_driver
 from fedast_jax.study.fuzz.symbols import SymbolicDevice
 

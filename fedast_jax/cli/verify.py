@@ -11,7 +11,7 @@ import typer
 from .options import Imports
 
 if TYPE_CHECKING:
-    from ..audit.findings import Audit
+    from ..study.audit.findings import Audit
 
 WRONG = 4  # exit code
 
@@ -25,7 +25,7 @@ def verify(
     imports: Imports = None,
 ) -> None:
     """Check a finished folder: sums, every event, models, tests and summaries."""
-    from ..audit.verify import verify as check
+    from ..study.audit.verify import verify as check
 
     audit = check(folder, deep=deep, seed=seed)
     _show(audit)

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..config import disk
-from ..config.errors import RecordError
-from ..run.resolve import make_config
-from ..study.paper.folder import RECORD
-from ..study.recorded import Folder, read_folder, read_table, reading, split
-from ..study.study import Study
-from ..study.study_folder import config_names
-from ..study.variants import Variant, make_variants
+from ...config import disk
+from ...config.errors import RecordError
+from ...run.resolve import make_config
+from ..paper.folder import RECORD
+from ..recorded import Folder, read_folder, read_table, reading, split
+from ..study import Study
+from ..study_folder import config_names
+from ..variants import Variant, make_variants
 from .compare import check_json
 from .models import FILE, SavedModels
 from .told import Story
@@ -65,7 +65,7 @@ def read_finished(path: Path) -> Finished:
         Difference: a configuration is another one.
     """
     if disk.exists(path / RECORD):
-        from ..study.paper.quadratic import use_quadratic
+        from ..paper.quadratic import use_quadratic
 
         use_quadratic()
     folder = read_folder(path)

@@ -9,8 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from ..run.executor import path_name
-from ..study.recorded import reading
+from ...run.executor import path_name
+from ..recorded import reading
 from .findings import Difference
 
 FILE = "models.npz"

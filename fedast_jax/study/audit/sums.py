@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from ..config import disk
-from ..results.checksums import CHECKSUMS, digest, read_checksums
+from ...config import disk
+from ...results.checksums import CHECKSUMS, digest, read_checksums
 from .findings import Audit, Difference
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..config.errors import RecordError
-from ..data.errors import DataError
+from ...config.errors import RecordError
+from ...data.errors import DataError
 from .events import check_events
 from .findings import Audit, Difference
 from .folder import Finished, check_finished, read_finished

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..config.settings import Config
-from ..oracle import OneReplicate, Request, loop_of
-from ..oracle.state import Known
-from ..oracle.ucb import UcbRounds
+from ...config.settings import Config
+from ...oracle import OneReplicate, Request, loop_of
+from ...oracle.state import Known
+from ...oracle.ucb import UcbRounds
 
 
 class EndOfStoryError(Exception):

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..config.settings import Config
-from ..oracle import OneReplicate
-from ..oracle.state import TaskState
-from ..results.records import NOTHING, STATUSES, Columns, LaneRecord, ReplicateRecord
-from ..results.result import Result
+from ...config.settings import Config
+from ...oracle import OneReplicate
+from ...oracle.state import TaskState
+from ...results.records import NOTHING, STATUSES, Columns, LaneRecord, ReplicateRecord
+from ...results.result import Result
 
 
 def expected_result(config: Config, told: Sequence[OneReplicate]) -> Result:

@@ -13,8 +13,8 @@ from typing import Any
 
 import jax
 
-from ..oracle import RealLearner, Request
-from ..oracle.state import Known
+from ...oracle import RealLearner, Request
+from ...oracle.state import Known
 from .compare import is_close
 from .drift import Drift, Measured, Tolerance, lenient, strict
 from .findings import Difference

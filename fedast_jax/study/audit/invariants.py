@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..algorithms import get_algorithm
-from ..config.settings import Config
-from ..config.tables import TaskConfig
+from ...algorithms import get_algorithm
+from ...config.settings import Config
+from ...config.tables import TaskConfig
 from .findings import Difference
 from .told import Story
 

@@ -10,11 +10,11 @@ import jax
 import numpy as np
 import pandas as pd
 
-from ..config import disk
-from ..config.settings import Config
-from ..oracle import RealLearner
-from ..results.run_folder import as_table
-from ..study.recorded import read_table, split
+from ...config import disk
+from ...config.settings import Config
+from ...oracle import RealLearner
+from ...results.run_folder import as_table
+from ..recorded import read_table, split
 from .compare import check_rows
 from .drift import strict
 from .findings import Audit, Difference

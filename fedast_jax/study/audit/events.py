@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..algorithms import get_algorithm
-from ..algorithms.methods.built_in import BUILT_IN
-from ..config.settings import Config
-from ..results.result import Result
-from ..results.run_folder import as_table
+from ...algorithms import get_algorithm
+from ...algorithms.methods.built_in import BUILT_IN
+from ...config.settings import Config
+from ...results.result import Result
+from ...results.run_folder import as_table
 from .compare import check_rows
 from .expected import expected_result
 from .findings import Audit, Difference

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ..config import disk
-from ..study.recorded import reading
+from ...config import disk
+from ..recorded import reading
 from .findings import Difference
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..config import disk
-from ..study.paper.folder import RECORD, VERDICTS, read_figure, read_study, verdicts
+from ...config import disk
+from ..paper.folder import RECORD, VERDICTS, read_figure, read_study, verdicts
 from .compare import check_json, read_json
 from .findings import Audit, Difference
 from .folder import Finished
