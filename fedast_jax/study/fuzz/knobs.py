@@ -82,7 +82,9 @@ def knobs_of(table: dict[str, Any]) -> Knobs:
     Raises:
         ConfigError: one is unknown, or nothing can be run with it.
     """
-    given = {key: tuple(one) if isinstance(one, list) else one for key, one in table.items()}
+    given: dict[str, Any] = {
+        key: tuple(one) if isinstance(one, list) else one for key, one in table.items()
+    }
     usual = Knobs()._asdict()
     for name, value in given.items():
         if name not in usual or not _is_usable(value, usual[name], least=name in FROM_1):

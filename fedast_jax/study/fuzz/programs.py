@@ -57,7 +57,7 @@ def shared_engine(spec: EngineSpec) -> Engine:
     if engine is None:
         engine = Engine(spec)
         engine.run, engine.evaluate = Lowered(engine.run), Lowered(engine.evaluate)  # type: ignore
-        engine.empty_pool = partial(roomy_pool, engine, engine.empty_pool)
+        engine.empty_pool = partial(roomy_pool, engine, engine.empty_pool)  # type: ignore
     ENGINES[key] = engine
     if len(ENGINES) > MOST_ENGINES:
         del ENGINES[next(iter(ENGINES))]
