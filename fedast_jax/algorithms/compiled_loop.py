@@ -330,10 +330,12 @@ def _kept(sources: str) -> Callable:
 
     @njit(cache=True)
     def lay_out(at, clock, tasks, law, held, ends, heap, busy, draws, accepts):
-        sources  # noqa: B018
+        sources  # noqa: B018  # pyright: ignore[reportUnusedExpression]
         return _lay_out(at, clock, tasks, law, held, ends, heap, busy, draws, accepts)
 
     return lay_out
 
 
-lay_out = _kept("".join(Path(one.__file__).read_text() for one in (compiled_flight, compiled_laws)))
+lay_out = _kept(
+    "".join(Path(str(one.__file__)).read_text() for one in (compiled_flight, compiled_laws))
+)
