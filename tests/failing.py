@@ -130,7 +130,7 @@ class Numbers(SymbolicDevice):
             raise Interrupted
         super().train(pool, plan, step_updates)
 
-    def put(self, rows: dict, pool: LanePool, number: int, row: Row) -> None:
+    def _put(self, rows: dict, pool: LanePool, number: int, row: Row) -> None:
         """Rows that a segment has freed are not told of here, and may be written."""
         rows[id(pool), number] = row
 

@@ -119,9 +119,8 @@ def test_memory_that_ends_is_told_in_one_sentence(tmp_path, monkeypatch):
     with quick_runs():
         place = Place(tmp_path, "run")
         clear(place.out.parent)
-        text = CONFIG.replace("num_clients = 5", "num_clients = 90_000_000")
-        (tmp_path / "a.toml").write_text(text.replace("samples_per_client = 20\n", ""))
-        with memory_limit(1 << 28):
+        (tmp_path / "a.toml").write_text(CONFIG.replace("num_active = 4", "num_active = 400_000"))
+        with memory_limit(1 << 25):
             ended = place.run(place.fresh)
     assert ended.code == 2
     assert ended.said.startswith("error: out of memory (")
