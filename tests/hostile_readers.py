@@ -10,6 +10,7 @@ import random
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -40,13 +41,16 @@ from fedast_jax.run.resolve import load_config, make_config
 from fedast_jax.run.saved import SavedRun
 from fedast_jax.study.load import load_result, load_study
 from fedast_jax.views import report
-from fedast_jax.views.report import write_report
 from fedast_jax.views.trace import write_trace
-
-report._drawing_library = lambda: ""  # whose script takes longest to write
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 CLIENTS = 5
+
+
+def write_page(folder: Path) -> None:
+    """Without the drawing library's script, which takes longest to write."""
+    with patch.object(report, "_drawing_library", lambda: ""):
+        report.write_report([folder], force=True)
 
 
 def all_readers(place: Path) -> dict[str, tuple[Path, Reader]]:
@@ -185,7 +189,7 @@ def _traces() -> dict[str, Reader]:
 
 def _look(folder: Path) -> None:
     """All that ``show``, ``report`` and ``trace`` ask of a folder, but for the drawing."""
-    write_report([folder], force=True)
+    write_page(folder)
     write_trace(folder, force=True)
     loaded = (load_study if (folder / "configs").is_dir() else load_result)(folder)
     loaded.summary()
