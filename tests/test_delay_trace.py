@@ -182,7 +182,7 @@ def test_shares_of_the_classes(tmp_path):
     config = make({**law, "classes": ["phone"], "shares": [1.0]})
     timeline = ALGORITHMS["fedast"].make_timeline(config, 0)
     assert set(timeline.requests.arrives_at) <= {4 * i + 5 * j for i in range(9) for j in range(9)}
-    with pytest.raises(DataError, match="no device class 'watch'; it has laptop, phone"):
+    with pytest.raises(DataError, match="no device class 'watch'; it has 'laptop', 'phone'"):
         counts({**law, "classes": ["watch"], "shares": [1.0]})
 
 

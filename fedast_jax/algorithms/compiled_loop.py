@@ -10,7 +10,6 @@ table have names here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from numba import njit
@@ -19,6 +18,7 @@ from ..clients import compiled_laws
 from ..clients.compiled_laws import is_on, stretch
 from ..clients.law_columns import ALWAYS
 from ..clients.presence import MOST_STRETCHES
+from ..config.disk import read_text
 from . import compiled_flight
 from .compiled_flight import (
     ARRIVES,
@@ -336,6 +336,4 @@ def _kept(sources: str) -> Callable:
     return lay_out
 
 
-lay_out = _kept(
-    "".join(Path(str(one.__file__)).read_text() for one in (compiled_flight, compiled_laws))
-)
+lay_out = _kept("".join(read_text(str(one.__file__)) for one in (compiled_flight, compiled_laws)))
