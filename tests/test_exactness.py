@@ -328,7 +328,7 @@ def recorded(tmp_path_factory):
 def test_histories_equal_the_oracle_with_recorded_durations(recorded, data):
     algorithms = ["fedast", "sync_st", "sync_st_no_mitigation"]
     scenario = data.draw(scenarios(delays=recorded, algorithm=algorithms))
-    check_symbols(scenario, step_updates=16)
+    check_symbols(scenario, step_updates=_step_updates(scenario))
 
 
 @given(scenarios(algorithm="sync_bayes_st", num_updates=(1, 60)))

@@ -49,7 +49,7 @@ def last_of_ties(patch: Patch) -> None:
 
 def owed_is_forgotten(patch: Patch) -> None:
     """What the cap has dropped is never tried again."""
-    patch(Server, "_try_owed", lambda self: None)
+    patch(Server, "try_owed", lambda self: None)
 
 
 def round_too_early(patch: Patch) -> None:
