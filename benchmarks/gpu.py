@@ -14,18 +14,20 @@ Command: python benchmarks/gpu.py --out DIR [--seconds 560] [--sections roofline
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-SECTIONS = ("roofline", "rates", "bits", "parts", "flags", "more")
+from gpu_measures import Note, digest, measure, roofline, step_parts
+from lines import append_line, read_lines
+
+RESULTS = "results.jsonl"
 FLAGS = {
     "default": "",
     "while": "--xla_gpu_enable_command_buffer=+WHILE --xla_gpu_graph_min_graph_size=1",
@@ -58,256 +60,64 @@ MORE = [
     ("cifar10", 64, 1024, "float32"),
     ("shakespeare", 64, 1024, "float32"),
 ]
-TINY = {"mnist": 2, "fashion_mnist": 2, "cifar10": 1, "shakespeare": 1}  # local steps
 
 
-class Notes:
-    """Lines of DIR/results.jsonl."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "results.jsonl"
-
-    def add(self, what: str, **values: Any) -> None:
-        """Write one measurement down, now."""
-        line = json.dumps({"what": what, **values})
-        print(line, flush=True)
-        with self.path.open("a") as file:
-            file.write(line + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+def add_note(path: Path, what: str, **values: Any) -> None:
+    """Write one measurement down, now."""
+    line = {"what": what, **values}
+    print(json.dumps(line), flush=True)
+    append_line(path, line)
 
 
-def roofline(notes: Notes, args: argparse.Namespace) -> None:
-    """Peaks of products and copies, what a look of the host costs, what a small kernel."""
-    import jax
-    import jax.numpy as jnp
-    from jax import lax
-
-    size = 256 if args.tiny else 8192
-    device = jax.devices()[0]
-    notes.add("device", kind=device.device_kind, jax=jax.__version__, backend=device.platform)
-    a = jax.random.normal(jax.random.key(0), (size, size))
-    for precision in ("highest", "tensorfloat32", "bfloat16"):
-        x = a.astype(jnp.bfloat16) if precision == "bfloat16" else a
-        with jax.default_matmul_precision("default" if x.dtype == jnp.bfloat16 else precision):
-            seconds = best(jax.jit(lambda x: x @ x), x)
-        notes.add("gemm", precision=precision, size=size, tflops=2e-12 * size**3 / seconds)
-    for batch, m, k, n in [(256, 32, 784, 200), (64, 64, 1600, 3200), (256, 64, 100, 400)]:
-        left = jax.random.normal(jax.random.key(1), (batch, m, k))
-        right = jax.random.normal(jax.random.key(2), (batch, k, n))
-        for precision in ("highest", "tensorfloat32"):
-            with jax.default_matmul_precision(precision):
-                seconds = best(jax.jit(jnp.matmul), left, right)
-            rate = 2e-12 * batch * m * k * n / seconds
-            notes.add("batched", precision=precision, shape=[batch, m, k, n], tflops=rate)
-    big = jnp.ones(1 << (16 if args.tiny else 30), jnp.float32)
-    seconds = best(jax.jit(lambda x: x + 1), big)
-    notes.add("copy", bytes=2 * big.nbytes, terabytes_per_second=2e-12 * big.nbytes / seconds)
-    small, turns = jnp.ones(1024), 2000
-    known = jax.jit(lambda x: lax.fori_loop(0, turns, lambda i, x: x * 1.0001, x))
-    asked = jax.jit(lambda x, n: lax.fori_loop(0, n, lambda i, x: x * 1.0001, x))
-    notes.add("loop", known_us=1e6 * best(known, small) / turns,
-              asked_us=1e6 * best(asked, small, jnp.int32(turns)) / turns)  # fmt: skip
-
-
-def best(function: Callable, *arguments: Any, repeats: int = 5) -> float:
-    """Least seconds of a call, after one that compiles; several calls are queued at a time."""
-    import jax
-
-    jax.block_until_ready(function(*arguments))
-    found = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready([function(*arguments) for _ in range(4)])
-        found.append((time.perf_counter() - start) / 4)
-    return min(found)
-
-
-def rates(notes: Notes, args: argparse.Namespace) -> None:
+def rates(note: Note, args: argparse.Namespace) -> None:
     """End to end, the most telling runs."""
-    measure_all(RATES, notes, args)
+    measure_all(RATES, note, args)
 
 
-def more(notes: Notes, args: argparse.Namespace) -> None:
+def more(note: Note, args: argparse.Namespace) -> None:
     """The rest of the table."""
-    measure_all(MORE, notes, args)
+    measure_all(MORE, note, args)
 
 
-def measure_all(runs: list, notes: Notes, args: argparse.Namespace) -> None:
+def measure_all(runs: list, note: Note, args: argparse.Namespace) -> None:
     """One after another; one that fails is noted."""
     for kind, replicates, width, precision in runs[: 5 if args.tiny else None]:
         where = {"kind": kind, "replicates": replicates, "width": width, "precision": precision}
         if args.tiny:
             where |= {"replicates": min(replicates, 2), "width": 8}
         try:
-            notes.add("rate", **where, **measure(**where, args=args))
+            note("rate", **where, **measure(**where, args=args))
         except Exception as error:
-            notes.add("failed", **where, error=f"{type(error).__name__}: {error}"[:600])
+            note("failed", **where, error=f"{type(error).__name__}: {error}"[:600])
 
 
-def table(kind: str, replicates: int, width: int, precision: str, args: argparse.Namespace) -> dict:
-    """A configuration that does not end by itself."""
-    task: dict[str, Any] = {"target_accuracy": "none"}
-    if args.tiny:
-        task |= {"local_steps": TINY[kind], "test_samples": 50}
-        task |= {"num_active": 12}
-    return {
-        "num_clients": 100 if args.tiny else 1000,
-        "num_seeds": replicates,
-        "machine": {"batch_width": width, "precision": precision},
-        "max_updates": 200 if args.tiny else 1_000_000,
-        "tasks": {kind: task},
-    }
-
-
-def measure(
-    kind: str, replicates: int, width: int, precision: str, args: argparse.Namespace
-) -> dict[str, Any]:
-    """Updates per second of a run, after its first segment, and where the time went."""
-    import jax
-
-    import fedast_jax as fx
-    from fedast_jax.run.bench import update_flops
-    from fedast_jax.tasks import get_kind
-
-    marks: list[dict[str, float]] = []
-    begun = time.perf_counter()
-
-    def mark(driver: Any) -> None:
-        everyone = [*driver.resident, *driver.done]
-        marks.append(
-            {
-                "wall": time.perf_counter(),
-                "updates": driver.counts.updates,
-                "slots": driver.counts.slots,
-                "tests": sum(len(one.evaluations) for one in everyone),
-                "resident": len(driver.resident),
-                **vars(driver.executor.seconds),
-            }
-        )
-
-    def is_stopped() -> bool:
-        late = time.perf_counter() - (marks[0]["wall"] if marks else begun)
-        return (len(marks) > 1 and late > args.each) or late > 60
-
-    fx.simulate(
-        fx.make_config(table(kind, replicates, width, precision, args)),
-        on_segment=mark,
-        is_stopped=is_stopped,
-        keep_requests=False,
-    )
-    if not marks:
-        raise RuntimeError(f"no segment ended within {time.perf_counter() - begun:.0f} s")
-    start = {**dict.fromkeys(marks[0], 0.0), "wall": begun}
-    first, last = (marks[0] if len(marks) > 1 else start), marks[-1]
-    spent = {key: last[key] - first[key] for key in last}
-    rate = spent["updates"] / spent["wall"]
-    stats = jax.devices()[0].memory_stats() or {}
-    return {
-        "updates_per_second": round(rate, 2),
-        "train_only": round(spent["updates"] / max(spent["train"], 1e-9), 2),
-        "tests_per_second_of_testing": round(spent["tests"] / max(spent["test"], 1e-9), 2),
-        "tflops": round(rate * update_flops(get_kind(kind)) / 1e12, 3),
-        "shares": {key: round(spent[key] / spent["wall"], 3) for key in ("train", "test", "plan")},
-        "fill": round(spent["updates"] / max(spent["slots"], 1), 3),
-        "seconds": round(spent["wall"], 2),
-        "segments": len(marks),
-        "resident": last["resident"],
-        "compile_seconds": round(last["compile"], 1),
-        "start_seconds": round(marks[0]["wall"] - begun, 1),
-        "peak_gib": round(stats.get("peak_bytes_in_use", 0) / 2**30, 2),
-    }
-
-
-def parts(notes: Notes, args: argparse.Namespace) -> None:
+def parts(note: Note, args: argparse.Namespace) -> None:
     """A step of the engine taken apart: training, rounds, empty; and one test."""
     widths = {"mnist": 256, "fashion_mnist": 256, "cifar10": 64, "shakespeare": 256}
     for kind, width in list(widths.items())[: 1 if args.tiny else None]:
         try:
-            notes.add("parts", kind=kind, **step_parts(kind, 8 if args.tiny else width))
+            note("parts", kind=kind, **step_parts(kind, 8 if args.tiny else width))
         except Exception as error:
-            notes.add("failed", kind=kind, error=f"{type(error).__name__}: {error}"[:600])
+            note("failed", kind=kind, error=f"{type(error).__name__}: {error}"[:600])
 
 
-def step_parts(name: str, width: int) -> dict[str, Any]:
-    """Milliseconds of a batch: all, with nothing to train, with no rounds to close, empty."""
-    import jax
-    import numpy as np
-
-    from fedast_jax.engine.engine import Engine
-    from fedast_jax.run import bench
-    from fedast_jax.tasks import get_kind
-
-    steps = 2
-    spec = bench.engine_spec(get_kind(name), width, steps, jax.default_backend())
-    engine = Engine(spec)
-    data, pool = bench.random_data(spec.kind), bench.random_pool(engine)
-    full, bare = (bench.full_batches(engine, rounds) for rounds in (width // 3, 0))
-    none = np.zeros_like(full.num_slots)
-    programs = {
-        "all": full,
-        "training": bare,
-        "rounds": full._replace(num_slots=none),
-        "empty": bare._replace(num_slots=none),
-    }
-    found: dict[str, Any] = {"width": width, "micro_batch": spec.micro_batch}
-    for key, program in programs.items():
-        program = jax.device_put(program, engine.everywhere)
-        seconds = []
-        for _ in range(4):
-            start = time.perf_counter()
-            pool = jax.block_until_ready(engine.run(pool, program, data))
-            seconds.append(time.perf_counter() - start)
-        found[f"{key}_ms"] = round(1e3 * min(seconds[1:]) / steps, 3)
-    number = min(bench.NUM_EXAMPLES, 10_000)
-    rows = np.zeros(64, np.int32)
-    seconds = best(lambda: engine.evaluate(pool.versions, rows, np.int32(64), data, number))
-    found["test_ms"] = round(1e3 * seconds / 64 * (10_000 / number), 4)
-    return found
-
-
-def bits(notes: Notes, args: argparse.Namespace) -> None:
+def bits(note: Note, args: argparse.Namespace) -> None:
     """The same run in two processes, and one that is interrupted and resumed in a third."""
     with tempfile.TemporaryDirectory() as folder:
         for name in ("first", "second", "interrupted", "resumed"):
             kept = folder if name in ("interrupted", "resumed") else ""
-            digest = child(["--digest", name, "--kept", kept], args, limit=150)
-            notes.add("digest", process=name, digest=digest)
+            said = child(["--digest", name, "--kept", kept], args, limit=150)
+            note("digest", process=name, digest=said)
 
 
-def digest(args: argparse.Namespace) -> str:
-    """Of models and tests of one small run; as often as it takes with ``--kept``."""
-    import numpy as np
-
-    import fedast_jax as fx
-    from fedast_jax.run.checkpoint import Checkpoints
-
-    config = table("fashion_mnist", 2, 8 if args.tiny else 64, "float32", args)
-    config["max_updates"] = 60 if args.tiny else 400
-    config["machine"]["checkpoint_seconds"] = 0
-    segments: list[int] = []
-    result = fx.simulate(
-        fx.make_config(config),
-        keep_models=True,
-        checkpoints=Checkpoints(args.kept) if args.kept else None,
-        on_segment=lambda driver: segments.append(1),
-        is_stopped=lambda: args.digest == "interrupted" and bool(segments),
-    )
-    found = hashlib.sha256()
-    for name, leaf in sorted(result.models().items()):
-        found.update(name.encode() + np.asarray(leaf).tobytes())
-    found.update(result.evaluations.to_csv().encode())
-    return f"{result.status} {len(result.evaluations)} tests {found.hexdigest()[:16]}"
-
-
-def flags(notes: Notes, args: argparse.Namespace) -> None:
+def flags(note: Note, args: argparse.Namespace) -> None:
     """Options of the compiler, each in a process of its own."""
     for name, value in FLAGS.items():
         if args.tiny and name != "default":
             continue
         for kind in ("mnist", "shakespeare"):
             text = child(["--flagged", kind], args, limit=90, flags=value)
-            notes.add("flags", flags=name, kind=kind, found=text)
+            note("flags", flags=name, kind=kind, found=text)
 
 
 def flagged(args: argparse.Namespace) -> str:
@@ -315,6 +125,16 @@ def flagged(args: argparse.Namespace) -> str:
     found = measure(args.flagged, 2 if args.tiny else 8, 8 if args.tiny else 64, "float32", args)
     keys = ("updates_per_second", "train_only", "tests_per_second_of_testing", "compile_seconds")
     return json.dumps({key: found[key] for key in keys})
+
+
+SECTIONS = {
+    "roofline": roofline,
+    "rates": rates,
+    "bits": bits,
+    "parts": parts,
+    "flags": flags,
+    "more": more,
+}
 
 
 def child(more: list[str], args: argparse.Namespace, limit: float, flags: str = "") -> str:
@@ -369,14 +189,13 @@ def run_sections(args: argparse.Namespace) -> None:
                 subprocess.run(command, env=env, timeout=left, check=False)
             except subprocess.TimeoutExpired:
                 print(f"{section} was stopped: no time left", flush=True)
-    show(args.out / "results.jsonl")
+    show(args.out / RESULTS)
 
 
 def show(path: Path) -> None:
     """The rates as a table."""
     print("task            reps     W precision      updates/s  train  tests/s  fill  compile_s")
-    for line in path.read_text().splitlines() if path.exists() else ():
-        one = json.loads(line)
+    for one in read_lines(path):
         if one["what"] == "rate":
             print(
                 f"{one['kind']:14} {one['replicates']:5} {one['width']:5} {one['precision']:14}"
@@ -404,7 +223,7 @@ def main() -> None:
     elif args.flagged:
         print(flagged(args))
     elif args.section:
-        globals()[args.section](Notes(args.out), args)
+        SECTIONS[args.section](partial(add_note, args.out / RESULTS), args)
     else:
         run_sections(args)
 

@@ -187,7 +187,7 @@ def test_the_compiled_scheduler_plans_the_very_same_steps(data):
         SWITCH.mode = mode
         free = FreeRows(list(range(num_rows)), list(range(num_rows)))
         try:
-            found.append((segment.plan_segment(lanes, starts, free, width, most), free))
+            found.append((segment.scheduler()(lanes, starts, free, width, most), free))
         except OutOfRows:
             found.append(None)
     assert_identical(found[1], found[0])
@@ -204,7 +204,7 @@ def test_a_round_too_large_is_refused_by_both():
     for mode in ("never", "always"):
         SWITCH.mode = mode
         with pytest.raises(ValueError, match="a step takes"):
-            segment.plan_segment([work], [LaneRows(0, {0: 0}, {})], FreeRows([1], [1, 2, 3]), 4, 2)
+            segment.scheduler()([work], [LaneRows(0, {0: 0}, {})], FreeRows([1], [1, 2, 3]), 4, 2)
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from fedast_jax.study.fuzz.compare import (
 )
 from fedast_jax.study.fuzz.drive import Ran
 from fedast_jax.study.fuzz.programs import shared_device
+from fedast_jax.study.fuzz.recorded import recorded
 from fedast_jax.study.fuzz.scenario import Scenario
 from fedast_jax.study.fuzz.symbols import SymbolicDevice
 
@@ -303,31 +304,19 @@ def test_rounds_where_clients_come_and_go(scenario):
     check_symbols(scenario, step_updates=_step_updates(scenario))
 
 
-TRACE = """device_class,duration
-old,3
-old,4
-new,1
-new,1.5
-new,1
-older,9.25
-"""
-
-
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory):
+def recorded_delays():
     """Settings of delays that take recorded durations."""
-    path = tmp_path_factory.mktemp("delays") / "trace.csv"
-    path.write_text(TRACE)
-    law = {"law": "trace", "trace": str(path)}
+    law = {"law": "trace", "trace": str(recorded("classes", 1))}
     few = {"classes": ["old", "new"], "shares": [0.2, 0.8], "trace_scale": 0.3}
     return [law, {**law, **few}]
 
 
 @given(data=st.data())
 @settings(max_examples=settings().max_examples // 2)
-def test_histories_equal_the_oracle_with_recorded_durations(recorded, data):
+def test_histories_equal_the_oracle_with_recorded_durations(recorded_delays, data):
     algorithms = ["fedast", "sync_st", "sync_st_no_mitigation"]
-    scenario = data.draw(scenarios(delays=recorded, algorithm=algorithms))
+    scenario = data.draw(scenarios(delays=recorded_delays, algorithm=algorithms))
     check_symbols(scenario, step_updates=_step_updates(scenario))
 
 

@@ -119,9 +119,9 @@ def _take_events(at, clock, tasks, law, flight, draws, accepts, taken, closed, m
     """Event by event, while there is room; ``accepts[task, staleness]`` is -1 where unknown."""
     requests, times, heap, busy = flight
     while at[ARRIVALS] < at[UNTIL] and at[TAKEN] < taken.shape[1]:
-        request = heap[0]
-        if not at[IN_HEAP] or times[ARRIVES, request] > clock[LATEST]:
+        if not at[IN_HEAP] or times[ARRIVES, heap[0]] > clock[LATEST]:
             return NOT_HERE
+        request = heap[0]
         task = requests[TASK, request]
         if tasks[STOPPED, task]:  # it was cancelled: only its client was still busy
             if not tasks[IN_FLIGHT].any():

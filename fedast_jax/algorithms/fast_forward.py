@@ -79,7 +79,7 @@ class FastForward:
         is_for_plain = not self._may_be_used or state.num_late or state.unsent
         if most - state.num_arrivals < FEWEST or is_for_plain or not SWITCH.is_on():
             return False
-        kernels = _kernels()
+        kernels = SWITCH.load(_kernels)
         return kernels is not None and self._run(kernels, most)
 
     def _run(self, kernels: ModuleType, until: int) -> bool:
@@ -216,13 +216,9 @@ class FastForward:
             rounds.num_active.extend([log.state.num_active[task]] * np.count_nonzero(mine))
 
 
-def _kernels() -> ModuleType | None:
-    """The compiled loop; None where there is no compiler."""
-    try:
-        from . import compiled_loop
-    except (ImportError, RuntimeError):  # as where it can keep its results nowhere
-        SWITCH.give_up()
-        return None
+def _kernels() -> ModuleType:
+    from . import compiled_loop
+
     return compiled_loop
 
 

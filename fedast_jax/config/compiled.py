@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 
 PATIENCE = 500_000
 """Events that a process plans in plain Python, in some seconds, before it compiles: on a machine
@@ -27,9 +29,13 @@ class Switch:
         self.num_planned += num_events
         return self.num_planned > PATIENCE and self.mode != "never"
 
-    def give_up(self) -> None:
-        """There is no compiler on this machine, or none that works."""
-        self.mode = "never"
+    def load(self, import_kernels: Callable[[], ModuleType]) -> ModuleType | None:
+        """A module of compiled loops; None where there is no compiler, now and from now on."""
+        try:
+            return import_kernels()
+        except (ImportError, RuntimeError):  # as where it can keep its results nowhere
+            self.mode = "never"
+            return None
 
 
 SWITCH = Switch()

@@ -18,7 +18,7 @@ from ..spec import EngineSpec
 from .marks import RoundsToMark, mark_requests
 from .pack import LaneColumns, Shapes
 from .schedule import FreeRows, LaneRows, LaneWork, Schedule
-from .segment import plan_segment
+from .segment import scheduler
 
 
 @dataclass
@@ -158,7 +158,7 @@ class LanePool:
         starts = [lane.rows for lane in self.lanes]
         free = self.free.copy()
         self.most_held = self._most(self.most_held, free)
-        plan, rows = plan_segment(works, starts, free, self.spec.width, step_updates)
+        plan, rows = scheduler()(works, starts, free, self.spec.width, step_updates)
         tests = [
             test
             for lane, start, end in zip(self.lanes, starts, rows, strict=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import accumulate, chain
 from types import ModuleType
 
@@ -12,27 +13,15 @@ from ...config.compiled import SWITCH
 from .schedule import FreeRows, LaneRows, LaneWork, OutOfRows, Schedule, mark_rounds, schedule
 
 
-def plan_segment(
-    works: Sequence[LaneWork],
-    lanes: Sequence[LaneRows],
-    free: FreeRows,
-    width: int,
-    most_updates: int,
-) -> tuple[Schedule, list[LaneRows]]:
-    """Plan one segment; arguments, result and errors are those of ``schedule``."""
-    kernels = _kernels() if SWITCH.is_on(0) else None
-    if kernels is None:
-        return schedule(works, lanes, free, width, most_updates)
-    return _schedule(kernels, works, lanes, free, width, most_updates)
+def scheduler() -> Callable[..., tuple[Schedule, list[LaneRows]]]:
+    """``schedule``, or what plans the very same by compiled loops, once these are worth it."""
+    kernels = SWITCH.load(_kernels) if SWITCH.is_on(0) else None
+    return schedule if kernels is None else partial(_schedule, kernels)
 
 
-def _kernels() -> ModuleType | None:
-    """The compiled scheduler; None where there is no compiler."""
-    try:
-        from . import compiled_schedule
-    except (ImportError, RuntimeError):  # as where it can keep its results nowhere
-        SWITCH.give_up()
-        return None
+def _kernels() -> ModuleType:
+    from . import compiled_schedule
+
     return compiled_schedule
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import flax.linen as nn
 import jax
 
@@ -41,43 +43,28 @@ def build_authors_tanh(shape: Shape) -> TaskFunctions:
     return classification(Perceptron(8, shape.num_classes, True), shape, NORMALISE)
 
 
-SOFTMAX = Kind(
-    "softmax",
-    "digits",
-    build_softmax,
-    Defaults(
-        client_lr=0.5,
-        weight_decay=1e-3,
-        step_time=0.5,
-        server_lr=1.0,
-        batch_size=10,
-        local_epochs=1,
-        samples_per_client=25,
-        dirichlet_alpha=1.0,
-        test_every=2,
-        num_active=6,
-        buffer_size=2,
-    ),
-    test_chunk=200,
+DEFAULTS = Defaults(
+    client_lr=0.5,
+    weight_decay=1e-3,
+    step_time=0.5,
+    server_lr=1.0,
+    batch_size=10,
+    local_epochs=1,
+    samples_per_client=25,
+    dirichlet_alpha=1.0,
+    test_every=2,
+    num_active=6,
+    buffer_size=2,
 )
+OF_TANH = replace(
+    DEFAULTS, client_lr=1.0, batch_size=8, local_epochs=None, local_steps=3, samples_per_client=20
+)
+SOFTMAX = Kind("softmax", "digits", build_softmax, DEFAULTS, test_chunk=200)
 TANH = Kind(
     "tanh",
     "digits",
     build_tanh,
-    Defaults(
-        client_lr=1.0,
-        weight_decay=1e-3,
-        step_time=0.5,
-        server_lr=1.0,
-        batch_size=8,
-        local_epochs=None,
-        local_steps=3,
-        samples_per_client=20,
-        dirichlet_alpha=1.0,
-        test_every=2,
-        num_active=6,
-        buffer_size=2,
-    ),
+    OF_TANH,
     micro_batch={"cpu": 2},
     test_chunk=1000,
     authors_build=build_authors_tanh,
