@@ -44,9 +44,9 @@ class PoisonedDevice(Device):
         return loaded
 
     def on_segment(self, driver: Driver) -> None:
-        for pool in driver.pools:
+        for pool, mark in zip(driver.pools, driver.planner.standing.pools, strict=True):
             arrays = self._load(pool).arrays
-            rows = UsedRows(list(pool.free.versions), list(pool.free.updates))
+            rows = UsedRows(list(mark.free.versions), list(mark.free.updates))
             contents = (
                 np.full((len(numbers), *array.shape[1:]), np.nan, array.dtype)
                 for numbers, array in zip((*rows, rows.updates), arrays, strict=True)

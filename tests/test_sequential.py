@@ -116,7 +116,7 @@ def table(**top) -> dict:
 def test_each_task_has_all_active_clients(keep_first, kept):
     pools, setting = pools_of(make_config(table(keep_first=keep_first)))
     driver = KeepingDriver([setting], pools, PlanOnly())
-    assert driver.step_updates >= kept
+    assert driver.planner.step_updates >= kept
     driver.run(1, 20)
     timeline = driver.ended[0].timeline
     assert [one.num_active for one in timeline.allocations] == [(9, 0, 0), (0, 9, 0), (0, 0, 9)]

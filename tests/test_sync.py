@@ -283,7 +283,7 @@ def plan(config) -> KeepingDriver:
     most = config.max_active_clients or config.num_clients
     if config.algorithm == "sync_st" and config.keep_first != "all":
         most = config.keep_first
-    assert driver.step_updates >= most  # or a round would fit into no step
+    assert driver.planner.step_updates >= most  # or a round would fit into no step
     driver.run(config.num_seeds, 20)
     return driver
 

@@ -231,7 +231,7 @@ def table(**top) -> dict:
 
 def test_a_step_has_room_for_the_first_round():
     pools, setting = pools_of(make_config(table(num_clients=50, machine={"batch_width": 1})))
-    assert Driver([setting], pools, PlanOnly()).step_updates >= 50
+    assert Driver([setting], pools, PlanOnly()).planner.step_updates >= 50
 
 
 def test_the_rows_of_the_first_round_are_planned_for():

@@ -113,6 +113,11 @@ class Timeline(EventLog[AsyncState]):
         """Whether an arrival waits for ``decide``."""
         return self._state.waiting is not None and self._state.decision is None
 
+    @property
+    def must_measure(self) -> bool:
+        """Whether an arrival waits, or a running mean is asked for."""
+        return self.is_waiting or self._realloc.must_observe(self._state)
+
     def decide(self, measure: Measure) -> None:
         """EstimateVariances (Algorithm 4) of each task's updates, then Realloc."""
         self.reallocate(self._realloc.sigma_hat(self._state, self.rounds, measure))

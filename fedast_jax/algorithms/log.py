@@ -189,6 +189,11 @@ class EventLog(ABC, Generic[S]):
         """Whether nothing can follow before ``decide``."""
         return False
 
+    @property
+    def must_measure(self) -> bool:
+        """Whether ``observe`` or ``decide`` has to measure what was trained so far."""
+        return self.is_waiting
+
     def decide(self, measure: Measure) -> None:
         """Decide by what was trained so far how to go on, where the algorithm does that."""
         raise NotImplementedError

@@ -58,15 +58,21 @@ class Reallocation:
             return []
         return rounds.arrived[max(0, len(self.spreads[task]) + 1 - self._rules.window) :].tolist()
 
+    def must_observe(self, state: AsyncState) -> bool:
+        """Whether a running mean is asked for, and a reallocation is still to come."""
+        is_over = state.end_reason is not None or isinf(state.next_realloc)
+        return self._rules.window is not None and not is_over
+
     def observe(self, state: AsyncState, rounds: Sequence[Rounds], measure: Measure) -> None:
         """Where a running mean is asked for, estimate the spread at every arrival so far."""
-        if self._rules.window is None or state.end_reason or isinf(state.next_realloc):
+        window = self._rules.window
+        if window is None or not self.must_observe(state):
             return
         is_waiting = state.waiting is not None and state.decision is None
         for task, of_task in enumerate(rounds):
             if not state.stopped[task]:
                 stop = len(of_task.arrived) if is_waiting else of_task.num_used
-                self._estimate_up_to(task, stop, of_task, self._rules.window, measure)
+                self._estimate_up_to(task, stop, of_task, window, measure)
 
     def sigma_hat(
         self, state: AsyncState, rounds: Sequence[Rounds], measure: Measure

@@ -6,7 +6,7 @@ A record holds numbers, text and arrays, and nothing of the run that made it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import reduce
@@ -46,12 +46,13 @@ class Seconds:
     test: float = 0.0
 
     @contextmanager
-    def measure(self, phase: str) -> Iterator[None]:
-        """Add the time inside the block to a phase."""
+    def measure(self, phase: str | Callable[[], str]) -> Iterator[None]:
+        """Add the time inside the block to a phase, which a function may name at the end."""
         start = time.perf_counter()
         try:
             yield
         finally:
+            phase = phase if isinstance(phase, str) else phase()
             setattr(self, phase, getattr(self, phase) + time.perf_counter() - start)
 
 

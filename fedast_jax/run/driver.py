@@ -5,30 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from itertools import groupby
-from typing import NamedTuple
 
-from ..algorithms.log import Mark
 from ..engine.planning.pool import Lane, LanePool, PoolPlan
-from ..engine.planning.schedule import FreeRows, LaneRows, OutOfRows
 from ..results.records import Counts, ReplicateRecord
 from .executor import Executor, Interrupted
+from .planner import Planner, Segment
 from .record import record_of
 from .replicate import Arm, Job, Replicate, Scored, is_decisive, jobs_of
-
-
-class Before(NamedTuple):
-    """How everything stood when a segment was planned; its rows hold what they held until then."""
-
-    marks: dict[int, Mark]  # by the replicate's number
-    rows: dict[int, LaneRows]  # by the lane's id
-    frees: list[FreeRows]  # of each pool
-
-
-class Segment(NamedTuple):
-    """What has been planned and waits to be carried out."""
-
-    before: Before
-    plans: list[PoolPlan]  # one a pool
+from .standing import Standing
 
 
 class Driver:
@@ -59,13 +43,13 @@ class Driver:
         self.executor, self.on_segment = executor, on_segment
         self.keep_models, self.keep_requests = keep_models, keep_requests
         width = max(pool.spec.width for pool in pools)
-        self.step_updates = max(step_updates(arm, width) for arm in arms)
         self.counts = Counts()
         jobs = jobs_of([arm.config for arm in arms]) if jobs is None else jobs
         self.waiting = list(jobs)[::-1]
         self.num_begun = 0
         self.resident: list[Replicate] = []
         self.done: list[ReplicateRecord] = []
+        self.planner = Planner(self.resident, pools, max(step_updates(arm, width) for arm in arms))
 
     def run(self, num_resident: int, window: int) -> None:
         """Run until every replicate has ended, ``num_resident`` at a time.
@@ -77,12 +61,13 @@ class Driver:
             self.admit(num_resident)
             segment = self.plan(window)
             try:
-                scores = self.carry_out(segment)
+                scores = self.carry_out(segment, window)
             except Interrupted:
-                self._take_back(segment.before)
+                self.planner.put_back(segment.before)
                 raise
-            self.decide(segment, scores)
-            self.retire()
+            if not self.planner.ahead:
+                self.decide(segment, scores)
+                self.retire()
             self.counts.segments += 1
             self.on_segment(self)
 
@@ -91,14 +76,35 @@ class Driver:
         """Whether a replicate has not ended."""
         return bool(self.waiting or self.resident)
 
-    def carry_out(self, segment: Segment) -> dict[int, Scored]:
-        """Train what was planned and test what is due."""
+    def carry_out(self, segment: Segment, window: int) -> dict[int, Scored]:
+        """Train what was planned, and plan on while the device works; then test what is due.
+
+        What was planned ahead stays where no test changes the future: then all is recorded, too.
+        """
         for pool, plan in zip(self.pools, segment.plans, strict=True):
-            self.executor.train(pool, plan, self.step_updates)
+            self.executor.train(pool, plan, self.planner.step_updates)
+        self._plan_ahead(window)
         scores = self.test(segment)
+        if any(is_decisive(*entry) for scored in scores.values() for entry in scored):
+            self.planner.drop_ahead()
+        if self.planner.ahead:
+            for replicate in self.resident:
+                replicate.note(scores[replicate.number])
         for pool, plan in zip(self.pools, segment.plans, strict=True):
             self._count(pool, plan)
         return scores
+
+    def plan(self, window: int) -> Segment:
+        """The next segment."""
+        with self.executor.seconds.measure("plan"):
+            return self.planner.next(window)
+
+    def _plan_ahead(self, window: int) -> None:
+        """As long as the device is at work this takes no time of its own."""
+        if self.executor.is_busy:
+            seconds = self.executor.seconds
+            with seconds.measure(lambda: "train" if self.executor.is_busy else "plan"):
+                self.planner.plan_ahead(window)
 
     def admit(self, num_resident: int) -> None:
         """Let waiting replicates in while there is room."""
@@ -116,34 +122,6 @@ class Driver:
                 if self.keep_models:
                     replicate.initial_models[lane.name] = self.executor.model(pool, row)
 
-    def plan(self, window: int) -> Segment:
-        """Lay out the next ``window`` events of every resident replicate and schedule them.
-
-        Where the rows do not suffice the window is halved; a pool in which not even one event
-        fits gets more rows.
-        """
-        with self.executor.seconds.measure("plan"):
-            before = Before(
-                {replicate.number: replicate.timeline.mark() for replicate in self.resident},
-                {id(lane): lane.rows for replicate in self.resident for lane in replicate.lanes},
-                [pool.free for pool in self.pools],
-            )
-            while True:
-                for replicate in self.resident:
-                    replicate.timeline.advance(replicate.timeline.num_arrivals + window)
-                plans = []
-                try:
-                    for pool in self.pools:
-                        plans.append(pool.plan(self.step_updates))
-                except OutOfRows:
-                    self._take_back(before)
-                    if window == 1:
-                        pool = self.pools[len(plans)]
-                        pool.grow(pool.capacity[0] * 5 // 4 + 8, pool.capacity[1] * 5 // 4 + 8)
-                    window = max(1, window // 2)
-                else:
-                    return Segment(before, plans)
-
     def test(self, segment: Segment) -> dict[int, Scored]:
         """Test every version that is due, and sort the scores by replicate and event."""
         by_replicate: dict[int, Scored] = {replicate.number: [] for replicate in self.resident}
@@ -159,21 +137,23 @@ class Driver:
         """Record the tests up to the first that changes the future, and cut there."""
         with self.executor.seconds.measure("plan"):
             for replicate in self.resident:
-                num_requests = None
-                for event, tests in groupby(
-                    by_replicate[replicate.number], lambda entry: entry[0].event
-                ):
-                    scored = list(tests)
-                    replicate.note(scored)
-                    if any(is_decisive(*entry) for entry in scored):
-                        mark = segment.before.marks[replicate.number]
-                        num_requests = replicate.cut(mark, event, scored)
-                        break
-                replicate.timeline.observe(_Measure(self, replicate))
-                for lane in replicate.lanes:
-                    self.pool(lane).commit(lane, num_requests)
+                scored = by_replicate[replicate.number]
+                num_requests = self._note(replicate, scored, segment.before)
+                self.planner.commit(replicate, num_requests)
                 if replicate.timeline.is_waiting:
                     replicate.timeline.decide(_Measure(self, replicate))
+
+    def _note(self, replicate: Replicate, scored: Scored, before: Standing) -> int | None:
+        """Record tests up to a cut; the requests that stay valid, where there is one."""
+        num_requests = None
+        for event, tests in groupby(scored, lambda entry: entry[0].event):
+            at_once = list(tests)
+            replicate.note(at_once)
+            if any(is_decisive(*entry) for entry in at_once):
+                num_requests = replicate.cut(before.marks[replicate.number], event, at_once)
+                break
+        replicate.timeline.observe(_Measure(self, replicate))
+        return num_requests
 
     def retire(self) -> None:
         """Take ended replicates out of the pools; what they measured stays as records."""
@@ -204,14 +184,6 @@ class Driver:
     def new_replicate(self, number: int, setting: int, index: int) -> Replicate:
         """A replicate at time 0, without rows."""
         return Replicate.begin((number, setting, index), self.arms[setting], self.pools)
-
-    def _take_back(self, before: Before) -> None:
-        for replicate in self.resident:
-            replicate.timeline.rewind(before.marks[replicate.number])
-            for lane in replicate.lanes:
-                lane.rows = before.rows[id(lane)]
-        for pool, free in zip(self.pools, before.frees, strict=True):
-            pool.free = free
 
     def _count(self, pool: LanePool, plan: PoolPlan) -> None:
         self.counts.updates += plan.schedule.num_slots

@@ -43,12 +43,17 @@ class Executor(Protocol):
     seconds: Seconds
     temp_bytes: int | None  # of the largest program, beside its arguments; None: not known
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether the device still works on what ``train`` has begun."""
+        ...
+
     def admit(self, pool: LanePool, lane: Lane, row: int) -> None:
         """Write the lane's initial version."""
         ...
 
     def train(self, pool: LanePool, plan: PoolPlan, step_updates: int) -> None:
-        """Carry one segment out."""
+        """Carry one segment out; whatever is asked for afterwards waits for its end."""
         ...
 
     def test(self, pool: LanePool, tests: Sequence[Test]) -> list[Score]:
@@ -86,6 +91,7 @@ class PlanOnly:
 
     seconds: Seconds = field(default_factory=Seconds)
     temp_bytes: int | None = None
+    is_busy = False
 
     def admit(self, pool: LanePool, lane: Lane, row: int) -> None:
         """Nothing to write."""
@@ -151,6 +157,12 @@ class Device:
         self.temp_bytes: int | None = None
         self._is_stopped, self._make_engine = is_stopped, make_engine
         self._loaded: dict[int, _Loaded] = {}
+        self._begun: _Loaded | None = None  # the pool of the call that nobody has waited for yet
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the device still works on what ``train`` has begun."""
+        return self._begun is not None and not self._begun.arrays.versions.is_ready()  # type: ignore[attr-defined]
 
     def admit(self, pool: LanePool, lane: Lane, row: int) -> None:
         """Write the lane's initial version."""
@@ -161,7 +173,7 @@ class Device:
             )
 
     def train(self, pool: LanePool, plan: PoolPlan, step_updates: int) -> None:
-        """Carry one segment out, call by call."""
+        """Carry one segment out, call by call; of the last one the end is not waited for."""
         del step_updates  # any number will do
         loaded = self._load(pool)
         with self.seconds.measure("plan"):
@@ -176,14 +188,14 @@ class Device:
                 )
             )
         for program in programs:
+            self._wait()
             if self._is_stopped():
                 raise Interrupted
             self._compile_run(loaded, program)
             with self.seconds.measure("train"):
                 assert loaded.run is not None
-                loaded.arrays = jax.block_until_ready(
-                    loaded.run(loaded.arrays, program, loaded.data.train)
-                )
+                loaded.arrays = loaded.run(loaded.arrays, program, loaded.data.train)
+            self._begun = loaded
 
     def test(self, pool: LanePool, tests: Sequence[Test]) -> list[Score]:
         """Score versions, a fixed number in a call."""
@@ -260,7 +272,15 @@ class Device:
             )
         ]
 
+    def _wait(self) -> None:
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            with self.seconds.measure("train"):
+                jax.block_until_ready(begun.arrays)
+
     def _load(self, pool: LanePool) -> _Loaded:
+        """The pool's arrays, once no call is under way."""
+        self._wait()
         loaded = self._loaded.get(id(pool))
         if loaded is None:
             engine = _engine_of(pool.spec, self._make_engine)

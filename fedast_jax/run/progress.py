@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from ..algorithms.log import Mark
 from ..results.records import Progress
 from .driver import Driver
 from .replicate import Replicate
@@ -9,11 +12,10 @@ from .replicate import Replicate
 
 def progress_of(driver: Driver) -> Progress:
     """After a segment."""
-    times = [record.time for record in driver.done] + [
-        replicate.timeline.time for replicate in driver.resident
-    ]
+    marks = driver.planner.standing.marks
+    times = [record.time for record in driver.done] + [mark.state.time for mark in marks.values()]
     return Progress(
-        fraction=_fraction(driver),
+        fraction=_fraction(driver, marks),
         time=max(times),
         updates=driver.counts.updates,
         fill=driver.counts.fill,
@@ -24,24 +26,27 @@ def progress_of(driver: Driver) -> Progress:
     )
 
 
-def _fraction(driver: Driver) -> float:
+def _fraction(driver: Driver, marks: Mapping[int, Mark]) -> float:
     total = len(driver.done) + len(driver.resident) + len(driver.waiting)
-    return (len(driver.done) + sum(_share_done(replicate) for replicate in driver.resident)) / total
+    shares = (_share_done(replicate, marks[replicate.number]) for replicate in driver.resident)
+    return (len(driver.done) + sum(shares)) / total
 
 
-def _share_done(replicate: Replicate) -> float:
+def _share_done(replicate: Replicate, mark: Mark) -> float:
     """How much of a replicate is over for certain: the nearest of its limits counts."""
-    config, timeline = replicate.config, replicate.timeline
-    parts = []
+    config, parts = replicate.config, []
     if config.max_updates:
-        parts.append(timeline.num_arrivals / config.max_updates)
+        parts.append(mark.state.num_arrivals / config.max_updates)
     if config.time_limit:
-        parts.append(timeline.time / config.time_limit)
+        parts.append(mark.state.time / config.time_limit)
     limits = [lane.settings.max_rounds for lane in replicate.lanes]
     if all(limits):
-        done = [len(timeline.rounds[lane.task]) for lane in replicate.lanes]
         parts.append(
-            min(rounds / limit for rounds, limit in zip(done, limits, strict=True) if limit)
+            min(
+                rounds / limit
+                for rounds, limit in zip(mark.num_rounds, limits, strict=True)
+                if limit
+            )
         )
     return min(1.0, max(parts, default=0.0))
 

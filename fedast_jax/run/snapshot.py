@@ -22,7 +22,8 @@ _PLAIN = ("target_times", "initial_models", "final_models", "diverged", "diverge
 
 
 def snapshot_of(driver: Driver) -> dict[str, Any]:
-    """All that a driver holds between two segments."""
+    """All that a driver holds between two segments; what it has planned ahead is taken back."""
+    driver.planner.settle()
     return {
         "counts": asdict(driver.counts),
         "seconds": asdict(driver.executor.seconds),
@@ -40,7 +41,7 @@ def restore_driver(driver: Driver, content: Mapping[str, Any]) -> None:
     vars(driver.executor.seconds).update(asdict(Seconds(**content["seconds"])))
     driver.num_begun, driver.waiting = content["num_begun"], content["waiting"]
     driver.done = [ReplicateRecord.from_plain(record) for record in content["done"]]
-    driver.resident = [_put_back_replicate(driver, replicate) for replicate in content["resident"]]
+    driver.resident[:] = [_put_back_replicate(driver, entry) for entry in content["resident"]]
     for pool, entry in zip(driver.pools, content["pools"], strict=True):
         _put_back_pool(driver, pool, entry)
 

@@ -93,11 +93,36 @@ class Lane:
             self._last_used = version, last | self._used(old, version)
         return self._last_used[1]
 
+    def mark(self) -> LaneMark:
+        """The present point, for ``rewind``."""
+        return LaneMark(self.rows, self.pending, self._last_used)
+
+    def rewind(self, mark: LaneMark) -> None:
+        """Forget what was planned and committed after ``mark``."""
+        self.rows, self.pending, self._last_used = mark
+
     def _used(self, first: int, stop: int) -> dict[int, int]:
         """The last request of each client that the rounds from one number to another used."""
         rounds, client_of = self.timeline.rounds[self.task], self.timeline.requests.client
         start, end = (rounds.end[number - 1] if number else 0 for number in (first, stop))
         return {client_of[request]: request for request in rounds.arrived[start:end]}
+
+
+class LaneMark(NamedTuple):
+    """A lane to come back to."""
+
+    rows: LaneRows
+    pending: list[int]
+    last_used: tuple[int, dict[int, int]] | None
+
+
+class PoolMark(NamedTuple):
+    """A pool to come back to, with the lanes that it has."""
+
+    free: FreeRows
+    peak: tuple[int, int]
+    most_held: tuple[int, int]
+    lanes: list[LaneMark]
 
 
 class Test(NamedTuple):
@@ -147,6 +172,17 @@ class LanePool:
         self.free.versions.extend(lane.rows.versions.values())
         self.free.updates.extend(lane.rows.updates.values())
         self.lanes.remove(lane)
+
+    def mark(self) -> PoolMark:
+        """The present point, for ``rewind``."""
+        lanes = [lane.mark() for lane in self.lanes]
+        return PoolMark(self.free.copy(), self.peak, self.most_held, lanes)
+
+    def rewind(self, mark: PoolMark) -> None:
+        """Forget what was planned and committed after ``mark``; lanes and capacity are as then."""
+        self.free, self.peak, self.most_held = mark.free.copy(), mark.peak, mark.most_held
+        for lane, lane_mark in zip(self.lanes, mark.lanes, strict=True):
+            lane.rewind(lane_mark)
 
     def plan(self, step_updates: int) -> PoolPlan:
         """Plan a segment up to the present event of every lane's timeline.

@@ -90,7 +90,7 @@ def make_driver(
     for pool in pools:
         pool.grow(*capacity)
     driver = make([arm], pools, executor, keep_models=True)
-    driver.step_updates = step_updates or driver.step_updates
+    driver.planner.step_updates = step_updates or driver.planner.step_updates
     return driver
 
 

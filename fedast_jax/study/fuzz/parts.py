@@ -15,8 +15,9 @@ import jax
 from ...engine.planning.pool import LanePool, PoolPlan, Test
 from ...oracle import SymbolicLearner
 from ...results.plain import flatten, unflatten
-from ...run.driver import Driver, Segment
+from ...run.driver import Driver
 from ...run.executor import Executor, Interrupted, Score
+from ...run.planner import Segment
 from ...run.snapshot import restore_driver, snapshot_of
 from .drive import KeepingDriver, make_driver
 from .scenario import Scenario

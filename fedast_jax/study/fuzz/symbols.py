@@ -47,6 +47,13 @@ class SymbolicDevice:
         self.loss_of: dict[tuple[int, int], float] = {}  # of what an update row holds
         self.trained: Counter[tuple[int, int, int]] = Counter()  # (replicate, task, request)
         self.rounds: Counter[tuple[int, int, int]] = Counter()  # (replicate, task, round)
+        self._times_asked = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """As of ``Executor``: mostly."""
+        self._times_asked += 1
+        return self._times_asked % 5 > 0
 
     def admit(self, pool: LanePool, lane: Lane, row: int) -> None:
         """As of ``Executor``."""
@@ -106,8 +113,8 @@ class SymbolicDevice:
 
     def on_segment(self, driver: Driver) -> None:
         """Forget what lies in free rows; every row is free or held by one lane."""
-        for pool in driver.pools:
-            held, free, capacity = [lane.rows for lane in pool.lanes], pool.free, pool.capacity
+        for pool, mark in zip(driver.pools, driver.planner.standing.pools, strict=True):
+            held, free, capacity = [lane.rows for lane in mark.lanes], mark.free, pool.capacity
             versions = [row for rows in held for row in rows.versions.values()]
             updates = [row for rows in held for row in rows.updates.values()]
             _check_all_once(versions + free.versions, capacity[0])
