@@ -247,13 +247,13 @@ class Place:
             with redirect_stdout(io.StringIO()), redirect_stderr(said), disk.by_way_of(fault):
                 cli.main()
         except SystemExit as ended:
-            return Ended(int(ended.code or 0), _without_progress(said.getvalue()))
+            return Ended(int(ended.code or 0), without_progress(said.getvalue()))
         except (Crash, KeyboardInterrupt):  # before anything listens
-            return Ended(None, _without_progress(said.getvalue()))
+            return Ended(None, without_progress(said.getvalue()))
         finally:
             fault.forget()
             sys.argv = argv
-        return Ended(0, _without_progress(said.getvalue()))
+        return Ended(0, without_progress(said.getvalue()))
 
     def begin_with(self, fault: Fault) -> Ended:
         """The command, from the beginning, with an operation that fails."""
@@ -328,6 +328,6 @@ class Place:
         assert [path.name for path in self.out.parent.iterdir()] == ["out"]
 
 
-def _without_progress(text: str) -> str:
+def without_progress(text: str) -> str:
     lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r", "\n").splitlines()
     return "".join(f"{line}\n" for line in lines if line and not re.match(r" *\d+%  ", line))
