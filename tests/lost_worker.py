@@ -1,7 +1,7 @@
 """``fedast ARGUMENTS``; once a Ray block is done a process gets SIGKILL (see test_ray_tasks.py).
 
-Usage: lost_worker.py WHO ARGUMENTS...: ``worker``, one that is busy with another block, or
-``driver``, this process, when the block is kept.
+Usage: lost_worker.py WHO ARGUMENTS...: ``worker``, one that is busy with another block; ``driver``,
+this process, when the block is kept; ``hang``, a busy worker, which gets SIGSTOP instead.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ def kill_a_worker() -> None:
         time.sleep(0.01)
     time.sleep(1.0)  # in the middle of it
     victim = busy_workers()[0]
-    victim.kill()
+    number = signal.SIGSTOP if who == "hang" else signal.SIGKILL
+    victim.send_signal(number)
     killed.append(victim.pid)
-    print("a worker has got SIGKILL", flush=True)
+    print(f"a worker has got {number.name}", flush=True)
 
 
 def open_and_kill(*arguments):
@@ -51,7 +52,7 @@ def write_and_die(self, content):
     return path
 
 
-if who == "worker":
+if who in ("worker", "hang"):
     ray_tasks._open = open_and_kill
 else:
     Checkpoints.write = write_and_die

@@ -77,6 +77,20 @@ def test_a_lost_worker_costs_nothing_but_time(monkeypatch, tmp_path, config):
 
 @needs_ray
 @pytest.mark.slow
+def test_the_block_of_a_worker_that_hangs_is_given_to_another(monkeypatch, tmp_path, config):
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    assert run(monkeypatch, "sweep", config, *GRID, "--out", whole) == 0
+    given = ["sweep", config, *GRID, "--out", out, "--ray", "auto", "--ray-patience", 20]
+    process = python(SCRIPT, "hang", *given)
+    said = process.communicate(timeout=600)[0]
+    assert process.returncode == 0, said
+    assert said.count("a worker has got SIGSTOP") == 1
+    assert "it is given to another worker" in said
+    assert_same_study(out, whole)
+
+
+@needs_ray
+@pytest.mark.slow
 def test_a_killed_sweep_goes_on_with_the_blocks_that_were_done(monkeypatch, tmp_path, config):
     out, whole = tmp_path / "out", tmp_path / "whole"
     assert run(monkeypatch, "sweep", config, *GRID, "--out", whole) == 0

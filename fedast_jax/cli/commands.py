@@ -28,6 +28,10 @@ from .options import (
     Out,
     Overrides,
     ProcessId,
+    Ray,
+    RayCpus,
+    RayGpus,
+    RayPatience,
     Seeds,
 )
 from .verify import verify
@@ -155,12 +159,10 @@ def sweep(
     coordinator: Coordinator = None,
     num_processes: NumProcesses = None,
     process_id: ProcessId = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(metavar="auto|local|HOST:PORT", help="On a Ray cluster; auto: RAY_ADDRESS."),
-    ] = None,
-    ray_cpus: Annotated[float, typer.Option(help="CPUs for each block of replicates.")] = 1.0,
-    ray_gpus: Annotated[float, typer.Option(help="GPUs for each block of replicates.")] = 0.0,
+    ray: Ray = None,
+    ray_cpus: RayCpus = 1.0,
+    ray_gpus: RayGpus = 0.0,
+    ray_patience: RayPatience = None,
 ) -> None:
     """Run every combination of some settings, and name the best."""
     from ..config.toml import set_value
@@ -184,7 +186,7 @@ def sweep(
     elif place is None:
         from ..run.cluster.ray_tasks import RayTasks
 
-        tasks = RayTasks.parse(ray, ray_cpus, ray_gpus)
+        tasks = RayTasks.parse(ray, ray_cpus, ray_gpus, ray_patience)
         options = {"save": wanted, "tasks": tasks._asdict()}
         _begin(job._replace(command="ray", options=options), out, None)
     else:

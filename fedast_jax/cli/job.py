@@ -16,7 +16,12 @@ from ..run.resolve import make_config
 from ..study.variants import make_variants, with_devices
 
 COMMANDS = ("run", "study", "ray", "figure")
-RAY_OPTIONS = {"address": str | None, "num_cpus": int | float, "num_gpus": int | float}
+RAY_OPTIONS = {
+    "address": str | None,
+    "num_cpus": int | float,
+    "num_gpus": int | float,
+    "patience": int | float | None,
+}
 MORE_OPTIONS = {"ray": ("tasks",), "figure": ("figure", "scale")}  # beside ``save``
 KEYS = ("command", "options", "table", "imports", "configs")
 

@@ -37,6 +37,18 @@ Coordinator = Annotated[
 ]
 NumProcesses = Annotated[int | None, typer.Option(help="How many processes.")]
 ProcessId = Annotated[int | None, typer.Option(help="Which of them this is, from 0.")]
+Ray = Annotated[
+    str | None,
+    typer.Option(metavar="auto|local|HOST:PORT", help="On a Ray cluster; auto: RAY_ADDRESS."),
+]
+RayCpus = Annotated[float, typer.Option(help="CPUs for each block of replicates.")]
+RayGpus = Annotated[float, typer.Option(help="GPUs for each block of replicates.")]
+RayPatience = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS", help="Without a sign of a block, until another worker gets it."
+    ),
+]
 Extras = Annotated[str, typer.Option("--save", help=f"More tables, of {','.join(EXTRAS)}.")]
 Imports = Annotated[  # done while the options are read, so before the configuration is
     list[str] | None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...config.errors import ConfigError, ResumeError
@@ -19,6 +19,10 @@ from .shares import run_share, to_bytes
 
 BLOCKS_PER_WORKER = 4  # so that workers end at about the same time
 LIKELY_WIDTH = 32  # W where the configuration leaves it to the device
+
+
+def _never() -> bool:
+    return False
 
 
 def make_blocks(configs: Sequence[Config], num_workers: int) -> list[list[Job]]:
@@ -46,6 +50,7 @@ def run_block(
     keeps: Mapping[str, Any],
     imports: Sequence[str] = (),
     data: Mapping[str, str] | None = None,
+    sign: Callable[[], bool] = _never,
 ) -> dict[str, Any]:
     """Run a block of the run that the tables of settings describe.
 
@@ -53,6 +58,7 @@ def run_block(
         tables, jobs, keeps: which run, which of its replicates, what to keep.
         imports: modules that register what the tables name.
         data: digests of own tasks' data, as the run has it; None: not to be compared.
+        sign: asked between calls of the device; True ends the block.
     Returns:
         ``share``, as bytes; or ``error``, a sentence.
     """
@@ -61,7 +67,7 @@ def run_block(
         configs = [make_config(table) for table in tables]
         if data is not None:
             check_digests(data, configs)
-        share = run_share(configs, jobs, RunOptions(**keeps))
+        share = run_share(configs, jobs, RunOptions(**keeps, is_stopped=sign))
     except (ConfigError, DataError, ResumeError, OSError) as error:
         return {"error": str(error)}
     return {"share": to_bytes(share.to_plain())}

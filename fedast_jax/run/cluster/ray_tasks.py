@@ -19,11 +19,12 @@ from ..replicate import Job
 from ..saved import compare_digests, digests
 from .blocks import make_blocks
 from .errors import ClusterError
+from .outstanding import Outstanding
 from .ray_cluster import count_workers, ray_cluster
 from .shares import from_bytes, merge
 
 MAX_RETRIES = 5  # of a block whose worker is lost
-POLL_SECONDS = 0.5
+MIN_PATIENCE, MAX_PATIENCE = 10.0, 1e6  # seconds; a program that is compiled gives no sign
 PACKAGES = ("fedast-jax", "jax")
 
 
@@ -33,20 +34,28 @@ class RayTasks(NamedTuple):
     address: str | None  # None: from the environment, or a cluster on this machine
     num_cpus: float = 1.0  # of one block
     num_gpus: float = 0.0
+    patience: float | None = None  # seconds without a sign until another worker gets a block
 
     @classmethod
-    def parse(cls, address: str, num_cpus: float, num_gpus: float) -> Self:
+    def parse(
+        cls, address: str, num_cpus: float, num_gpus: float, patience: float | None = None
+    ) -> Self:
         """From the command line.
 
         Raises:
-            ClusterError: a block would need nothing, or less.
+            ClusterError: a block would need nothing, or less; a patience that is none.
         """
         are_numbers = all(0 <= number < math.inf for number in (num_cpus, num_gpus))
         if not are_numbers or num_cpus + num_gpus == 0:
             raise ClusterError(
                 f"a block needs --ray-cpus or --ray-gpus above 0, got {num_cpus:g} and {num_gpus:g}"
             )
-        return cls(None if address in ("", "auto") else address, num_cpus, num_gpus)
+        if patience is not None and not MIN_PATIENCE <= patience <= MAX_PATIENCE:
+            raise ClusterError(
+                f"--ray-patience must be from {MIN_PATIENCE:.0f} to {MAX_PATIENCE:.0f} seconds, "
+                f"got {patience:g}"
+            )
+        return cls(None if address in ("", "auto") else address, num_cpus, num_gpus, patience)
 
     def simulate_together(
         self,
@@ -60,7 +69,7 @@ class RayTasks(NamedTuple):
 
         Args:
             configs: as there.
-            say: is told when a block is done.
+            say: is told when a block is done, and when a worker may hang.
             imports: modules for the workers to import, which register what the run names.
             options: as there; ``is_stopped`` ends the run with the blocks that are done, and those
                 are what is kept in ``checkpoints``.
@@ -79,11 +88,17 @@ class RayTasks(NamedTuple):
                 configs, count_workers(ray, self.needs)
             )
             keeper = Keeper(how.checkpoints, progress.content, every)
-            task = ray.remote(
-                num_cpus=self.num_cpus, num_gpus=self.num_gpus, max_retries=MAX_RETRIES
-            )(make_task({name: package_version(name) for name in PACKAGES}))
-            _work_off(ray, task, progress, keeper, how.is_stopped, say)
+            out = Outstanding(ray, self._starter(ray, progress), self.patience, say)
+            _work_off(ray, out, progress, keeper, how.is_stopped, say)
         return merge(configs, list(progress.finished.values()), progress.wall_seconds)
+
+    def _starter(self, ray: Any, progress: Progress) -> Callable[[int, Any], Any]:
+        """What gives a block to Ray, with the actor for its signs."""
+        versions = {name: package_version(name) for name in PACKAGES}
+        needs = {"num_cpus": self.num_cpus, "num_gpus": self.num_gpus}
+        task = ray.remote(**needs, max_retries=MAX_RETRIES)(make_task(versions))
+        tables = ray.put(progress.tables)
+        return lambda number, signs: task.remote(signs, number, tables, *progress.orders(number))
 
     def find_devices(self) -> int:
         """Those of a block: its GPUs, or one for each of its CPUs."""
@@ -163,6 +178,10 @@ class Progress:
         """The numbers of the blocks that are not done."""
         return [number for number in range(len(self.blocks)) if number not in self.finished]
 
+    def orders(self, number: int) -> tuple[Any, ...]:
+        """What a worker is told of a block, beside the tables."""
+        return self.blocks[number], self.keeps, self.imports, self.data
+
     def words(self) -> str:
         """How far it is."""
         done = sum(len(self.blocks[number]) for number in self.finished)
@@ -178,7 +197,7 @@ def make_task(versions: Mapping[str, str]) -> Callable[..., dict[str, Any]]:
     The function is sent as it stands, so that it can speak where the package is another or missing.
     """
 
-    def run_block(*arguments: Any) -> dict[str, Any]:
+    def run_block(signs: Any, number: int, *arguments: Any) -> dict[str, Any]:
         from importlib.metadata import PackageNotFoundError, version
         from socket import gethostname
 
@@ -188,36 +207,33 @@ def make_task(versions: Mapping[str, str]) -> Callable[..., dict[str, Any]]:
                 present[name] = version(name)
             except PackageNotFoundError:
                 present[name] = "not installed"
-        head = {"node": gethostname(), "versions": present, "wanted": dict(versions)}
+        node = gethostname()
+        head = {"node": node, "versions": present, "wanted": dict(versions)}
         if present != versions:
             return head
         from fedast_jax.run.cluster.blocks import run_block
+        from fedast_jax.run.cluster.signs import Sign
 
-        return head | run_block(*arguments)
+        sign = Sign(lambda: signs.count.remote(number, node))
+        sign()
+        return head | run_block(*arguments, sign=sign)
 
     return run_block
 
 
 def _work_off(
     ray: Any,
-    task: Any,
+    out: Outstanding,
     progress: Progress,
     keeper: Keeper,
     is_stopped: Callable[[], bool],
     say: Callable[[str], None],
 ) -> None:
     """Give all waiting blocks to Ray, and take in what comes back until all are done."""
-    tables = ray.put(progress.tables)
-    running = {
-        task.remote(
-            tables, progress.blocks[number], progress.keeps, progress.imports, progress.data
-        ): number
-        for number in progress.waiting
-    }
+    out.give(progress.waiting)
     try:
-        while running and not is_stopped():
-            for ended in ray.wait(list(running), timeout=POLL_SECONDS)[0]:
-                number = running.pop(ended)
+        while out and not is_stopped():
+            for ended, number in out.take():
                 node, progress.finished[number] = _open(ray, ended, number)
                 say(f"block {number + 1} done on {node}: {progress.words()}")
                 keeper.tick()
@@ -227,9 +243,8 @@ def _work_off(
         if progress.finished:
             keeper.write()
         raise
-    if running:
-        for pending in running:
-            ray.cancel(pending, force=True)
+    if out:
+        out.cancel()
         keeper.write()
 
 
