@@ -19,7 +19,7 @@ from fedast_jax.run.cluster import roll_call
 from fedast_jax.run.cluster.address import Address
 from fedast_jax.run.cluster.errors import ClusterError
 from fedast_jax.run.cluster.processes import Place
-from fedast_jax.run.cluster.roll_call import Card, call_roll
+from fedast_jax.run.cluster.roll_call import Card, Company, call_roll
 
 pytestmark = pytest.mark.optimised
 
@@ -107,6 +107,117 @@ def test_an_interrupted_process_leaves_what_was_measured(tmp_path, config, place
     assert (summary["status"], summary["num_finished"]) == ("interrupted", 2)
     assert not (out / CHECKPOINTS).exists()
     assert not partial(out).exists()
+
+
+ENDLESS = ["--set", "max_updates=10000000", "--set", "tasks.digits.target_accuracy=none"]
+
+
+def begin(place: Address, config: Path, out: Path) -> list[subprocess.Popen]:
+    """Two processes at work on what has no end."""
+    given = ["run", config, *ENDLESS, "--out", out]
+    processes = [start(place, 2, number, *given) for number in range(2)]
+    for one in processes:
+        assert one.stdout is not None
+        assert "2 processes are there" in one.stdout.readline()
+    return processes
+
+
+@pytest.mark.slow
+def test_without_process_0_the_others_end_at_once(monkeypatch, tmp_path, config, place):
+    """Nothing is kept of such a run; the same name is free for the next one."""
+    out = tmp_path / "out"
+    processes = begin(place, config, out)
+    processes[0].kill()
+    said = end(processes, -signal.SIGKILL, 2)
+    assert said[1].splitlines()[-1].startswith("error: process 0 is gone, and with it what")
+    assert "Traceback" not in said[1]
+    assert run(monkeypatch, "run", config, "--out", out) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"small.toml", "out"}
+
+
+@pytest.mark.slow
+def test_without_another_process_its_replicates_are_missing(tmp_path, config, place):
+    """Process 0 says so while it works, goes on, and ends in order when it is asked to."""
+    out = tmp_path / "out"
+    processes = begin(place, config, out)
+    processes[1].kill()
+    assert processes[0].stdout is not None
+    for line in processes[0].stdout:
+        if "process 1 is lost; the others go on" in line:
+            break
+    processes[0].send_signal(signal.SIGTERM)
+    said = end(processes, 143, -signal.SIGKILL)
+    assert "lost on the way: process 1\n" in said[0]
+    summary = json.loads((out / "summary.json").read_text())
+    assert (summary["status"], summary["num_finished"]) == ("interrupted", 0)
+    assert not partial(out).exists()
+
+
+def pair() -> tuple[Company, Company]:
+    """Process 0's connections and process 1's."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        other = socket.create_connection(server.getsockname())
+        one = server.accept()[0]
+    return Company({1: one}), Company({0: other})
+
+
+def test_another_process_hears_that_process_0_is_gone():
+    first, second = pair()
+    with second:
+        assert not second.is_over()
+        first.__exit__()
+        assert second.is_over()
+        with pytest.raises(ClusterError, match="process 0 is gone"):
+            second.verdict()
+
+
+def test_process_0_hears_that_another_one_is_gone():
+    first, second = pair()
+    with first:
+        assert (first.lost(), first.awaited()) == ([], [1])
+        second.__exit__()
+        assert (first.lost(), first.awaited()) == ([1], [])
+        assert first.collect() == {}
+
+
+def test_a_share_that_waits_to_be_taken_is_no_loss():
+    first, second = pair()
+    with first, second:
+        second.hand_in(b"all")
+        assert (first.lost(), first.awaited()) == ([], [])
+        assert first.collect() == {1: b"all"}
+
+
+def test_a_process_that_hangs_is_not_waited_for_once_the_run_is_to_stop(monkeypatch):
+    monkeypatch.setattr(roll_call, "LAST_SECONDS", 0.05)
+    monkeypatch.setattr(roll_call, "POLL_SECONDS", 0.01)
+    first, second = pair()
+    with first, second:
+        assert first.collect(lambda: True) == {}
+        assert second.is_over()
+
+
+def test_the_verdict_follows_the_wish_to_stop():
+    """Both may be there at once, or one after the other."""
+    first, second = pair()
+    with first, second:
+        second.hand_in(b"half")
+        assert first.collect(lambda: True) == {1: b"half"}
+        first.tell(["process 0: no"])
+        assert second.verdict() == ["process 0: no"]
+
+
+def test_a_machine_that_is_lost_is_noticed_within_a_minute(place):
+    """The system asks for a sign of life by itself."""
+    with socket.create_server(place) as server, socket.create_connection(place) as member:
+        server.accept()[0].close()
+        with Company({1: member}):
+            idle, every, number = (
+                member.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+                for name in roll_call.KEEPALIVE
+            )
+            assert member.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert idle + every * number <= 60
 
 
 @pytest.mark.slow

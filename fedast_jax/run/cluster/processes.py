@@ -11,7 +11,7 @@ import json
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
@@ -93,8 +93,9 @@ class Place(NamedTuple):
         }
         with call_roll(self.coordinator, self.num_processes, Card(self.process_id, facts)) as all_:
             print(f"{self.num_processes} processes are there", file=sys.stderr, flush=True)
-            said = _run(configs, self.process_id, self.num_processes, how)
-            shares = self._exchange(all_, to_bytes(said))
+            listening = replace(how, is_stopped=self._listener(all_, how.is_stopped))
+            said = _run(configs, self.process_id, self.num_processes, listening)
+            shares = self._exchange(all_, to_bytes(said), how.is_stopped)
         return merge(configs, shares, time.perf_counter() - start) if self.process_id == 0 else []
 
     def find_devices(self) -> int:
@@ -112,7 +113,27 @@ class Place(NamedTuple):
                 f"replicates of the run; lower it, or raise num_seeds"
             )
 
-    def _exchange(self, company: Company, mine: bytes) -> list[RunRecord]:
+    def _listener(self, company: Company, is_stopped: Callable[[], bool]) -> Callable[[], bool]:
+        """What is asked between calls of the device, where the others are heard as well.
+
+        Without process 0 all work is in vain; that others are lost process 0 only says.
+        """
+        told: set[int] = set()
+
+        def is_over() -> bool:
+            if self.process_id != 0:
+                return is_stopped() or company.is_over()
+            new = set(company.lost()) - told
+            told.update(new)
+            for number in sorted(new):
+                print(f"process {number} is lost; the others go on", file=sys.stderr, flush=True)
+            return is_stopped()
+
+        return is_over
+
+    def _exchange(
+        self, company: Company, mine: bytes, is_stopped: Callable[[], bool]
+    ) -> list[RunRecord]:
         """Hand one's own share in; as process 0 take all, and say whether one has failed.
 
         Raises:
@@ -123,15 +144,21 @@ class Place(NamedTuple):
             failed = company.verdict()
             shares = []
         else:
-            contents = {0: mine, **company.collect()}
+            if waiting := company.awaited():
+                print(f"process 0 is done; it waits for process {_list(waiting)}", file=sys.stderr)
+            contents = {0: mine, **company.collect(is_stopped)}
             failed, shares = _open(contents)
             lost = sorted(set(range(self.num_processes)) - contents.keys())
             if lost:
-                print(f"lost on the way: process {', '.join(map(str, lost))}", file=sys.stderr)
+                print(f"lost on the way: process {_list(lost)}", file=sys.stderr)
             company.tell(failed)
         if failed:
             raise ClusterError("; ".join(failed))
         return shares
+
+
+def _list(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))
 
 
 def _open(contents: dict[int, bytes]) -> tuple[list[str], list[RunRecord]]:

@@ -8,10 +8,11 @@ process 0 notices when another one is gone.
 from __future__ import annotations
 
 import json
+import math
 import selectors
 import socket
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple, Self
 
@@ -22,7 +23,10 @@ WAIT_SECONDS = 45.0  # of process 0 for all others
 ANSWER_SECONDS = 50.0  # of the others for what process 0 has heard
 LONGEST = 1 << 20  # bytes of one message of the roll call
 POLL_SECONDS = 0.5  # so that Ctrl-C is heard
+LAST_SECONDS = 60.0  # of the others to hand in what they have, once the run is to stop
+KEEPALIVE = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 4}  # 60 s until one is missed
 GREETING = "fedast-jax roll call"
+STOP = {"stop": True}
 LENGTH_BYTES = 8  # of a share's length, which goes before it
 
 
@@ -41,7 +45,7 @@ class Company:
         self._members = members
         for member in members.values():
             member.settimeout(None)
-            member.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            _keep_alive(member)
 
     def __enter__(self) -> Self:
         return self
@@ -68,17 +72,38 @@ class Company:
             ClusterError: process 0 is gone.
         """
         try:
-            return _receive(self._members[0])["failed"]
+            said = _receive(self._members[0])
+            return (_receive(self._members[0]) if said == STOP else said)["failed"]
         except (OSError, ValueError, KeyError, TypeError):
             raise _gone() from None
 
-    def collect(self) -> dict[int, bytes]:
-        """As process 0: the others' shares; that of a process that is lost is missing."""
+    def is_over(self) -> bool:
+        """As another process than 0: whether process 0 is gone, or wants the run to stop."""
+        return _state(self._members[0]) != "silent"
+
+    def awaited(self) -> list[int]:
+        """As process 0: the processes that have handed nothing in yet."""
+        return [number for number, one in self._members.items() if _state(one) == "silent"]
+
+    def lost(self) -> list[int]:
+        """As process 0: the processes that are gone and have handed nothing in."""
+        return [number for number, one in self._members.items() if _state(one) == "gone"]
+
+    def collect(self, is_stopped: Callable[[], bool] = lambda: False) -> dict[int, bytes]:
+        """As process 0: the others' shares; that of a process that is lost is missing.
+
+        Args:
+            is_stopped: once True the others are asked to stop, and have ``LAST_SECONDS``.
+        """
         parts = {number: bytearray() for number in self._members}
+        deadline = math.inf
         with selectors.DefaultSelector() as selector:
             for number, member in self._members.items():
                 selector.register(member, selectors.EVENT_READ, number)
-            while selector.get_map():
+            while selector.get_map() and time.monotonic() < deadline:
+                if is_stopped() and deadline == math.inf:
+                    _tell(self._members.values(), STOP)
+                    deadline = time.monotonic() + LAST_SECONDS
                 for key, _ in selector.select(POLL_SECONDS):
                     if not _read_on(self._members[key.data], parts[key.data]):
                         selector.unregister(key.fileobj)
@@ -88,6 +113,26 @@ class Company:
     def tell(self, failed: Sequence[str]) -> None:
         """As process 0: tell all others what has failed in any process."""
         _tell(self._members.values(), {"failed": list(failed)})
+
+
+def _keep_alive(member: socket.socket) -> None:
+    """Let the system ask now and then whether the other machine is there."""
+    member.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEPALIVE.items():
+        if hasattr(socket, name):
+            member.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _state(member: socket.socket) -> str:
+    """``gone``, ``silent``, or ``spoken``: there is something to read."""
+    try:
+        with selectors.DefaultSelector() as selector:
+            selector.register(member, selectors.EVENT_READ)
+            if not selector.select(0):
+                return "silent"
+        return "spoken" if member.recv(1, socket.MSG_PEEK) else "gone"
+    except OSError:
+        return "gone"
 
 
 def _gone() -> ClusterError:
@@ -257,11 +302,12 @@ def _send(connection: socket.socket, content: dict) -> None:
 
 
 def _receive(connection: socket.socket) -> dict:
-    """One line of JSON."""
+    """One line of JSON; what follows it is left."""
     data = b""
     while not data.endswith(b"\n"):
-        part = connection.recv(65536)
+        part = connection.recv(65536, socket.MSG_PEEK)
         if not part or len(data) > LONGEST:
             raise ValueError("not a whole line")
-        data += part
+        end = part.find(b"\n") + 1
+        data += connection.recv(end or len(part))
     return json.loads(data)
