@@ -109,12 +109,10 @@ def test_an_interrupted_process_leaves_what_was_measured(tmp_path, config, place
     assert not partial(out).exists()
 
 
-ENDLESS = ["--set", "max_updates=10000000", "--set", "tasks.digits.target_accuracy=none"]
-
-
-def begin(place: Address, config: Path, out: Path) -> list[subprocess.Popen]:
-    """Two processes at work on what has no end."""
-    given = ["run", config, *ENDLESS, "--out", out]
+def begin(place: Address, config: Path, out: Path, max_updates: int) -> list[subprocess.Popen]:
+    """Two processes at work on what takes a while."""
+    more = ["--set", f"max_updates={max_updates}", "--set", "tasks.digits.target_accuracy=none"]
+    given = ["run", config, *more, "--out", out]
     processes = [start(place, 2, number, *given) for number in range(2)]
     for one in processes:
         assert one.stdout is not None
@@ -124,14 +122,15 @@ def begin(place: Address, config: Path, out: Path) -> list[subprocess.Popen]:
 
 @pytest.mark.slow
 def test_without_process_0_the_others_end_at_once(monkeypatch, tmp_path, config, place):
-    """Nothing is kept of such a run; the same name is free for the next one."""
+    """The run goes on from the beginning, in one process."""
     out = tmp_path / "out"
-    processes = begin(place, config, out)
+    processes = begin(place, config, out, 2000)
     processes[0].kill()
     said = end(processes, -signal.SIGKILL, 2)
     assert said[1].splitlines()[-1].startswith("error: process 0 is gone, and with it what")
     assert "Traceback" not in said[1]
-    assert run(monkeypatch, "run", config, "--out", out) == 0
+    assert run(monkeypatch, "resume", out) == 0
+    assert json.loads((out / "summary.json").read_text())["status"] == "finished"
     assert {path.name for path in tmp_path.iterdir()} == {"small.toml", "out"}
 
 
@@ -139,7 +138,7 @@ def test_without_process_0_the_others_end_at_once(monkeypatch, tmp_path, config,
 def test_without_another_process_its_replicates_are_missing(tmp_path, config, place):
     """Process 0 says so while it works, goes on, and ends in order when it is asked to."""
     out = tmp_path / "out"
-    processes = begin(place, config, out)
+    processes = begin(place, config, out, 10**7)
     processes[1].kill()
     assert processes[0].stdout is not None
     for line in processes[0].stdout:
