@@ -101,7 +101,10 @@ EDITS = {
         lambda one: one.update(
             command="ray",
             table={},
-            options={"save": [], "tasks": {"address": 1, "num_cpus": 1, "num_gpus": 0}},
+            options={
+                "save": [],
+                "tasks": {"address": 1, "num_cpus": 1, "num_gpus": 0, "patience": None},
+            },
         ),
         "the option address cannot be 1",
     ),
