@@ -23,11 +23,12 @@ from pathlib import Path
 
 import jax
 from failing import COMMANDS, Ended, Fault, Place, clear, quick_runs, without_progress
-from sklearn.datasets import load_digits as load_digits  # so that forks have it
+from sklearn.datasets import load_digits as load_digits  # so that forks have it, and what follows
 
 from fedast_jax.cli import commands as cli
-from fedast_jax.cli import finish as finish  # as well
+from fedast_jax.cli import finish as finish
 from fedast_jax.config import disk
+from fedast_jax.study import figures as figures
 
 KINDS = (signal.SIGTERM, signal.SIGINT, signal.SIGKILL)
 REAL = 20  # one trial in so many trains
