@@ -25,7 +25,8 @@ from fedast_jax.run.resolve import make_config
 from fedast_jax.run.tune import GAIN, best, outward, take_turns, tune
 from fedast_jax.run.tuned import Kept, forget, here, keep, kept_numbers, read_kept
 
-TABLE = {"num_clients": 20, "max_updates": 24, "tasks": {"softmax": {}}}
+NARROW = {"batch_width": 4}
+TABLE = {"num_clients": 20, "max_updates": 24, "tasks": {"softmax": {}}, "machine": NARROW}
 RATES = {1: 2.0, 16: 1.0}
 
 
@@ -183,10 +184,10 @@ def test_what_is_no_file_is_as_none(file, capsys):
 
 
 def test_models_equal_the_oracle_with_another_number():
-    tasks = {"tanh": {"num_active": 7, "test_every": 1}}  # two of itself
-    machine = {"batch_width": 4, "side_by_side": {"tanh": 4}}
-    ran, _ = check_for_real(fixed_scenario(machine=machine, tasks=tasks, max_updates=40))
-    assert ran.driver.pools[0].spec.micro_batch == 4
+    machine = {**NARROW, "side_by_side": {"softmax": 2}}
+    tasks = {"softmax": {"num_active": 7, "test_every": 1}}
+    ran, _ = check_for_real(fixed_scenario(machine=machine, tasks=tasks, max_updates=30))
+    assert ran.driver.pools[0].spec.micro_batch == 2
 
 
 def test_a_run_uses_what_is_kept_and_says_so(file, capsys):
@@ -195,12 +196,12 @@ def test_a_run_uses_what_is_kept_and_says_so(file, capsys):
     assert "side_by_side" not in plain.config.to_toml()
     assert plain.manifest()["side_by_side"] == {}
     assert "side by side" not in capsys.readouterr().err
-    keep([kept()])
+    keep([kept(best=2)])
     results = [fx.simulate(TABLE) for _ in range(2)]
     said = capsys.readouterr().err
-    assert said == "note: clients trained side by side on a device: 1 of softmax\n"
+    assert said == "note: clients trained side by side on a device: 2 of softmax\n"
     config = results[0].config
-    assert config.machine.side_by_side == results[0].manifest()["side_by_side"] == {"softmax": 1}
+    assert config.machine.side_by_side == results[0].manifest()["side_by_side"] == {"softmax": 2}
     file.unlink()
     again = fx.simulate(make_config(tomllib.loads(config.to_toml())))
     pd.testing.assert_frame_equal(again.evaluations, results[0].evaluations, check_exact=True)
@@ -215,12 +216,12 @@ def micro_batch(table: dict) -> int:
 
 def test_the_program_is_another_one(file):
     """As its key says, by which compiled programs are told apart."""
-    assert micro_batch(TABLE) == 16
+    assert micro_batch(TABLE) == 4
     keep([kept(best=2)])
     assert micro_batch(TABLE) == 2
-    configs = [make_config({**TABLE, "machine": {"side_by_side": {"softmax": n}}}) for n in (2, 4)]
-    keys = {prepare_run([config]).pools[0].spec.key for config in configs}
-    assert len(keys) == 2
+    machines = [{**NARROW, "side_by_side": {"softmax": number}} for number in (1, 2)]
+    configs = [make_config({**TABLE, "machine": machine}) for machine in machines]
+    assert len({prepare_run([config]).pools[0].spec.key for config in configs}) == 2
 
 
 @pytest.mark.parametrize(
@@ -246,8 +247,7 @@ def test_other_machines_take_nothing_from_this_one(file):
 def test_a_study_names_it(file):
     """Its table, of which its configurations are made."""
     keep([kept()])
-    table = {**TABLE, "machine": {"batch_width": 4}}
-    job = Job("study", [make_config(table)], {"save": []}, table).settled(None)
+    job = Job("study", [make_config(TABLE)], {"save": []}, TABLE).settled(None)
     settled = {"batch_width": 4, "num_devices": 1, "side_by_side": {"softmax": 1}}
     assert job.settings["machine"] == settled
     assert Job.from_json(job.to_json()) == job
@@ -257,7 +257,7 @@ def test_a_study_names_it(file):
 
 
 def test_a_run_goes_on_with_what_it_began_with(file, tmp_path: Path):
-    table = {**TABLE, "max_updates": 300, "machine": {"checkpoint_seconds": 0.0, "batch_width": 4}}
+    table = {**TABLE, "max_updates": 300, "machine": {**NARROW, "checkpoint_seconds": 0.0}}
     keep([kept(best=2)])
     whole, calls = fx.simulate(table), count()
     checkpoints = Checkpoints(tmp_path / "run")
