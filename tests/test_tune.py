@@ -333,6 +333,17 @@ def test_without_names_the_kinds_of_the_paper_are_measured(monkeypatch, file):
     assert asked == ["mnist", "fashion_mnist", "cifar10", "shakespeare"]
 
 
+def test_without_a_comparison_nothing_is_kept(monkeypatch, file, capsys):
+    """An earlier one is not lost to a short measurement."""
+    keep([kept("mnist", 1)])
+    alone = kept("mnist", 16).model_copy(update={"rates": {16: 1234.5}})
+    monkeypatch.setattr("fedast_jax.run.tune.tune", lambda kind, seconds: alone)
+    assert run(monkeypatch, "tune", "mnist") == 0
+    said = capsys.readouterr().out
+    assert "16 (shipped; no time for others: raise --seconds)  16: 1,234" in said
+    assert kept_numbers(["mnist"], 1) == {"mnist": 1}
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

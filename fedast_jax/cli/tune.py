@@ -57,7 +57,8 @@ def _measure(kinds: Sequence[str], seconds: float) -> None:
     try:
         for kind in kinds:
             measured.append(tune(kind, seconds))
-            keep(measured[-1:])
+            if measured[-1].is_compared:
+                keep(measured[-1:])
     finally:  # what was measured is not lost with the rest
         if measured:
             _print(measured)
@@ -85,13 +86,23 @@ def _print(kept: Sequence[Kept]) -> None:
     print_table(COLUMNS, [_row(one) for one in kept])
 
 
+def _rate(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
+
+
+def _choice(one: Kept) -> str:
+    if not one.is_compared:
+        return f"{one.shipped} (shipped; no time for others: raise --seconds)"
+    return f"{one.best} (shipped)" if one.best == one.shipped else f"{one.best}, not {one.shipped}"
+
+
 def _row(one: Kept) -> tuple[str, ...]:
-    rates = ", ".join(f"{number}: {rate:.3g}" for number, rate in one.rates.items())
+    rates = ", ".join(f"{number}: {_rate(rate)}" for number, rate in one.rates.items())
     gain = one.rates[one.best] / one.rates[one.shipped]
     where = one.where
     return (
         one.kind,
-        f"{one.best} (shipped)" if one.best == one.shipped else f"{one.best}, not {one.shipped}",
+        _choice(one),
         rates,
         f"{gain:.2f}",
         f"{where.num_devices} x {where.machine}",

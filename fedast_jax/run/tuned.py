@@ -51,6 +51,11 @@ class Kept(Table):
     rates: Annotated[dict[SideBySide, Rate], Field(max_length=20)]  # updates/s by that number
 
     @property
+    def is_compared(self) -> bool:
+        """Whether there was time for another number than the shipped one."""
+        return len(self.rates) > 1
+
+    @property
     def key(self) -> tuple[Where, str, str]:
         """There is at most one of each."""
         return self.where, self.kind, self.digest
