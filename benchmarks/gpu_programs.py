@@ -7,6 +7,7 @@ Hardware: none but a CPU; about 10 s a program.  Needs the extra "gpu-aot"; an o
 packages can also be unpacked to a folder named by PYTHONPATH.
 
 Command: python benchmarks/gpu_programs.py [--kinds mnist cifar10] [--widths 64 256 1024] [--json]
+         [--lstm-in-one-kernel]
 """
 
 from __future__ import annotations
@@ -81,11 +82,11 @@ def compile_programs(
 
     from fedast_jax.engine.engine import Engine, PoolArrays
     from fedast_jax.run import bench
-    from fedast_jax.tasks import get_kind
+    from fedast_jax.tasks import get_kind, shakespeare
 
     kind = get_kind(name)
     if in_one_kernel:
-        kind = replace(kind, build=partial(kind.build, in_one_kernel=True))
+        kind = replace(kind, build=partial(shakespeare.build, in_one_kernel=True))
     spec = bench.engine_spec(kind, width, STEPS, "gpu", precision=precision)
     engine = Engine(spec, h200_mesh())
 
@@ -194,9 +195,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=sorted(TARGETS))
     parser.add_argument("--widths", nargs="+", type=int, default=[64, 256, 1024])
     parser.add_argument("--precision", default="float32")
-    parser.add_argument(
-        "--lstm-in-one-kernel", action="store_true", help="of shakespeare alone: tasks/nn/lstm_kernel.py"
-    )
+    parser.add_argument("--lstm-in-one-kernel", action="store_true", help="of shakespeare alone")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     if why := missing():
@@ -206,7 +205,8 @@ def main() -> None:
     every = []
     for name in args.kinds:
         for width in args.widths:
-            found = compile_programs(name, width, args.precision, args.lstm_in_one_kernel)
+            in_one_kernel = args.lstm_in_one_kernel and name == "shakespeare"
+            found = compile_programs(name, width, args.precision, in_one_kernel)
             every.append({**found, "misses": misses(found)})
             print(json.dumps(every[-1]) if args.json else line(every[-1]), flush=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -67,8 +68,7 @@ def test_only_the_gradient_of_a_task_that_asks_for_it_is_formed_so():
     """A test of a model needs no gradient: it is the loop either way."""
     plain, fused = build(Shape((3,), 7)), build(Shape((3,), 7), in_one_kernel=True)
     params = jax.eval_shape(plain.init, jax.random.key(0))
-    symbols = jax.ShapeDtypeStruct((4, 3), jnp.int32)
-    batch = TextBatch(symbols, jax.ShapeDtypeStruct((4,), jnp.int32))
+    batch = TextBatch(jnp.zeros((4, 3), jnp.int32), jnp.zeros(4, jnp.int32))
 
     def has_kernels(function) -> bool:
         return "pallas_call" in str(jax.make_jaxpr(function)(params, batch))
@@ -81,9 +81,9 @@ def test_only_the_gradient_of_a_task_that_asks_for_it_is_formed_so():
 @pytest.mark.parametrize("sizes", [(64, 80, 100), (1, 1, 3)])
 def test_a_gpu_gets_one_kernel_forwards_and_one_backwards(sizes):
     """Lowered to Triton, as the engine does it: many clients side by side, each its own weights."""
-    given = arguments(*sizes, np.float32)
+    given = arguments(*sizes, dtype=np.float32)
     shaped = [jax.ShapeDtypeStruct((3, *one.shape), one.dtype) for one in given]
-    traced = jax.jit(jax.vmap(partial(gradients, True))).trace(*shaped)
-    text = traced.lower(lowering_platforms=("cuda",)).as_text()
+    run: Any = jax.jit(jax.vmap(partial(gradients, True)))
+    text = run.trace(*shaped).lower(lowering_platforms=("cuda",)).as_text()
     assert text.count("__gpu$xla.gpu.triton") == 2
     assert "while" not in text
