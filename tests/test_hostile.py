@@ -29,6 +29,13 @@ def test_a_thousand_mutations(tmp_path):
     assert faults == []
 
 
+@pytest.mark.parametrize("seed", [15404, 22763])
+def test_what_was_found_once(tmp_path, seed):
+    """A checkpoint with other options than the run's, of any length, was told in full."""
+    ((_, _, _, error),) = hostile.try_many(all_readers(tmp_path), 1, seed=seed)
+    assert error is None
+
+
 @pytest.mark.slow
 def test_fifty_thousand_mutations(tmp_path):
     readers = all_readers(tmp_path)

@@ -14,7 +14,7 @@ from .async_state import AsyncState, TaskPlan
 from .log import Requests
 from .queues import Drawn, Queues
 
-WINDOW = 512  # dispatches for which clients are prepared together
+WINDOW = 512  # dispatches, at most, for which clients are prepared together
 
 
 class QueuesWithAbsences(Queues):
@@ -39,9 +39,9 @@ class QueuesWithAbsences(Queues):
         self._transfers = dispatches.transfers
         self._names: list[list[int]] = []  # clients asked in turn
         self._times: list[list[float]] = []  # theirs, in units of the law
-        self._named, self._u = np.zeros((1, CHUNK), np.int64), np.zeros(CHUNK)
-        self._are_lost = [False] * CHUNK
-        self._window = -1
+        self._are_lost: list[bool] = []
+        self._start = 0  # of the window whose columns these are
+        self._drawn: tuple[int, np.ndarray, Drawn] | None = None  # a stretch's number, u, all else
 
     def send(self, state: AsyncState, requests: Requests, task: int, base_round: int) -> None:
         """Dispatch a request now, or when somebody is on; or owe it, as in ``Queues``."""
@@ -73,7 +73,7 @@ class QueuesWithAbsences(Queues):
 
     def first_on(self, time: float) -> float:
         """When somebody is on, from ``time`` on."""
-        self._window = -1  # others have been prepared
+        self._are_lost = []  # others have been prepared
         return self._presence.first_on(time)
 
     def law_columns(self) -> LawColumns:
@@ -92,28 +92,33 @@ class QueuesWithAbsences(Queues):
 
     def drawn(self, index: int) -> Drawn:
         """As in ``Queues``."""
-        first, u = self.dispatches.draws(index)
-        named = first[None]
-        if not self._presence.is_always:
-            named = np.concatenate([named, self.dispatches.others(index)])
-        times = np.stack([self.dispatches.times(names, u) for names in named])
-        return Drawn(named, times, self._presence.are_lost(index, CHUNK))
+        return self._stretch(index)[1]
+
+    def _stretch(self, index: int) -> tuple[np.ndarray, Drawn]:
+        """What times are drawn from, and all else; the last one is kept."""
+        if self._drawn is None or self._drawn[0] != index:
+            first, u = self.dispatches.draws(index)
+            named = first[None]
+            if not self._presence.is_always:
+                named = np.concatenate([named, self.dispatches.others(index)])
+            times = np.stack([self.dispatches.times(names, u) for names in named])
+            drawn = Drawn(named, times, self._presence.are_lost(index, CHUNK))
+            self._drawn = index, u, drawn
+        return self._drawn[1:]
 
     def search(self, attempt: int, time: float) -> tuple[int, float] | None:
         """As in ``Queues``."""
         found, (index, place) = self._presence.search(attempt, time), divmod(attempt, CHUNK)
         if found is None:
             return None
-        u = self.dispatches.draws(index).u[place : place + 1]
+        u = self._stretch(index)[0][place : place + 1]
         return found, float(self.dispatches.times(np.array([found]), u)[0])
 
     def _find_place(self, state: AsyncState) -> int:
-        """The next dispatch's place in the stretch of draws, once that is at hand."""
+        """The next dispatch's place in the window of draws, once that is at hand."""
         place = state.num_attempts - self._start
-        if not 0 <= place < CHUNK:
-            place = self._turn_to_chunk(state.num_attempts)
-        if place // WINDOW != self._window:
-            self._prepare(place, state.time)
+        if not 0 <= place < len(self._are_lost):
+            place = self._turn_to_window(state.num_attempts, state.time)
         return place
 
     def _ask(self, state: AsyncState, place: int) -> tuple[int, float, float] | None:
@@ -121,8 +126,8 @@ class QueuesWithAbsences(Queues):
         turn, until = self._pick(self._names, place, state.time)
         if turn >= 0:
             return self._names[turn][place], self._times[turn][place], until
-        found = self._presence.search(state.num_attempts, state.time)
-        return None if found is None else (found, self._time_of(found, place), state.time)
+        found = self.search(state.num_attempts, state.time)
+        return None if found is None else (*found, state.time)
 
     def _duration(self, task: int, client: int, step: float) -> float:
         """What a request takes, of which ``step`` is the time in units of the law."""
@@ -130,25 +135,16 @@ class QueuesWithAbsences(Queues):
             return self._scales[task] * step
         return self._scales[task] * step + self._loads[task] * float(self._transfers[client])
 
-    def _time_of(self, client: int, place: int) -> float:
-        """What another client takes for a dispatch, in units of the law."""
-        return float(self.dispatches.times(np.array([client]), self._u[place : place + 1])[0])
-
-    def _turn_to_chunk(self, attempt: int) -> int:
-        """Draw the stretch of dispatches that holds this one; return its place there."""
+    def _turn_to_window(self, attempt: int, time: float) -> int:
+        """Have the draws around a dispatch at hand, and its clients drawn; its place there."""
         index, place = divmod(attempt, CHUNK)
-        self._u = self.dispatches.draws(index).u
-        self._named, times, are_lost = self.drawn(index)
-        self._names, self._times = self._named.tolist(), times.tolist()
+        first = place // WINDOW * WINDOW
+        named, times, are_lost = (one[..., first : first + WINDOW] for one in self.drawn(index))
+        self._names, self._times = named.tolist(), times.tolist()
         self._are_lost = are_lost.tolist()
-        self._start, self._window = attempt - place, -1
-        return place
-
-    def _prepare(self, place: int, time: float) -> None:
-        """Let the clients of the next dispatches be drawn together."""
-        self._window = place // WINDOW
-        start = self._window * WINDOW
-        self._presence.law.expect(self._named[:, start : start + WINDOW], time)
+        self._presence.law.expect(named, time)
+        self._start = attempt - place + first
+        return place - first
 
 
 def make_queues(

@@ -112,11 +112,16 @@ def finish_panel(panel: Axes, title: str) -> None:
     panel.set(title=plain(title), xlabel="simulated time")
 
 
-def draw_method(panel: Axes, result: Measured, task: str, style: LineStyle) -> Curve:
-    """One method's seeds, their mean, its band where enough of them still train, and dots."""
+def draw_method(
+    panel: Axes, result: Measured, task: str, style: LineStyle, *, is_crowded: bool = False
+) -> Curve:
+    """One method's seeds, their mean, its band where enough of them still train, and dots.
+
+    In a crowd of methods single seeds have no lines, and bands are paler.
+    """
     tests, goal = result.evaluations[result.evaluations.task == task], goal_in(result, task)
     value, scale = goal.column, goal.scale
-    for _, of_seed in tests.groupby("replicate"):
+    for _, of_seed in () if is_crowded else tests.groupby("replicate"):
         panel.step(of_seed.time, scale * of_seed[value], where="post", alpha=0.25, lw=0.8, **style)
     met = result.lanes[(result.lanes.task == task) & result.lanes.target_time.notna()]
     sound = tests[~tests.replicate.isin(diverged_replicates(result))]
@@ -124,9 +129,8 @@ def draw_method(panel: Axes, result: Measured, task: str, style: LineStyle) -> C
     panel.plot(curve.times, scale * curve.mean, lw=2, **style)
     low, high = scale * (curve.mean - curve.spread), scale * (curve.mean + curve.spread)
     is_shown = curve.num_left >= LEAST_SEEDS
-    panel.fill_between(
-        curve.times, low, high, where=is_shown, color=style["color"], alpha=0.18, lw=0
-    )
+    paleness = {"alpha": 0.08 if is_crowded else 0.18, "lw": 0}
+    panel.fill_between(curve.times, low, high, where=is_shown, color=style["color"], **paleness)
     panel.plot(met.target_time, scale * met[value], "o", ms=4, color=style["color"])
     if tests.empty:
         panel.text(0.5, 0.5, "no test was due", ha="center", transform=panel.transAxes)
@@ -159,13 +163,14 @@ def draw_target(panel: Axes, targets: Iterable[float | None], goal: Goal) -> Non
         )
 
 
-def accuracy_marks(results: Iterable[Measured]) -> list[Artist]:
+def accuracy_marks(results: Iterable[Measured], *, is_crowded: bool = False) -> list[Artist]:
     """What the marks mean that are the same for every method, as far as they are there."""
     results = list(results)
     most = max(result.config.num_seeds - len(diverged_replicates(result)) for result in results)
     marks: list[Artist] = []
     if max(result.config.num_seeds for result in results) > 1:
-        marks.append(Line2D([], [], lw=0.8, label="one seed", color="grey"))
+        if not is_crowded:
+            marks.append(Line2D([], [], lw=0.8, label="one seed", color="grey"))
         marks.append(Line2D([], [], lw=2, label="mean over the seeds", color="grey"))
     if most >= LEAST_SEEDS:
         band = f"± standard deviation ({LEAST_SEEDS} or more seeds train)"

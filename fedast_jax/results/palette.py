@@ -36,10 +36,17 @@ METHODS = {
     "sync_st_no_mitigation": Look("Sync-ST, waiting for all", "#D55E00", "--"),
     "sync_bayes_st": Look("Sync-Bayes-ST", "#009E73"),
     "sync_ucb_st": Look("Sync-UCB-ST", "#E69F00"),
+    "fedasync": Look("FedAsync", "#D55E00"),
+    "delay_adaptive": Look("delay-adaptive", "#CC79A7"),
+    "fadas": Look("FADAS", "#E69F00"),
+    "ringmaster": Look("Ringmaster ASGD", "#009E73"),
+    "rennala": Look("Rennala SGD", "#56B4E9"),
+    "ca2fl": Look("CA²FL", "#000000"),
+    "ace": Look("ACE", "#000000", "--"),
     "sequential": Look("one task after the other", "#000000"),
     "centralized": Look("centralized", "#000000", "--"),
 }
-OTHERS = ("#999999", "#000000", "#CC79A7", "#E69F00", "#009E73", "#56B4E9")  # not in the table
+OTHERS = ("#999999", "#CC79A7", "#E69F00", "#009E73", "#56B4E9", "#D55E00")  # not in the table
 TASKS = ("#332288", "#CC6677", "#117733", "#DDCC77", "#88CCEE", "#882255", "#44AA99", "#AA4499")
 DASHES = ("-", "--", ":", "-.")
 TARGET: LineStyle = {"color": "black", "ls": "--"}

@@ -14,6 +14,7 @@ from ..config.cores import divide_cpu
 from ..config.errors import ResumeError, UserError
 from ..config.settings import Config
 from ..config.versions import package_version
+from ..config.words import show
 from ..results.output import reason_of
 from ..tasks import get_kind
 from .checkpoint import Checkpoints
@@ -96,7 +97,7 @@ class SavedRun(NamedTuple):
                 f"a new run"
             )
         if self.keeps != keeps:
-            raise ResumeError(f"{where} were written with {self.keeps}, got {keeps}")
+            raise ResumeError(f"{where} were written with {show(self.keeps)}, got {show(keeps)}")
         if self.machine != _machine():
             checkpoints.say(
                 f"resumed on another device or version of JAX ({_words(self.machine)}; now "

@@ -32,24 +32,30 @@ def study_figures(study: StudyTables) -> dict[str, Figure]:
     return figures if allocations is None else figures | {"allocations": allocations}
 
 
+CROWD = 5  # methods: from here on their seeds' lines would hide one another
+
+
 @for_screen
 def comparison_figure(study: StudyTables) -> Figure:
     """Test accuracy, or another metric, over simulated time: a panel per task, a colour per method.
 
     Thin lines are single seeds, a dot where one meets its target; the thick line is their mean
     with one standard deviation around it. A seed that has met its target holds its accuracy, one
-    that diverged has its thin line alone.
+    that diverged has its thin line alone. From ``CROWD`` methods on there are no thin lines.
     """
     tasks = study.tasks
     figure, panels = panel_figure(len(tasks), metric_label(study.results))
-    styles = method_styles(study.methods)
+    styles, is_crowded = method_styles(study.methods), len(study.methods) >= CROWD
     for panel, (task, targets) in zip(panels, tasks.items(), strict=True):
         there = [
             (result, styles[method])
             for method, result in zip(study.methods, study.results, strict=True)
             if any(shown.name == task for shown in result.config.named_tasks)
         ]
-        curves = [draw_method(panel, result, task, style) for result, style in there]
+        curves = [
+            draw_method(panel, result, task, style, is_crowded=is_crowded)
+            for result, style in there
+        ]
         draw_target(panel, targets, goal_in(there[0][0], task))
         fit_metric(panel, curves, [result for result, _ in there], task)
         finish_panel(panel, task)
@@ -57,6 +63,6 @@ def comparison_figure(study: StudyTables) -> Figure:
     lines = [
         Line2D([], [], lw=2, label=in_words(method), **style) for method, style in styles.items()
     ]
-    add_legend(figure, [*lines, *accuracy_marks(study.results)])
+    add_legend(figure, [*lines, *accuracy_marks(study.results, is_crowded=is_crowded)])
     figure.suptitle(f"{plain(study.name)}: {study.seeds_in_words}")
     return figure
