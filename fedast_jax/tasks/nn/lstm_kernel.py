@@ -101,7 +101,7 @@ def _forward(rows: int, barrier, table, kernel, symbols, last, gates, hiddens, c
 
 
 def _backward(rows: int, barrier, _, cells, transposed, last_gradient, gradients) -> None:
-    # the gates are read where the gradients are written: two pointers to one place could be reordered
+    # gates are read where gradients are written: through two pointers these could change places
     tile = _tile(rows, *last_gradient.shape)
     places = [(tile.example, column) for column in tile.columns]
 
