@@ -24,6 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gpu_lstm import lstm
 from gpu_measures import Note, digest, measure, roofline, step_parts
 from lines import append_line, read_lines
 
@@ -132,6 +133,7 @@ SECTIONS = {
     "rates": rates,
     "bits": bits,
     "parts": parts,
+    "lstm": lstm,
     "flags": flags,
     "more": more,
 }

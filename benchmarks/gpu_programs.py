@@ -7,6 +7,7 @@ Hardware: none but a CPU; about 10 s a program.  Needs the extra "gpu-aot"; an o
 packages can also be unpacked to a folder named by PYTHONPATH.
 
 Command: python benchmarks/gpu_programs.py [--kinds mnist cifar10] [--widths 64 256 1024] [--json]
+         [--lstm-in-one-kernel]
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import importlib.util
 import json
 import os
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,17 +71,22 @@ def environment() -> dict[str, str]:
     }
 
 
-def compile_programs(name: str, width: int, precision: str) -> dict[str, Any]:
+def compile_programs(
+    name: str, width: int, precision: str, in_one_kernel: bool = False
+) -> dict[str, Any]:
     """Compile training and tests of a kind for an H200, and count."""
     import jax
     import jax.numpy as jnp
     from hlo import Instruction, Module
+    from traffic import Traffic
 
     from fedast_jax.engine.engine import Engine, PoolArrays
     from fedast_jax.run import bench
-    from fedast_jax.tasks import get_kind
+    from fedast_jax.tasks import get_kind, shakespeare
 
     kind = get_kind(name)
+    if in_one_kernel:
+        kind = replace(kind, build=partial(shakespeare.build, in_one_kernel=True))
     spec = bench.engine_spec(kind, width, STEPS, "gpu", precision=precision)
     engine = Engine(spec, h200_mesh())
 
@@ -116,6 +124,7 @@ def compile_programs(name: str, width: int, precision: str) -> dict[str, Any]:
     memory = run.memory_analysis()
     return {
         "kind": name,
+        "in_one_kernel": in_one_kernel,
         "width": width,
         "micro_batch": spec.micro_batch,
         "waits": counts.waits,
@@ -127,16 +136,9 @@ def compile_programs(name: str, width: int, precision: str) -> dict[str, Any]:
         "test_waits": of_tests.waits,
         "workspace": memory.temp_size_in_bytes,
         "test_workspace": test.memory_analysis().temp_size_in_bytes,
-        "mib_of_an_update": megabytes(run, spec, num_groups),
+        "mb_of_an_update": Traffic(trained, looks).total() / 1e6 / (STEPS * width),
         "atomics": trained.atomics() + tested.atomics(),
     }
-
-
-def megabytes(run: Any, spec: Any, num_groups: int) -> float | None:
-    """XLA's estimate of what the device's memory moves for an update, where it gives one."""
-    cost = run.cost_analysis() or {}
-    moved = cost.get("bytes accessed")
-    return None if moved is None else moved / 2**20 / (STEPS * spec.width)
 
 
 def data_shapes(kind: Any, shaped: Any) -> tuple[Any, ...]:
@@ -193,6 +195,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=sorted(TARGETS))
     parser.add_argument("--widths", nargs="+", type=int, default=[64, 256, 1024])
     parser.add_argument("--precision", default="float32")
+    parser.add_argument("--lstm-in-one-kernel", action="store_true", help="of shakespeare alone")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     if why := missing():
@@ -202,7 +205,8 @@ def main() -> None:
     every = []
     for name in args.kinds:
         for width in args.widths:
-            found = compile_programs(name, width, args.precision)
+            in_one_kernel = args.lstm_in_one_kernel and name == "shakespeare"
+            found = compile_programs(name, width, args.precision, in_one_kernel)
             every.append({**found, "misses": misses(found)})
             print(json.dumps(every[-1]) if args.json else line(every[-1]), flush=True)
 
@@ -214,6 +218,7 @@ def line(found: dict[str, Any]) -> str:
         f"{found['kind']:14} W {found['width']:5} by {found['micro_batch']:4}: a batch"
         f" {found['waits']:.3g} waits, {found['actions']:.0f} actions"
         f" ({in_graphs:.2g} with loops in graphs), {found['kernels']:.0f} kernels;"
+        f" {found['mb_of_an_update']:.0f} MB an update;"
         f" a test {found['test_kernels']:.3g} kernels, {found['test_waits']:.2g} waits; workspace"
         f" {found['workspace'] / 2**30:.2f} and {found['test_workspace'] / 2**30:.2f} GiB"
         + "".join(f"\n    MISSED: {miss}" for miss in found["misses"])

@@ -122,7 +122,7 @@ class Module:
         if line.opcode == "while":
             return self._count_loop(line, turns)
         if line.opcode in CALLS:
-            return sum((self.count(turns, one) for one in self._called(line)), Counts())
+            return sum((self.count(turns, one) for one in self.called(line)), Counts())
         return Counts(1)
 
     def _count_loop(self, line: Instruction, turns: Turns) -> Counts:
@@ -134,7 +134,7 @@ class Module:
             total = body.times(number)
         return Counts(total.kernels) if self.loops_in_graphs else total
 
-    def _called(self, line: Instruction) -> Iterator[str]:
+    def called(self, line: Instruction) -> Iterator[str]:
         for key in ("to_apply", "calls", "true_computation", "false_computation"):
             if (name := line.attribute(key)) in self.computations:
                 yield str(name)

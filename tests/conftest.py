@@ -9,6 +9,7 @@ import os
 from array import array
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -22,6 +23,7 @@ from threadpoolctl import threadpool_limits
 from fedast_jax.config.compiled import SWITCH
 from fedast_jax.engine import devices
 from fedast_jax.run import simulate as simulate_module
+from fedast_jax.run import tuned
 from fedast_jax.run.executor import Device
 from fedast_jax.study.fuzz import kinds as kinds  # registers its tasks
 from fedast_jax.study.fuzz.programs import QUICK, shared_engine
@@ -29,7 +31,8 @@ from fedast_jax.study.fuzz.scenario import Scenario, draw_scenario
 
 os.environ["JAX_NUM_CPU_DEVICES"] = "1"  # in processes that tests start: the same on any machine
 jax.config.update("jax_num_cpu_devices", 4)  # for test_devices.py; all else uses the first
-devices.usable_cores = lambda: 1  # the same numbers on any machine
+devices.usable_cores = lambda: 1  # the same numbers on any machine,
+tuned.kept_file = lambda: Path(os.devnull) / "tuned.json"  # whatever was measured on it
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # in such processes, and for what is imported later
 threadpool_limits(1)  # threads that wait for each other's small products would take the cores
 jax.config.update("jax_numpy_dtype_promotion", "strict")  # types are mixed on purpose or not at all

@@ -53,7 +53,8 @@ class Fault:
     _is_gone: bool = False
 
     def __call__(self, verb: str, do: Callable[..., Any], *arguments: Any) -> Any:
-        if self._is_gone or self._is_wrong(verb):
+        is_wrong = self._is_wrong(verb) and not self._needs_no_room(verb)
+        if self._is_gone or is_wrong:
             return self._go_wrong(verb, do, *arguments)
         done = do(*arguments)
         if verb == "lock":
@@ -64,6 +65,10 @@ class Fault:
         self.verbs.append(verb)
         here = len(self.verbs)
         return here == self.number or (self.lasts and 0 < self.number < here)
+
+    def _needs_no_room(self, verb: str) -> bool:
+        """What succeeds on a disk that stays full."""
+        return self.lasts and self.kind in ("ENOSPC", "short") and verb.startswith("remove")
 
     def _go_wrong(self, verb: str, do: Callable[..., Any], *arguments: Any) -> Any:
         if verb in ALWAYS_DONE:
@@ -274,7 +279,7 @@ class Place:
         if ended.code == 2:
             assert ended.said.endswith(errors[0] + "\n"), ended.said
         if self.status == "finished":
-            return self.look_at_finished(ended)
+            return self.look_at_finished(ended, is_hard=fault.lasts or ended.code is None)
         assert ended.code != 0, ended
         rescued = re.search(r"the results are in '([^']+)'(?:, without (.*))?", ended.said)
         if rescued:
@@ -294,8 +299,11 @@ class Place:
             return "resumable"
         return "absent"
 
-    def look_at_finished(self, ended: Ended) -> str:
+    def look_at_finished(self, ended: Ended, *, is_hard: bool) -> str:
+        """``is_hard``: nothing could be put right, for the process or the disk was gone."""
         there, pictures = files_of(self.out), {name for name in self.whole if "figures/" in name}
+        if is_hard:
+            there.pop("checksums.tmp", None)  # it stands for nothing; the next picture replaces it
         lost = set(self.whole) - set(there)
         assert lost <= pictures, lost
         if lost and ended.code is not None:

@@ -34,6 +34,7 @@ from .options import (
     RayPatience,
     Seeds,
 )
+from .tune import tune
 from .verify import verify
 
 # What a command needs beyond this it imports itself: --help and version come at once.
@@ -195,7 +196,7 @@ def sweep(
         raise ClusterError("--ray and --coordinator are two ways to run; leave one out")
 
 
-for command in (show, report, trace, verify, fuzz):
+for command in (show, report, trace, tune, verify, fuzz):
     app.command()(command)
 
 

@@ -13,7 +13,7 @@ from ..config.settings import Config
 from ..results.extras import EXTRAS
 from ..run.devices import settle
 from ..run.resolve import make_config
-from ..study.variants import make_variants, with_devices
+from ..study.variants import make_variants, with_machine
 
 COMMANDS = ("run", "study", "ray", "figure")
 RAY_OPTIONS = {
@@ -36,11 +36,11 @@ class Job(NamedTuple):
     imports: Sequence[str] = ()  # modules that register what the configurations name
 
     def settled(self, find: Callable[[], int] | None) -> Self:
-        """With its devices named, so that it is the same wherever it goes on; see ``settle``."""
+        """With what a machine decides named, so that it is the same wherever it goes on."""
         configs = settle(self.configs, find)
         if self.table is None:
             return self._replace(configs=configs)
-        table = with_devices(self.table, configs[0].machine.num_devices)
+        table = with_machine(self.table, configs[0].machine)
         return self._replace(configs=configs, table=table)
 
     @property

@@ -22,6 +22,7 @@ MOST_LOCAL = 10**6  # passes or steps of one request; fewer than local_train.AUG
 MOST_STEPS = 10**7  # local steps of one request, however they are given
 MOST_WIDTH = 2**16  # requests trained at once
 MOST_DEVICES = 1024
+MOST_SIDE_BY_SIDE = 1024  # clients, on one device
 MOST_SEED = 2**31 - 1
 MOST_CLASSES = 1000  # of devices, by speed
 LARGEST = 1e30  # of a rate: float32 ends at 3e38
@@ -42,6 +43,7 @@ BatchSize = Annotated[int, Field(ge=1, le=MOST_BATCH)]
 Local = Annotated[int, Field(ge=1, le=MOST_LOCAL)]
 Width = Annotated[int, Field(ge=1, le=MOST_WIDTH)]
 Devices = Annotated[int, Field(ge=1, le=MOST_DEVICES)]
+SideBySide = Annotated[int, Field(ge=1, le=MOST_SIDE_BY_SIDE)]
 Seed = Annotated[int, Field(ge=0, le=MOST_SEED)]
 Rate = Annotated[float, Field(gt=0, le=LARGEST, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]

@@ -202,10 +202,12 @@ class Config(Table):
         return self.model_dump(mode="json", exclude_unset=True)
 
     def to_dict(self) -> dict[str, Any]:
-        """Every setting, defaults included; what is None or an empty study is left out."""
+        """Every setting, defaults included; what is None or empty is left out."""
         empty = {name for name in ("compare", "sweep", "settings") if not getattr(self.study, name)}
         plain = {name for name, task in self.tasks.items() if not task.method}
-        left_out = {"study": empty, "tasks": {name: {"method"} for name in plain}}
+        machine = set() if self.machine.side_by_side else {"side_by_side"}
+        tasks = {name: {"method"} for name in plain}
+        left_out = {"study": empty, "machine": machine, "tasks": tasks}
         return self.model_dump(mode="json", exclude_none=True, exclude=left_out)
 
     def to_toml(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
@@ -25,6 +25,7 @@ from .bounds import (
     Samples,
     Share,
     ShareOn,
+    SideBySide,
     Span,
     Tasks,
     Time,
@@ -70,6 +71,9 @@ class Registries:
 
     def check_task(self, task: TaskConfig) -> None:
         """Raise ValueError where there is no such kind, or it takes other settings."""
+
+    def check_kinds(self, names: Iterable[str]) -> None:
+        """Raise ValueError where there is no such kind."""
 
     def check_methods(self, labels: Sequence[str], allocation: str) -> None:
         """Raise ValueError where labels to compare are unknown or the same."""
@@ -163,6 +167,9 @@ class MachineConfig(Table):
     batch_width: Width | None = None  # W; None: from the device
     memory_gib: Rate | None = None  # budget for all a run takes; None: from the device
     num_devices: Devices | None = None  # that share every batch; None: on a CPU one a core
+    side_by_side: dict[str, SideBySide] = Field(
+        default_factory=dict
+    )  # clients trained side by side on a device, by kind; of others as many as suit them
     checkpoint_seconds: Wait = 60.0  # of wall time; 0: after every segment
 
     @model_validator(mode="after")
@@ -173,6 +180,19 @@ class MachineConfig(Table):
                 f"got {self.batch_width}"
             )
         return self
+
+    @field_validator("side_by_side", mode="after")
+    @classmethod
+    def _check_side_by_side(cls, numbers: dict[str, int], known: ValidationInfo) -> dict[str, int]:
+        registries(known).check_kinds(numbers)
+        for kind, number in numbers.items():
+            if number & (number - 1):
+                power = 1 << (number.bit_length() - 1)
+                raise ValueError(
+                    f"clients of {kind!r} side by side are a power of two, got {number}: take "
+                    f"{power} or {2 * power}"
+                )
+        return numbers
 
 
 class StudyConfig(Table):

@@ -42,9 +42,11 @@ class EngineSpec:
 
     @property
     def key(self) -> tuple:
-        """Hashable, and equal for equal programs; kinds are told apart by name and model."""
+        """Hashable, and equal for equal programs; kinds are told apart by name and model,
+        and by their clients side by side, on which bits depend."""
         parts = [getattr(self, part.name) for part in fields(self) if part.name != "kind"]
-        return self.kind.name, self.kind.build, *parts
+        side_by_side = self.kind.micro_batch.get(self.backend)
+        return self.kind.name, self.kind.build, side_by_side, *parts
 
     @property
     def is_cpu(self) -> bool:

@@ -55,5 +55,10 @@ def _name(path: Path, folder: Path) -> str:
 def _write(sums: Mapping[str, str], path: Path) -> None:
     """As a whole or not at all."""
     staging = path.with_suffix(".tmp")
-    disk.write_text(json.dumps({"sha256": dict(sorted(sums.items()))}, indent=2) + "\n", staging)
-    disk.rename(staging, path)
+    text = json.dumps({"sha256": dict(sorted(sums.items()))}, indent=2) + "\n"
+    try:
+        disk.write_text(text, staging)
+        disk.rename(staging, path)
+    except BaseException:
+        disk.remove(staging)
+        raise

@@ -13,8 +13,17 @@ MOST_WORDS = 200  # characters of a reason
 
 def warn(message: str) -> None:
     """One line on stderr, if anybody listens."""
+    _say(f"warning: {message}")
+
+
+def note(message: str) -> None:
+    """As ``warn``, of what nobody has to mend."""
+    _say(f"note: {message}")
+
+
+def _say(line: str) -> None:
     with suppress(OSError, ValueError):
-        print(f"warning: {message}", file=sys.stderr)
+        print(line, file=sys.stderr)
 
 
 @contextmanager

@@ -32,7 +32,12 @@ def write_pictures(
             assert figure is not None
             paths.append(folder / f"{name}.{suffix}")
             _write(figure, paths[-1], suffix, dpi)
-    add_checksums(folder.parent, paths)
+    try:
+        add_checksums(folder.parent, paths)
+    except OSError:
+        for path in paths:  # with sums or not at all
+            _remove(path)
+        raise
     return paths
 
 
@@ -48,7 +53,12 @@ def _write(figure: Figure, path: Path, kind: str, dpi: int) -> None:
     try:
         write_picture(figure, path, kind, dpi)
     except BaseException:
-        disk.remove(path)
-        with suppress(OSError):
-            disk.remove_folder(path.parent)  # unless another one is in it
+        _remove(path)
         raise
+
+
+def _remove(path: Path) -> None:
+    """And its folder, unless another file is in it."""
+    disk.remove(path)
+    with suppress(OSError):
+        disk.remove_folder(path.parent)

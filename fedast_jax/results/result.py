@@ -196,6 +196,7 @@ def _manifest(config: Config, mine: list[ReplicateRecord], run: RunRecord) -> di
         },
         "batch_width": run.batch_width,
         "num_devices": run.num_devices,
+        "side_by_side": config.machine.side_by_side,
         "resident_replicates": run.num_resident,
         "memory": {
             "estimated_bytes": run.estimated_bytes,

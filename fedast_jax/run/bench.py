@@ -83,8 +83,7 @@ def compile_training(
         A function that trains ``num_batches * width`` updates once and returns the seconds it took,
         and the seconds of compiling.
     """
-    if micro is not None:
-        kind = replace(kind, micro_batch={jax.default_backend(): micro})
+    kind = kind.with_side_by_side(micro)
     engine = Engine(engine_spec(kind, width, num_batches, jax.default_backend(), **spec))
     data = jax.device_put(random_data(kind), engine.everywhere)
     pool, program = random_pool(engine), jax.device_put(full_batches(engine), engine.everywhere)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import jax
 
+from ..config.settings import Config
 from ..config.versions import package_versions
-from ..results.output import warn
+from ..results.output import note, warn
+from ..tasks import get_kind
 
 
 def machine_facts() -> dict[str, Any]:
@@ -36,6 +39,23 @@ def peak_bytes() -> int | None:
         return None
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def say_side_by_side(configs: Sequence[Config]) -> None:
+    """One line, once, where the clients side by side are not as many as the kinds ship with."""
+    backend = jax.default_backend()
+    changed = [
+        f"{number} of {name}"
+        for name, number in configs[0].machine.side_by_side.items()
+        if number != get_kind(name).micro_batch.get(backend)
+    ]
+    if changed:
+        _say_once(f"clients trained side by side on a device: {', '.join(changed)}")
+
+
+@cache
+def _say_once(message: str) -> None:
+    note(message)
 
 
 @cache

@@ -50,7 +50,9 @@ def resolve(config: Config) -> Resolved:
         ResolvedTask(
             name,
             settings,
-            _followed(get_kind(settings.kind), rules),
+            _followed(get_kind(settings.kind), rules).with_side_by_side(
+                config.machine.side_by_side.get(settings.kind)
+            ),
             settings.work.pooled() if algorithm.pools_data else settings.work,
             method_of(algorithm, settings),
         )
@@ -148,6 +150,11 @@ class _Known(Registries):
             raise ValueError(
                 f"kind {task.kind!r} needs numbers for samples_per_client and dirichlet_alpha"
             )
+
+    def check_kinds(self, names: Iterable[str]) -> None:
+        """As the registry of tasks knows them."""
+        for name in names:
+            get_kind(name)
 
     def check_methods(self, labels: Sequence[str], allocation: str) -> None:
         """As ``algorithms.labels`` does."""

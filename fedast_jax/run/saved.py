@@ -18,7 +18,7 @@ from ..config.words import show
 from ..results.output import reason_of
 from ..tasks import get_kind
 from .checkpoint import Checkpoints
-from .devices import named
+from .devices import joined, named
 from .driver import Driver
 from .sizing import PoolNeeds, Sizing
 from .snapshot import snapshot_of
@@ -79,8 +79,9 @@ class SavedRun(NamedTuple):
         return cls(**{**content, "sizing": sizing})
 
     def named(self, configs: Sequence[Config]) -> list[Config]:
-        """With the number of devices that the run began with, where they leave it open."""
-        return [named(config, self.num_devices) for config in configs]
+        """With what the run began with of what they leave to the machine."""
+        numbers = [config["machine"].get("side_by_side", {}) for config in self.configs]
+        return [named(config, self.num_devices, joined(numbers)) for config in configs]
 
     @property
     def num_devices(self) -> int:

@@ -16,11 +16,11 @@ from ..engine.devices import provide
 from ..results.records import RunRecord
 from ..results.result import Result
 from .checkpoint import Keeper
-from .devices import named, settle
+from .devices import settle
 from .driver import Driver
 from .executor import Device, Interrupted
 from .footprint import within_memory
-from .machine import machine_facts, say_where_it_gains_nothing
+from .machine import machine_facts, say_side_by_side, say_where_it_gains_nothing
 from .options import RunOptions
 from .prepare import Prepared, prepare_run
 from .progress import progress_of
@@ -69,27 +69,35 @@ def simulate_together(configs: Sequence[Config], **options: Any) -> list[Result]
         ConfigError: the run cannot fit into the memory, or the configurations not together.
         DataError, ResumeError, KeyboardInterrupt: as ``simulate``.
     """
-    record = run_jobs(configs, None, RunOptions(**options))
-    return results_of(configs, record)
+    how = RunOptions(**options)
+    saved = SavedRun.find(how.checkpoints, configs, how.keeps)
+    configs = saved.named(configs) if saved else settle(configs)
+    return results_of(configs, run_jobs(configs, None, how, saved))
 
 
 def results_of(configs: Sequence[Config], record: RunRecord) -> list[Result]:
     """A run's result for each of its configurations."""
-    return [
-        Result.collect(named(config, record.num_devices), number, record)
-        for number, config in enumerate(configs)
-    ]
+    return [Result.collect(config, number, record) for number, config in enumerate(configs)]
 
 
 def run_jobs(
-    configs: Sequence[Config], jobs: Sequence[Job] | None, options: RunOptions
+    configs: Sequence[Config],
+    jobs: Sequence[Job] | None,
+    options: RunOptions,
+    saved: SavedRun | None = None,
 ) -> RunRecord:
-    """As ``simulate_together`` for some of the replicates; None: for all."""
-    saved = SavedRun.find(options.checkpoints, configs, options.keeps)
-    configs = saved.named(configs) if saved else settle(configs)
+    """As ``simulate_together`` of settled configurations.
+
+    Args:
+        configs: with nothing left to the machine, see ``settle``.
+        jobs: the replicates; None: all.
+        options: how.
+        saved: a state to go on from.
+    """
     start = time.perf_counter() - (saved.wall_seconds if saved else 0.0)
     with within_memory(), precision(configs), interruptible(options.is_stopped) as stopping:
         say_where_it_gains_nothing(configs[0].machine.precision)
+        say_side_by_side(configs)
         with putting_back(options.checkpoints) if saved else nullcontext():
             prepared = prepare_run(configs, saved, jobs)
             driver = prepared.driver(Device(stopping.is_wanted), **options.keeps)
@@ -153,12 +161,14 @@ def precision(configs: Sequence[Config]) -> Iterator[None]:
             "study.compare and study.sweep stand for several configurations: call "
             "fedast_jax.compare or fedast_jax.sweep, or leave them out"
         )
-    for key in ("precision", "batch_width", "memory_gib", "num_devices"):
-        values = {getattr(config.machine, key) for config in configs}
-        if len(values) > 1:
-            raise ConfigError(
-                f"machine.{key} must be the same for all that runs together, got {values}"
-            )
+    for key in ("precision", "batch_width", "memory_gib", "num_devices", "side_by_side"):
+        first, *others = [getattr(config.machine, key) for config in configs]
+        for other in others:
+            if other != first:
+                raise ConfigError(
+                    f"machine.{key} must be the same for all that runs together, got {first} and "
+                    f"{other}"
+                )
     try:
         provide(configs[0].machine.num_devices or 1)
     except ValueError as error:

@@ -24,7 +24,7 @@ from ..run.simulate import simulate_together
 from ..run.sources import read_source, split_options
 from .shown import ShownStudy
 from .study_folder import save_study
-from .variants import Variant, make_variants, with_devices
+from .variants import Variant, make_variants, with_machine
 
 
 @dataclass(frozen=True, repr=False)
@@ -166,7 +166,7 @@ def run_study(
     named = [
         variant._replace(config=config) for variant, config in zip(variants, used, strict=True)
     ]
-    return Study(with_devices(table, used[0].machine.num_devices), named, results)
+    return Study(with_machine(table, used[0].machine), named, results)
 
 
 def _axes(grid: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:

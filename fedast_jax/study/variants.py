@@ -10,6 +10,7 @@ from ..algorithms.labels import Label, parse_label
 from ..config.errors import ConfigError
 from ..config.grid import Point, axis_keys, points
 from ..config.settings import Config
+from ..config.tables import MachineConfig
 from ..config.toml import set_value
 from ..run.resolve import make_config
 
@@ -47,11 +48,13 @@ def make_variants(table: Mapping[str, Any]) -> list[Variant]:
     ]
 
 
-def with_devices(table: Mapping[str, Any], num_devices: int | None) -> dict[str, Any]:
-    """A table of settings that names the devices; one that does already stays as it is."""
-    if num_devices is None:
+def with_machine(table: Mapping[str, Any], machine: MachineConfig) -> dict[str, Any]:
+    """A table of settings that names what a machine has settled; see ``run.devices.settle``."""
+    settled = {"num_devices": machine.num_devices, "side_by_side": machine.side_by_side}
+    named = {key: value for key, value in settled.items() if value}
+    if not named:
         return dict(table)
-    return {**table, "machine": {"num_devices": num_devices, **table.get("machine", {})}}
+    return {**table, "machine": {**named, **table.get("machine", {}), **named}}
 
 
 def check_keys(base: Config) -> None:

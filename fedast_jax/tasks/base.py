@@ -31,6 +31,7 @@ class TaskFunctions(NamedTuple):
     """``(params, batch) -> (metric[B], loss[B])``: per example; for accuracy 0 or 1."""
 
 
+BACKENDS = ("cpu", "gpu", "tpu")
 SYNCHRONOUS = {"server_lr": 1.0, "test_every": 1}  # with a round's many clients, per round
 
 
@@ -69,7 +70,7 @@ class Kind:
     build: Callable[[Shape], TaskFunctions]
     defaults: Defaults
     micro_batch: Mapping[str, int] = field(default_factory=dict)
-    """Clients trained side by side, by backend ("cpu", "gpu", "tpu"); absent: the whole batch."""
+    """Clients trained side by side, by backend (of ``BACKENDS``); absent: the whole batch."""
     test_chunk: int = 1000  # examples of the test set scored at once
     load: Callable[[str, int | None], TaskData] = load_images
     """``(name of the data set, test_samples) -> data``."""
@@ -113,6 +114,11 @@ class Kind:
         name = self.dataset or settings.dataset
         assert name is not None, "the kind leaves its data set open, and the task names none"
         return self.load(name, settings.test_samples)
+
+    def with_side_by_side(self, number: int | None) -> Kind:
+        """The kind with so many clients side by side on any device; None: as it is."""
+        micro_batch = dict.fromkeys(BACKENDS, number)
+        return replace(self, micro_batch=micro_batch) if number else self
 
     def with_authors_model(self) -> Kind:
         """The kind whose ``build`` is that of the authors' code."""

@@ -24,7 +24,7 @@ from ..data.dataset import check_labels, show_shape
 from ..data.divide import given
 from ..data.divisions import Division
 from ..data.shapes import Data, Shape
-from .base import Defaults, Kind, Params, TaskFunctions
+from .base import BACKENDS, Defaults, Kind, Params, TaskFunctions
 from .judging import (
     Judge,
     Metric,
@@ -226,7 +226,7 @@ def _everywhere(micro_batch: Any) -> dict[str, int]:
     """A number of clients side by side, whatever the device."""
     if not isinstance(micro_batch, int) or micro_batch < 1:
         raise ConfigError(f"micro_batch must be a whole number from 1 on, got {show(micro_batch)}")
-    return dict.fromkeys(("cpu", "gpu", "tpu"), micro_batch)
+    return dict.fromkeys(BACKENDS, micro_batch)
 
 
 def _judged(

@@ -21,15 +21,22 @@ class CharacterLSTM(nn.Module):
     """Embedding of 8, LSTM of 100 units, a dense layer on its last state."""
 
     num_symbols: int
+    in_one_kernel: bool = False
 
     @nn.compact
     def __call__(self, symbols: jax.Array) -> jax.Array:
-        return Dense(self.num_symbols)(SymbolLSTM(self.num_symbols, 8, 100)(symbols))
+        lstm = SymbolLSTM(self.num_symbols, 8, 100, self.in_one_kernel)
+        return Dense(self.num_symbols)(lstm(symbols))
 
 
-def build(shape: Shape) -> TaskFunctions:
-    """The authors' LSTM; of the shape only the number of symbols matters."""
-    return next_symbol(CharacterLSTM(shape.num_classes), shape)
+def build(shape: Shape, in_one_kernel: bool = False) -> TaskFunctions:
+    """The authors' LSTM; of the shape only the number of symbols matters.
+
+    Args:
+        shape: of the data.
+        in_one_kernel: see ``nn.lstm.last_state``; off in every run.
+    """
+    return next_symbol(CharacterLSTM(shape.num_classes, in_one_kernel), shape)
 
 
 KIND = Kind(

@@ -11,6 +11,7 @@ from ...config.settings import Config
 from ...results.records import RunRecord, join
 from ...results.result import Result
 from ..checkpoint import read_file, write_file
+from ..devices import settle
 from ..options import RunOptions
 from ..replicate import Job
 from ..simulate import results_of, run_jobs
@@ -26,7 +27,7 @@ def run_share(configs: Sequence[Config], jobs: Sequence[Job], options: RunOption
     """
     settings = sorted({setting for setting, _ in jobs})
     renumbered = [(settings.index(setting), index) for setting, index in jobs]
-    share = run_jobs([configs[setting] for setting in settings], renumbered, options)
+    share = run_jobs(settle([configs[setting] for setting in settings]), renumbered, options)
     records = [replace(record, setting=settings[record.setting]) for record in share.replicates]
     return replace(share, replicates=tuple(records))
 

@@ -17,9 +17,7 @@ import numpy as np
 from jax import lax
 
 from .layers import default_float, uniform_fan_in
-
-GATES = 4  # in PyTorch's order: input, forget, cell, output
-SCALES = (0.5, 0.5, 1.0, 0.5)  # sigmoid(x) = tanh(x / 2) / 2 + 1 / 2: one tanh serves all gates
+from .lstm_cell import GATES, SCALES, Four, halves, next_cell, step_back
 
 
 class SymbolLSTM(nn.Module):
@@ -33,6 +31,7 @@ class SymbolLSTM(nn.Module):
     num_symbols: int
     num_embedded: int
     num_hidden: int
+    in_one_kernel: bool = False
 
     @nn.compact
     def __call__(self, symbols: jax.Array) -> jax.Array:
@@ -44,22 +43,26 @@ class SymbolLSTM(nn.Module):
         input_bias = self.param("input_bias", init, (num_gates,))
         bias = self.param("bias", init, (num_gates,))
         table = embedding @ input_kernel + (input_bias + bias)[None]
-        return last_state(table, kernel, symbols)
+        return last_state(table, kernel, symbols, self.in_one_kernel)
 
 
-def last_state(table: jax.Array, kernel: jax.Array, symbols: jax.Array) -> jax.Array:
+def last_state(
+    table: jax.Array, kernel: jax.Array, symbols: jax.Array, in_one_kernel: bool = False
+) -> jax.Array:
     """Run an LSTM from zero states.
 
     Args:
         table: ``float[num_symbols, 4 hidden]``, what each symbol adds to the gates.
         kernel: ``float[hidden, 4 hidden]``, what the hidden state adds.
         symbols: ``int32[batch, time]``.
+        in_one_kernel: whether a gradient is formed by ``lstm_kernel``: for GPUs, not yet timed.
     Returns:
         The hidden state after the last symbol, ``float[batch, hidden]``.
     """
     scales = np.repeat(np.asarray(SCALES), len(kernel))
     scale = jnp.asarray(scales, table.dtype)[None]
-    return _run(table * scale, kernel * scale, symbols)
+    run = _run_in_one_kernel if in_one_kernel else _run
+    return run(table * scale, kernel * scale, symbols)
 
 
 @jax.custom_vjp
@@ -78,25 +81,28 @@ def _step(table: jax.Array, kernel: jax.Array, state, symbol: jax.Array):
     """One time step: ``(hidden, cell), int32[batch] -> (hidden, cell), what backward needs``."""
     hidden, cell = state
     gates = jnp.tanh(table[symbol] + hidden @ kernel)
-    input_, forget, new, output = _halves(gates)
-    next_cell = forget * cell + input_ * new
-    next_hidden = output * jnp.tanh(next_cell)
-    return (next_hidden, next_cell), (gates, hidden, cell, next_cell)
+    four = _split(gates)
+    new_cell = next_cell(four, cell)
+    return (four[3] * jnp.tanh(new_cell), new_cell), (gates, hidden, cell, new_cell)
 
 
-def _halves(gates: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+def _split(gates: jax.Array) -> Four:
     """The four gates from their tanh."""
-    input_, forget, new, output = jnp.split(gates, GATES, axis=-1)
-    return 0.5 * input_ + 0.5, 0.5 * forget + 0.5, new, 0.5 * output + 0.5
+    return halves(jnp.split(gates, GATES, axis=-1))
 
 
 def _backward(saved, last_gradient: jax.Array):
-    (gates, hidden, cell, next_cell), table, kernel, symbols = saved
+    (gates, hidden, cell, new_cell), table, kernel, symbols = saved
     start = last_gradient, jnp.zeros_like(last_gradient)
-    inputs = gates, cell, next_cell
+    inputs = gates, cell, new_cell
     _, gradients = lax.scan(partial(_step_back, kernel.T), start, inputs, reverse=True)
+    return _sum_over_time(table, symbols, hidden, gradients)
+
+
+def _sum_over_time(table: jax.Array, symbols: jax.Array, hidden: jax.Array, gradients: jax.Array):
+    """Gradients of table and kernel from those of the gates, ``float[time, batch, 4 hidden]``."""
     flat = gradients.reshape(-1, gradients.shape[-1])  # [time * batch, 4 hidden]
-    kernel_gradient = hidden.reshape(-1, len(kernel)).T @ flat
+    kernel_gradient = hidden.reshape(-1, hidden.shape[-1]).T @ flat
     add = partial(_add_by_symbol, len(table))
     table_gradient = lax.platform_dependent(
         symbols.T.reshape(-1), flat, cpu=add, default=partial(_multiply_by_symbol, len(table))
@@ -118,21 +124,40 @@ def _multiply_by_symbol(num_symbols: int, symbols: jax.Array, rows: jax.Array) -
 def _step_back(kernel_transposed: jax.Array, state, inputs):
     """One time step backwards: gradients of (hidden, cell), and of the gates before tanh."""
     hidden_gradient, cell_gradient = state
-    gates, cell, next_cell = inputs
-    input_, forget, new, output = _halves(gates)
-    squashed = jnp.tanh(next_cell)
-    cell_gradient = cell_gradient + hidden_gradient * output * (1 - squashed * squashed)
-    outer = (
-        0.5 * cell_gradient * new,
-        0.5 * cell_gradient * cell,
-        cell_gradient * input_,
-        0.5 * hidden_gradient * squashed,
+    gates, cell, new_cell = inputs
+    squashed = jnp.tanh(new_cell)
+    of_tanhs, cell_gradient = step_back(
+        _split(gates), cell, squashed, hidden_gradient, cell_gradient
     )
-    gradient = jnp.concatenate(outer, axis=-1) * (1 - gates * gates)
-    return (gradient @ kernel_transposed, cell_gradient * forget), gradient
+    gradient = jnp.concatenate(of_tanhs, axis=-1) * (1 - gates * gates)
+    return (gradient @ kernel_transposed, cell_gradient), gradient
 
 
 _run.defvjp(_forward, _backward)
+
+
+@jax.custom_vjp
+def _run_in_one_kernel(table: jax.Array, kernel: jax.Array, symbols: jax.Array) -> jax.Array:
+    """``_run``, but for its gradient."""
+    return _run(table, kernel, symbols)
+
+
+def _forward_in_one_kernel(table: jax.Array, kernel: jax.Array, symbols: jax.Array):
+    from .lstm_kernel import forward  # Pallas takes long to import
+
+    last, gates, hidden, cells = forward(table, kernel, symbols.T)
+    return last, (gates, hidden, cells, table, kernel, symbols)
+
+
+def _backward_in_one_kernel(saved, last_gradient: jax.Array):
+    from .lstm_kernel import backward
+
+    gates, hidden, cells, table, kernel, symbols = saved
+    gradients = backward(gates, cells, kernel, last_gradient)
+    return _sum_over_time(table, symbols, hidden, gradients)
+
+
+_run_in_one_kernel.defvjp(_forward_in_one_kernel, _backward_in_one_kernel)
 
 
 def _standard_normal(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
