@@ -178,7 +178,9 @@ def sweep(
     if not make_config(table).study.sweep:
         raise ConfigError("nothing to sweep: give a grid, --grid tasks.mnist.buffer_size=1,3,5")
     if dry_run:
-        _forecast(table)
+        from .forecast import show_forecast
+
+        show_forecast(table)
         return
     place, wanted = _place(coordinator, num_processes, process_id), _extras(extras)
     job = _study_job(table, wanted)._replace(imports=tuple(imports or ()))
@@ -314,19 +316,6 @@ def _place(
     from ..run.cluster.processes import Place
 
     return Place.parse(coordinator, num_processes, process_id)
-
-
-def _forecast(table: dict[str, Any]) -> None:
-    from ..study.forecast import forecast
-    from ..study.variants import make_variants
-
-    needs = forecast([variant.config for variant in make_variants(table)])
-    print(
-        f"{needs.configurations} configurations, {needs.runs} runs, "
-        f"at most {needs.updates:,} updates, "
-        f"{needs.bytes:,} bytes ({needs.bytes / 2**30:.2f} GiB) on the device, "
-        f"about {needs.seconds:.0f} s of training (without compiling and tests)"
-    )
 
 
 def _read(
