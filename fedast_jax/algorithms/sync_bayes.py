@@ -23,7 +23,7 @@ NUM_SELECTIONS = 75  # random selections among which a round chooses
 ALPHA = 0.25  # weight of the durations in the cost
 MEMORY = 50  # rounds that the Gaussian process rests on, the latest ones
 NOISE = 0.1  # variance of a cost among equal selections; that of all costs is 1
-TIE = 1e-9  # expected improvements that are equal but for rounding, relative
+TIE = 1e-9  # numbers that are equal but for rounding, relative
 
 
 class Observation(NamedTuple):
@@ -54,7 +54,8 @@ def expected_improvement(observations: Sequence[Observation], selections: np.nda
     """By how much each selection is expected to cost less than the cheapest round so far.
 
     A Gaussian process with a Matern kernel (nu = 3/2) of fixed length: the distance of two
-    selections that have nothing in common. Costs are taken relative to their mean and spread.
+    selections that have nothing in common. Costs are taken relative to their mean and spread; those
+    that are equal but for rounding have none.
 
     Args:
         observations: at least one.
@@ -71,6 +72,8 @@ def expected_improvement(observations: Sequence[Observation], selections: np.nda
     kernel = Matern(math.sqrt(2.0 * selections.shape[1]), "fixed", nu=1.5)
     process = GaussianProcessRegressor(kernel, alpha=NOISE, normalize_y=True)
     costs = np.array([observation.cost for observation in observations])
+    if np.ptp(costs) <= TIE * costs.max():
+        costs[:] = costs[0]
     process.fit(_vectors(past, columns), costs)
     predicted: Any = process.predict(_vectors(selections, columns), return_std=True)
     mean, std = predicted

@@ -52,7 +52,9 @@ class BayesRounds(SyncRounds):
         """
         past = self.rounds[-50:]
         seen, costs = [vector for vector, _ in past], np.array([cost for _, cost in past])
-        spread = costs.std() or 1.0
+        spread = costs.std()
+        if is_like(costs.min(), costs.max()):
+            spread, costs = 1.0, np.full(len(costs), costs[0])
         relative = (costs - costs.mean()) / spread
         noisy = np.array([[like(a, b, total) for b in seen] for a in seen]) + 0.1 * np.eye(
             len(seen)

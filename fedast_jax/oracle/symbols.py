@@ -12,9 +12,9 @@ class SymbolicLearner:
     """Models that are numbers which depend on everything they were made from: equal numbers mean
     equal histories. Accuracies look random; some losses are not finite if asked for."""
 
-    def __init__(self, diverging: int | None = None, sees: Sequence[str] = ()) -> None:
+    def __init__(self, diverging: int | None = None, sees: Sequence[Sequence[str]] = ()) -> None:
         self.diverging = diverging  # about one version in so many has no finite loss
-        self.sees = sees  # what of ``Known`` a new model depends on
+        self._sees = sees  # of each task: what of ``Known`` a new model depends on; (): nothing
 
     def initial(self, seed: int, task: int) -> int:
         return hash((1, seed, task))
@@ -24,8 +24,11 @@ class SymbolicLearner:
         return update, (update >> 9) % 1_000_003 / 1e5  # any loss from 0 to 10
 
     def aggregate(self, task: int, model: int, updates: list[int], known: Known) -> int:
-        seen = [tuple(getattr(known, name)) for name in self.sees]
+        seen = [tuple(getattr(known, name)) for name in self.seen_of(task)]
         return hash((3, task, model, *updates, *seen))
+
+    def seen_of(self, task: int) -> Sequence[str]:
+        return self._sees[task] if self._sees else ()
 
     def score(self, task: int, model: int) -> tuple[float, float]:
         is_bad = self.diverging is not None and (model >> 20) % self.diverging == 0

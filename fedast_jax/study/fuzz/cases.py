@@ -127,12 +127,20 @@ def is_accepted(case: Case) -> bool:
     return True
 
 
-def seen_by(config: Config) -> list[str]:
-    """What a configuration's method makes of updates depends on."""
-    resolved = resolve(config)
-    methods = [Bound(task.method, task.settings, config.num_clients) for task in resolved.tasks]
-    if all(method.is_plain for method in methods):
-        return []
+def seen_by(config: Config) -> list[list[str]]:
+    """Of each task: what its method makes of updates depends on."""
+    return [
+        _seen(Bound(task.method, task.settings, config.num_clients))
+        for task in resolve(config).tasks
+    ]
+
+
+def _seen(method: Bound) -> list[str]:
     names: Mapping[str, str] = {"previous": "previous", "start": "starts"}
-    needs = methods[0].method.needs
-    return ["staleness", "weights", *(names[need] for need in sorted(needs) if need in names)]
+    if method.is_plain:
+        return []
+    return [
+        "staleness",
+        "weights",
+        *(names[need] for need in sorted(method.method.needs) if need in names),
+    ]

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 
 from ...engine.planning.pool import Lane, LanePool, PoolPlan, Test
-from ...engine.planning.schedule import Schedule
 from ...oracle import Known, Request, SymbolicLearner
 from ...results.records import Seconds
 from ...run.driver import Driver
@@ -149,7 +148,7 @@ class SymbolicDevice:
         updates = [self.updates[id(pool), row] for row in rows]
         owners = {row.lane for row in (source, *updates)}
         expect(owners == {key}, f"a round of {key} has rows of {owners}")
-        known = self._known(pool, steps, index, start)
+        known = self._known(pool, plan, index, start)
         contents = [row.content for row in updates]
         content = self.learner.aggregate(lane.task, source.content, contents, known)
         target = Row(key, source.number + 1, content)
@@ -157,12 +156,14 @@ class SymbolicDevice:
         self.rounds[*key, source.number] += 1
         return len(updates)
 
-    def _known(self, pool: LanePool, steps: Schedule, index: int, start: int) -> Known:
+    def _known(self, pool: LanePool, plan: PoolPlan, index: int, start: int) -> Known:
         """What the plan says of a round's updates, as far as the learner looks at it."""
+        steps = plan.schedule
         marks, part = steps.marks, slice(start, steps.round_update_stop[index])
         if marks is None:
             return Known([], [], [], [], 0, 0, [])
-        seen, key = self.learner.sees, id(pool)
+        task = plan.lanes[steps.round_lane[index]].task
+        seen, key = self.learner.seen_of(task), id(pool)
         before = marks.previous_row[part] if "previous" in seen else []
         starts = marks.start_row[part] if "starts" in seen else []
         return Known(
