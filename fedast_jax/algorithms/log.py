@@ -318,9 +318,10 @@ class EventLog(ABC, Generic[S]):
             raise ValueError(f"a state of {sorted(vars(state))}, got {sorted(snapshot['state'])}")
         vars(state).update(snapshot["state"])
         self._state, self.last_round[:] = state, snapshot["last_round"]
-        _refill(self.requests, snapshot["requests"])
-        for rounds, columns in zip(self.rounds, snapshot["rounds"], strict=True):
-            _refill(rounds, columns)
+        saved = snapshot["requests"], *snapshot["rounds"]
+        for table, columns in zip((self.requests, *self.rounds), saved, strict=True):
+            for name, column in vars(table).items():
+                column[:] = columns[name]
         self.allocations[:] = [Allocation(*row) for row in snapshot["allocations"]]
         self.lost[:] = snapshot["lost"]
 
@@ -345,9 +346,3 @@ class EventLog(ABC, Generic[S]):
         rounds.event.append(state.num_arrivals)
         rounds.num_active.append(state.num_active[task])
         return len(rounds.end) == self.last_round[task]
-
-
-def _refill(table: Requests | Rounds, columns: Mapping[str, array]) -> None:
-    """Replace the columns' content in place."""
-    for name, column in vars(table).items():
-        column[:] = columns[name]
