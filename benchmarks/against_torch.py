@@ -34,10 +34,14 @@ from typing import Any, NamedTuple
 from fedast_jax.config.cores import usable_cores
 from fedast_jax.config.versions import package_version
 
-KINDS = ("mnist", "fashion_mnist", "cifar10", "shakespeare")
-SLOTS = {"mnist": 16, "fashion_mnist": 8, "cifar10": 1, "shakespeare": 2}  # of a device in one turn
+KINDS = ("mnist", "fashion_mnist", "cifar10", "shakespeare", "cifar100")
+SLOTS = {  # of a device in one turn
+    "mnist": 16, "fashion_mnist": 8, "cifar10": 1, "shakespeare": 2, "cifar100": 1,
+}  # fmt: skip
 BATCHES = {"mnist": 2}  # of the engine in one turn; else 1
-TORCH_UPDATES = {"mnist": 16, "fashion_mnist": 6, "cifar10": 1, "shakespeare": 2}
+TORCH_UPDATES = {
+    "mnist": 16, "fashion_mnist": 6, "cifar10": 1, "shakespeare": 2, "cifar100": 1,
+}  # fmt: skip
 MOST_ROUNDS = 40
 FREE = 0.8  # of the best peak: below it other work takes the cores, and the turn does not count
 

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import fedast_jax as fx
+from fedast_jax.engine.devices import find_devices
 from fedast_jax.run.bench import SLOTS, compile_training
 from fedast_jax.tasks import get_kind
 
@@ -55,10 +56,12 @@ def simulate(kind: str, num_updates: int, num_seeds: int) -> tuple[float, float]
 
 def raw_rate(kind: str, num_updates: int) -> Callable[[], float]:
     """Compile once; each call measures updates per second."""
-    num_batches = max(1, num_updates // (RAW_SHARE * SLOTS))
-    run, _ = compile_training(get_kind(kind), num_batches)
+    num_devices, _ = find_devices()
+    width = SLOTS * num_devices
+    num_batches = max(1, num_updates // (RAW_SHARE * width))
+    run, _ = compile_training(get_kind(kind), num_batches, width=width, num_devices=num_devices)
     run()  # the first one warms up
-    return lambda: num_batches * SLOTS / run()
+    return lambda: num_batches * width / run()
 
 
 def compare(kind: str, num_updates: int, seeds: list[int], repeats: int) -> list[Rates]:

@@ -52,13 +52,48 @@ class LSTM(nn.Module):
         return self.dense(self.lstm(self.embedding(symbols))[0][:, -1])
 
 
+class Block(nn.Module):
+    """Two 3x3 convolutions beside a shortcut, normalised over two groups of channels."""
+
+    def __init__(self, features_in: int, features: int, stride: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(features_in, features, 3, stride, 1, bias=False),
+            nn.GroupNorm(2, features), nn.ReLU(),
+            nn.Conv2d(features, features, 3, 1, 1, bias=False), nn.GroupNorm(2, features),
+        )  # fmt: skip
+        is_same = stride == 1 and features_in == features
+        self.shortcut = nn.Identity() if is_same else nn.Sequential(
+            nn.Conv2d(features_in, features, 1, stride, bias=False), nn.GroupNorm(2, features)
+        )  # fmt: skip
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``float[batch, channels, height, width]``."""
+        return torch.relu(self.body(x) + self.shortcut(x))
+
+
+def resnet18() -> nn.Module:
+    """CIFAR-100's."""
+    stages = [(64, 64, 1), (64, 128, 2), (128, 256, 2), (256, 512, 2)]
+    blocks = [
+        block
+        for before, features, stride in stages
+        for block in (Block(before, features, stride), Block(features, features, 1))
+    ]
+    return nn.Sequential(
+        nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.GroupNorm(2, 64), nn.ReLU(), *blocks,
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 100),
+    )  # fmt: skip
+
+
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "mnist": mlp,
     "fashion_mnist": lenet,
     "cifar10": cnn,
+    "cifar100": resnet18,
     "shakespeare": LSTM,
 }
-CHANNELS_LAST = {"cifar10", "fashion_mnist"}  # where that layout was the faster one
+CHANNELS_LAST = {"cifar10", "cifar100", "fashion_mnist"}  # where that layout was the faster one
 
 
 def prepare(kind: Kind, num_updates: int, num_threads: int) -> Callable[[], float]:
