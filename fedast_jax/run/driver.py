@@ -65,7 +65,9 @@ class Driver:
             except Interrupted:
                 self.planner.put_back(segment.before)
                 raise
-            if not self.planner.ahead:
+            if self.planner.ahead:
+                self.note(scores)
+            else:
                 self.decide(segment, scores)
                 self.retire()
             self.counts.segments += 1
@@ -79,7 +81,7 @@ class Driver:
     def carry_out(self, segment: Segment, window: int) -> dict[int, Scored]:
         """Train what was planned, and plan on while the device works; then test what is due.
 
-        What was planned ahead stays where no test changes the future: then all is recorded, too.
+        What was planned ahead stays where no test changes the future.
         """
         for pool, plan in zip(self.pools, segment.plans, strict=True):
             self.executor.train(pool, plan, self.planner.step_updates)
@@ -87,9 +89,6 @@ class Driver:
         scores = self.test(segment)
         if any(is_decisive(*entry) for scored in scores.values() for entry in scored):
             self.planner.drop_ahead()
-        if self.planner.ahead:
-            for replicate in self.resident:
-                replicate.note(scores[replicate.number])
         for pool, plan in zip(self.pools, segment.plans, strict=True):
             self._count(pool, plan)
         return scores
@@ -132,6 +131,11 @@ class Driver:
         for scored in by_replicate.values():
             scored.sort(key=lambda entry: (entry[0].event, entry[0].lane.task))
         return by_replicate
+
+    def note(self, by_replicate: dict[int, Scored]) -> None:
+        """Record tests of which none changes the future; all else has been done ahead."""
+        for replicate in self.resident:
+            replicate.note(by_replicate[replicate.number])
 
     def decide(self, segment: Segment, by_replicate: dict[int, Scored]) -> None:
         """Record the tests up to the first that changes the future, and cut there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ..algorithms.log import Mark
 from ..engine.planning.pool import LanePool, PoolPlan
 from ..engine.planning.schedule import OutOfRows
 from .replicate import Replicate
@@ -45,6 +46,13 @@ class Planner:
     def standing(self) -> Standing:
         """How all stands after the last segment that was carried out."""
         return self.ahead.segment.before if self.ahead else self._present()
+
+    @property
+    def marks(self) -> dict[int, Mark]:
+        """The replicates' part of ``standing``, by their numbers."""
+        if self.ahead:
+            return self.ahead.segment.before.marks
+        return {one.number: one.timeline.mark() for one in self.resident}
 
     def next(self, window: int) -> Segment:
         """The segment that follows: the one planned ahead, where there is one."""

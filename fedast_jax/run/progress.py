@@ -12,7 +12,7 @@ from .replicate import Replicate
 
 def progress_of(driver: Driver) -> Progress:
     """After a segment."""
-    marks = driver.planner.standing.marks
+    marks = driver.planner.marks
     times = [record.time for record in driver.done] + [mark.state.time for mark in marks.values()]
     return Progress(
         fraction=_fraction(driver, marks),
